@@ -1,0 +1,233 @@
+"""What travels between the rooms: plain frozen values, valid from the moment they are built."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import attrs
+
+#: What ``json.loads`` may give.
+Json: TypeAlias = Any
+JsonObject: TypeAlias = dict[str, Any]
+
+#: The schema's own bookmark in a database, JSON text that only the schema reads.
+Position: TypeAlias = str
+
+
+@attrs.frozen
+class Workspace:
+    """One home of a `state.vscdb`: a directory of `workspaceStorage`, or a profile's `globalStorage`."""
+
+    #: The database, always `<something>/state.vscdb`; tells workspaces apart (two profiles may share an id).
+    database: str
+    #: The Cursor `User` directory that it belongs to.
+    profile: str
+    #: The directory's name; None for the global database.
+    id: str | None
+    #: Folder or `.code-workspace` file as VS Code's `fsPath` writes it; None if unknown. Only for humans
+    #: and comparison, never opened.
+    path: str | None = None
+    #: The URI as it stands in `workspace.json`.
+    uri: str | None = None
+    #: First 16 hex digits of SHA-256 of the path (of the URI for a remote folder).
+    hash: str | None = None
+    #: Why `workspace.json` gave nothing, in words.
+    problem: str | None = None
+
+    @property
+    def is_global(self) -> bool:
+        return self.id is None
+
+    @property
+    def scope(self) -> str:
+        """Where an id that is no UUID is unique."""
+        return self.hash or self.id or "global"
+
+    @property
+    def name(self) -> str:
+        """Short, for people."""
+        return self.path or self.uri or self.id or "global"
+
+
+@attrs.frozen
+class Session:
+    """A stretch of work in one workspace, by which events are joined to everything else."""
+
+    session_id: str
+    #: `Workspace.database`.
+    database: str
+    #: `discovery` until the other sources are built.
+    source: str
+    #: Milliseconds since the epoch.
+    started_at: int
+    ended_at: int | None = None
+
+
+@attrs.frozen
+class SessionStarted:
+    """A session source has heard of a session, or of a workspace.
+
+    `session` None: nobody works there, as far as is known; what is in the database is to be read once.
+    """
+
+    workspace: Workspace
+    session: Session | None
+
+
+@attrs.frozen
+class SessionEnded:
+    """A session source has heard that a session is over; None: the workspace itself is gone."""
+
+    database: str
+    session: Session | None
+
+
+@attrs.frozen
+class RingEntry:
+    """An item of `aiService.generations` in `ItemTable`: something was asked."""
+
+    generation_id: str
+    unix_ms: int | None
+    type: str | None
+    text: str | None
+    #: Of the ring's row, which Cursor replaces at every change.
+    rowid: int
+    #: The item's known keys as they stand in the file.
+    source: JsonObject
+
+    @property
+    def timestamp(self) -> int | None:
+        return self.unix_ms
+
+
+@attrs.frozen
+class Prompt:
+    """A row of a prompts table."""
+
+    uuid: str
+    text: str | None
+    timestamp: int | None
+    #: The file holds a text, but one that was too large to read.
+    is_too_large: bool = False
+
+
+@attrs.frozen
+class TableRow:
+    """A row of a generations table."""
+
+    schema: str
+    generation_id: str
+    rowid: int
+    #: The column's, else the rowid.
+    data_version: int
+    #: The value's, else the column's; milliseconds since the epoch.
+    timestamp: int | None
+    #: None if the column holds no JSON object.
+    value: JsonObject | None
+    #: The value as text where it is not a JSON object.
+    raw: str | None = None
+    prompt: Prompt | None = None
+    #: Names of payload texts that the file holds but that were too large to read.
+    left_out: tuple[str, ...] = ()
+
+
+Observation: TypeAlias = RingEntry | TableRow
+
+
+@attrs.frozen
+class Gap:
+    """Entries that went through the ring while nobody looked: known to be missing, never silent."""
+
+    schema: str
+    #: What is known, in words.
+    detail: str
+    #: Newest entry seen before, oldest seen after; milliseconds or None.
+    after_ms: int | None
+    before_ms: int | None
+
+
+@attrs.frozen
+class Generation:
+    """One AI generation, finished, with everything that is known of it. Unknown is None, never 0."""
+
+    key: str
+    generation_id: str
+    workspace: Workspace
+    schema: str
+    status: str
+    timestamp: int | None
+    #: Which source knew the time: `ring` or `row`; None if none did.
+    timestamp_source: str | None = None
+    generation_type: str | None = None
+    conversation_id: str | None = None
+    data_version: int | None = None
+    model: str | None = None
+    tokens_used: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    tokens_source: str | None = None
+    response_text: str | None = None
+    prompt_text: str | None = None
+    prompt_id: str | None = None
+    request_parameters: Json = None
+    completed_timestamp: int | None = None
+    duration_ms: int | None = None
+    prompt_timestamp: int | None = None
+    full_generation_data: Json = None
+    truncated: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Event:
+    """What is published: one `database_trace`, the same on every machine and in every run."""
+
+    #: Place in the event log, from 1; 0 where there is no log.
+    sequence: int
+    #: UUIDv5 of the generation's key.
+    event_id: str
+    #: Start of the generation, milliseconds since the epoch (time of capture where the data has none).
+    timestamp: int
+    session_id: str
+    metadata: JsonObject
+    payload: JsonObject
+    #: `database_trace`; `database_gap` for a gap record.
+    event_type: str = "database_trace"
+
+    @property
+    def generation_id(self) -> str:
+        return str(self.payload.get("generation_id", ""))
+
+
+@attrs.frozen
+class Page:
+    """What one schema found in one short look at a database."""
+
+    observations: tuple[Observation, ...]
+    #: Where the next page starts. Opaque; stored only together with what was observed before it.
+    position: Position
+    #: The observations may be old (first sync, replaced file, verification): the sync window counts for
+    #: them. What appears in a file that was already synced is new, whatever its time says.
+    backfill: bool = False
+    #: There is more to read at once.
+    more: bool = False
+    gaps: tuple[Gap, ...] = ()
+    #: Entries passed over, counted by reason.
+    skipped: dict[str, int] = attrs.field(factory=dict)
+    #: Why nothing could be read, in words; None: all is well.
+    problem: str | None = None
+    #: How many entries the schema's place holds now; None: not known without reading all of it.
+    entries: int | None = None
+
+
+@attrs.frozen
+class Batch:
+    """What one look at one database brought, to be committed in one transaction."""
+
+    workspace: Workspace
+    #: By schema name.
+    pages: dict[str, Page]
+    #: (st_dev, st_ino) of the file that the positions belong to.
+    identity: tuple[int, int]
+    #: What is older is passed over in pages of `backfill`; milliseconds since the epoch, None: nothing is.
+    since_ms: int | None
