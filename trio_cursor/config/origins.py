@@ -1,0 +1,23 @@
+"""A value and who gave it: in these words messages and `config show` speak of it."""
+
+from typing import Any, TypeAlias
+
+import attrs
+
+PREFIX = "TRIO_CURSOR_"
+#: Names the file; the one variable with our prefix that is no key.
+FILE_VARIABLE = "TRIO_CURSOR_CONFIG"
+
+BUILT_IN = "built-in"
+OPTION = "option"
+
+
+@attrs.frozen
+class Given:
+    """A value as somebody gave it, and who did."""
+
+    value: Any
+    origin: str
+
+
+Layer: TypeAlias = dict[str, Given]
