@@ -1,0 +1,53 @@
+"""The table of schemas, and the scan of a whole database through all that match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from trio_cursor.cursor.schemas import Catalog, Scan, Schema, Step
+from trio_cursor.cursor.schemas.ring import RingSchema
+from trio_cursor.cursor.schemas.tables import PLAIN, V1, V2
+from trio_cursor.records import Position
+
+#: In the order in which a database is read: cheap ones first.
+SCHEMAS: tuple[Schema, ...] = (RingSchema(), V1, V2, PLAIN)
+
+
+def readable_columns() -> dict[str, frozenset[str]]:
+    """Every table, with its columns, that any schema may read."""
+    merged: dict[str, frozenset[str]] = {}
+    for schema in SCHEMAS:
+        for table, columns in schema.readable.items():
+            merged[table] = merged.get(table, frozenset()) | columns
+    return merged
+
+
+@attrs.frozen
+class Reading:
+    """What all matching schemas found in one look."""
+
+    #: By schema name.
+    steps: dict[str, Step]
+    #: What looked like a generations store but is none that we know, in words that name what was found.
+    unknown: tuple[str, ...]
+
+
+def scan_database(
+    catalog: Catalog, positions: Mapping[str, Position], *, rescan: bool, verify: bool
+) -> Scan[Reading]:
+    """Scan with every schema that matches, in one transaction."""
+    finish: dict[str, Callable[[], Step]] = {}
+    unknown: list[str] = []
+    for schema in SCHEMAS:
+        match = schema.matches(catalog)
+        if isinstance(match, str):
+            unknown.append(match)
+        elif match:
+            position = positions.get(schema.name)
+            finish[schema.name] = yield from schema.scan(catalog, position, rescan=rescan, verify=verify)
+    if not finish and not unknown:
+        found = ", ".join(catalog.names) or "none"
+        unknown.append(f"no table that could hold generations; tables found: {found}")
+    return lambda: Reading({name: make() for name, make in finish.items()}, tuple(unknown))

@@ -1,0 +1,201 @@
+"""The ring: key `aiService.generations` of `ItemTable`, the last 100 generations asked for in a window.
+
+Cursor rewrites the whole value by a plain INSERT on a key that is UNIQUE ON CONFLICT REPLACE, so the
+row gets a new rowid each time: an unchanged rowid and size mean an unchanged ring. UPSERT or UPDATE
+would keep the rowid; `verify` therefore reads the value whatever they say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from trio_cursor.cursor.schemas import ROWID, Catalog, Query, Scan, Step
+from trio_cursor.cursor.schemas.values import (
+    RING_LIMIT,
+    BadValueError,
+    canonical_id,
+    digest,
+    generation_id,
+    known_keys,
+    milliseconds,
+    parse_json,
+    text_of,
+)
+from trio_cursor.records import Gap, JsonObject, Page, Position, RingEntry
+
+KEY = "aiService.generations"
+#: Cursor keeps this many entries (an LRU of capacity 100, seen in one build and on real machines).
+CAPACITY = 100
+_KEYS = ("unixMs", "generationUUID", "type", "textDescription")
+_TYPE_LIMIT = 100
+
+# One query and not two, because only the first of a transaction is sure to be answered within the lock
+# budget. The value comes only if rowid or size have changed, and if it is not too large.
+# `DESC LIMIT 1`: in a damaged table without its unique index the newest row counts.
+_QUERY = {
+    size: f"SELECT {ROWID}, {size}(value),"  # noqa: S608 - names of our own
+    f" CASE WHEN {size}(value) <= {RING_LIMIT} AND NOT ({ROWID} IS ? AND {size}(value) IS ?) THEN value END"
+    f" FROM ItemTable WHERE key = ? ORDER BY {ROWID} DESC LIMIT 1"
+    for size in ("octet_length", "length")
+}
+
+
+@attrs.frozen
+class _Seen:
+    """The ring as it was when it was last read: what a position holds."""
+
+    #: Of the row that was read; None: there was none, or it must be read again.
+    rowid: int | None = None
+    size: int | None = None
+    #: Digests of the ids that were in it when it last held any.
+    ids: tuple[str, ...] = ()
+    #: Of the same entries.
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
+    #: How many there are now.
+    entries: int = 0
+    #: It was read once, or known not to be there: what appears from then on is new.
+    synced: bool = False
+    problem: str | None = None
+
+    @classmethod
+    def from_position(cls, position: Position | None) -> _Seen:
+        if position is None:
+            return cls()
+        return cls(**{**(known := json.loads(position)), "ids": tuple(known["ids"])})
+
+    def to_position(self) -> Position:
+        return json.dumps(attrs.asdict(self), separators=(",", ":"))
+
+
+@attrs.frozen
+class RingSchema:
+    """Schema `ring`, in workspaces and, for windows without a folder, in the global database."""
+
+    name: str = "ring"
+    readable: Mapping[str, frozenset[str]] = attrs.field(
+        factory=lambda: {"ItemTable": frozenset({"key", "value"})}, eq=False
+    )
+
+    def matches(self, catalog: Catalog) -> bool | str:
+        table = catalog.tables.get("ItemTable")
+        return False if table is None else table.misfit(self.readable["ItemTable"]) or True
+
+    def scan(self, catalog: Catalog, position: Position | None, *, rescan: bool, verify: bool) -> Scan[Step]:
+        seen = _Seen.from_position(position)
+        unless = (None, None) if rescan or verify else (seen.rowid, seen.size)
+        size_of = "octet_length" if catalog.has_octet_length else "length"
+        answer = yield Query(_QUERY[size_of], (*unless, KEY))
+        if answer.stopped == "too big":
+            return lambda: _broken(seen, None, None, f"it is larger than {RING_LIMIT} bytes")
+        if not answer.rows:
+            return lambda: _unanswered(seen) if answer.stopped else _absent(seen)
+        rowid, size, value = answer.rows[0]
+        if rowid is not None and (rowid, size) == unless:
+            return lambda: Page((), seen.to_position(), problem=seen.problem, entries=seen.entries)
+        if size is not None and size > RING_LIMIT:
+            return lambda: _broken(seen, rowid, size, f"it has {size} bytes, more than {RING_LIMIT}")
+        return lambda: _read(seen, rowid, size, value, rescan=rescan)
+
+
+def _unanswered(seen: _Seen) -> Page:
+    """The lock budget was not enough for one lookup: an ItemTable without its index."""
+    # Without a rowid the next look reads again.
+    position = attrs.evolve(seen, rowid=None).to_position()
+    return Page((), position, problem="the ring could not be read within the lock budget")
+
+
+def _absent(seen: _Seen) -> Page:
+    """No such key: Cursor before 2025, or a window in which nothing was asked yet."""
+    now = attrs.evolve(seen, rowid=None, size=None, entries=0, synced=True, problem=None)
+    return Page((), now.to_position(), entries=0)
+
+
+def _broken(seen: _Seen, rowid: int | None, size: int | None, why: str) -> Page:
+    problem = f"the ring ({KEY}) cannot be read: {why}"
+    now = attrs.evolve(seen, rowid=rowid, size=size, entries=0, problem=problem)
+    return Page((), now.to_position(), problem=problem)
+
+
+def _read(seen: _Seen, rowid: int, size: int | None, value: Any, *, rescan: bool) -> Page:
+    try:
+        items = parse_json(value, limit=RING_LIMIT)
+    except BadValueError as error:
+        return _broken(seen, rowid, size, str(error))
+    if not isinstance(items, list):
+        return _broken(seen, rowid, size, "it is not a list")
+    entries, skipped = _entries(items, rowid)
+    ids = tuple(digest(canonical_id(entry.generation_id)) for entry in entries)
+    known = frozenset() if rescan else frozenset(seen.ids)
+    times = [entry.unix_ms for entry in entries if entry.unix_ms is not None]
+    now = attrs.evolve(seen, rowid=rowid, size=size, entries=len(entries), synced=True, problem=None)
+    if entries:  # what an empty ring held before is still what was seen last
+        now = attrs.evolve(
+            now, ids=ids, oldest_ms=min(times, default=None), newest_ms=max(times, default=None)
+        )
+    return Page(
+        tuple(entry for entry, id_ in zip(entries, ids, strict=True) if id_ not in known),
+        now.to_position(),
+        backfill=rescan or not seen.synced,
+        gaps=_gaps(seen, now, len(items)),
+        skipped=skipped,
+        entries=len(entries),
+    )
+
+
+def _entries(items: list[Any], rowid: int) -> tuple[list[RingEntry], dict[str, int]]:
+    entries: dict[str, RingEntry] = {}
+    skipped: Counter[str] = Counter()
+    for item in items:
+        if not isinstance(item, dict):
+            skipped["ring item is not an object"] += 1
+            continue
+        id_ = generation_id(item.get("generationUUID"))
+        if not id_:
+            skipped["ring item without a usable id"] += 1
+            continue
+        entry, same = _entry(id_, item, rowid), canonical_id(id_)
+        if (other := entries.get(same)) is not None:
+            skipped["ring item repeats an id"] += 1
+            if not _is_earlier(entry, other):
+                continue
+        entries[same] = entry
+    return list(entries.values()), dict(skipped)
+
+
+def _is_earlier(entry: RingEntry, other: RingEntry) -> bool:
+    return entry.unix_ms is not None and (other.unix_ms is None or entry.unix_ms < other.unix_ms)
+
+
+def _entry(id_: str, item: JsonObject, rowid: int) -> RingEntry:
+    kind = item.get("type")
+    return RingEntry(
+        generation_id=id_,
+        unix_ms=milliseconds(item.get("unixMs")),
+        type=kind if isinstance(kind, str) and 0 < len(kind) <= _TYPE_LIMIT else None,
+        text=text_of(item.get("textDescription")),
+        rowid=rowid,
+        source=known_keys(item, _KEYS),
+    )
+
+
+def _gaps(seen: _Seen, now: _Seen, size: int) -> tuple[Gap, ...]:
+    """A full ring that shares nothing with the last one seen has rolled on while nobody looked."""
+    if not seen.synced or size < CAPACITY or set(seen.ids) & set(now.ids):
+        return ()
+    if seen.oldest_ms is not None and now.newest_ms is not None and now.newest_ms <= seen.oldest_ms:
+        return ()  # older content put back, a backup for instance: nothing was missed
+    held = "held nothing that was there at the last look" if seen.ids else "was empty at the last look"
+    return (
+        Gap(
+            "ring",
+            f"the ring was full and {held}: entries between were missed",
+            seen.newest_ms,
+            now.oldest_ms,
+        ),
+    )
