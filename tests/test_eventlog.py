@@ -1,0 +1,490 @@
+"""The event log with the real SQLite and real files: one transaction or nothing, and nothing twice."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import log_events
+import pytest
+import trio
+import trio.testing
+from log_events import EVENTS_AT_ONCE, HOME, entry, event, gap, pending
+from scans import NOW_MS, uuid, workspace
+
+from trio_cursor import eventlog_format as layout
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import Entry, EventLog, open_event_log
+from trio_cursor.eventlog_format import FILE_NAME, FORMAT, Filter, Known, Retired
+from trio_cursor.records import Session
+from trio_cursor.sqlite_library import sqlite3
+
+DAY_MS = 86_400_000
+#: Long enough for any machine.
+PATIENCE = 20
+
+
+@pytest.fixture
+async def log(tmp_path):
+    async with open_event_log(tmp_path) as opened:
+        yield opened
+
+
+def child(code, *arguments, **options):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
+
+
+def sequences(events):
+    return [item.sequence for item in events]
+
+
+async def test_events_come_back_as_they_were_with_their_sequences(log):
+    written = await log.append(entry(1, 2))
+    assert sequences(written) == [1, 2]
+    assert written == await log.read(0)
+    assert [attrs.evolve(item, sequence=0) for item in written] == [event(1), event(2)]
+    assert log.last_sequence == 2
+    assert await log.known_keys([uuid(1), uuid(3)]) == {uuid(1)}
+
+
+async def test_everything_of_an_entry_is_there_after_a_restart(tmp_path):
+    session = Session("scan_w1", HOME.database, "discovery", NOW_MS)
+    whole = attrs.evolve(
+        entry(1),
+        pending=(pending(5), pending(6)),
+        sessions=(session, Session("over", "/db", "discovery", 1, ended_at=2)),
+        database="/db",
+        positions={"ring": "p1", "tables_v1": "p2"},
+        identity=(2**63, 4),
+        since_ms=NOW_MS,
+    )
+    async with open_event_log(tmp_path) as log:
+        await log.append(whole)
+        await log.append(Entry(settled=(pending(5).key,)))
+        await log.save_cursor("out", 1, "detail")
+    async with open_event_log(tmp_path) as log:
+        assert log.last_sequence == 1
+        assert await log.read(0) == [event_at(1, 1)]
+        assert await log.pending() == [pending(6)]
+        assert await log.open_sessions() == [session]
+        assert await log.known("/db") == Known({"ring": "p1", "tables_v1": "p2"}, (2**63, 4), NOW_MS)
+        assert await log.known("/other") == Known()
+        assert await log.cursor("out") == (1, "detail")
+        assert await log.cursor("another") == (0, "")
+
+
+def event_at(number, sequence):
+    return attrs.evolve(event(number), sequence=sequence)
+
+
+async def test_all_schemas_of_a_database_share_identity_and_beginning(log):
+    await log.append(
+        Entry(database="/db", positions={"ring": "a", "tables_v1": "b"}, identity=(1, 1), since_ms=5)
+    )
+    await log.append(Entry(database="/db", positions={"ring": "c"}, identity=(1, 2)))
+    assert await log.known("/db") == Known({"ring": "c", "tables_v1": "b"}, (1, 2), None)
+
+
+async def test_what_was_pending_is_replaced_by_what_is_told_later(log):
+    await log.append(Entry(pending=(pending(5),)))
+    later = attrs.evolve(pending(5), seen_ms=7)
+    await log.append(Entry(pending=(later,)))
+    assert await log.pending() == [later]
+
+
+async def test_a_session_that_is_closed_is_open_no_more(log):
+    session = Session("s", "/db", "discovery", NOW_MS)
+    await log.save_sessions([session])
+    await log.save_sessions([attrs.evolve(session, ended_at=NOW_MS + 1)])
+    assert await log.open_sessions() == []
+
+
+async def test_an_entry_that_fails_leaves_nothing_behind(log):
+    await log.append(entry(1))
+    twice = attrs.evolve(entry(2, 1), pending=(pending(5),), database="/db", positions={"ring": "p"})
+    with pytest.raises(sqlite3.IntegrityError):
+        await log.append(twice)
+    assert [item.generation_id for item in await log.read(0)] == [uuid(1)]
+    assert (await log.pending(), await log.known("/db"), log.last_sequence) == ([], Known(), 1)
+    assert sequences(await log.append(entry(2))) == [2]
+
+
+async def test_paths_that_are_not_utf_8(log):
+    database, name = "/home/\udcff/state.vscdb", "json_lines:/tmp/\udcfe"
+    place = attrs.evolve(HOME, database=database, profile="/home/\udcff")
+    waiting = attrs.evolve(pending(5), workspace=place)
+    session = Session("s", database, "discovery", NOW_MS)
+    await log.append(
+        Entry(
+            pending=(waiting,),
+            sessions=(session,),
+            database=database,
+            positions={"ring": "p"},
+            identity=(1, 2),
+        )
+    )
+    await log.save_cursor(name, 3)
+    assert (await log.known(database)).positions == {"ring": "p"}
+    assert await log.pending() == [waiting]
+    assert await log.cursor(name) == (3, "")
+    assert len(await log.open_sessions()) == 1
+    assert layout.read_log(log.directory, Filter(workspace="\udcff", session="\udcff")) == []
+
+
+async def test_many_keys_at_once(log):
+    await log.append(entry(*range(1100)))
+    assert await log.known_keys(uuid(number) for number in range(50, 2000)) == {
+        uuid(number) for number in range(50, 1100)
+    }
+    assert await log.known_keys([]) == set()
+
+
+async def test_who_follows_is_woken_at_each_append(log):
+    woken = trio.Event()
+
+    async def wait():
+        await log.appended.wait()
+        woken.set()
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            await log.append(Entry(pending=(pending(1),)))
+            await trio.testing.wait_all_tasks_blocked()
+            assert not woken.is_set()  # nothing was published
+            await log.append(entry(1))
+            await woken.wait()
+
+
+async def test_a_cancelled_append_is_finished_not_torn(log):
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await log.append(entry(1))
+    assert await log.read(0) == []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log.append, entry(*range(200)))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert len(await log.read(0)) in (0, 200)
+    assert log.last_sequence == len(await log.read(0))
+
+
+async def test_a_closed_log_says_so(tmp_path):
+    async with open_event_log(tmp_path) as log:
+        pass
+    with pytest.raises(trio.ClosedResourceError):
+        await log.read(0)
+    with pytest.raises(trio.ClosedResourceError):
+        await log.append(entry(1))
+
+
+async def test_a_log_works_for_a_host_that_uses_all_its_threads(log):
+    everything = trio.to_thread.current_default_thread_limiter()
+    for borrower in range(int(everything.total_tokens)):
+        everything.acquire_on_behalf_of_nowait(borrower)
+    try:
+        with trio.fail_after(PATIENCE):
+            await log.append(entry(1))
+            assert len(await log.read(0)) == 1
+    finally:
+        for borrower in range(int(everything.total_tokens)):
+            everything.release_on_behalf_of(borrower)
+
+
+class TestReading:
+    @pytest.fixture
+    async def filled(self, log):
+        other = workspace("w2", path="/home/me/other", hash_="ffff")
+        await log.append(entry(5))
+        await log.append(Entry(((None, gap()),)))
+        await log.append(entry(4, place=other, session="scan_w2"))
+        await log.append(entry(3, place=workspace(None), session="scan_global"))
+        return log.directory
+
+    def read(self, directory, *, wanted=None, **options):
+        return sequences(layout.read_log(directory, wanted or Filter(), **options))
+
+    async def test_by_sequence_from_anywhere(self, filled):
+        assert self.read(filled) == [1, 3, 4]
+        assert self.read(filled, after=1) == [3, 4]
+        assert self.read(filled, after=4) == []
+        assert self.read(filled, limit=2) == [1, 3]
+
+    async def test_by_time(self, filled):
+        assert self.read(filled, by_time=True) == [4, 3, 1]
+
+    async def test_the_newest_in_ascending_order(self, filled):
+        assert self.read(filled, limit=2, newest=True) == [3, 4]
+        assert self.read(filled, limit=2, newest=True, by_time=True) == [3, 1]
+        assert self.read(filled, limit=0, newest=True) == []
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            (Filter(since_ms=NOW_MS + 4), [1, 3]),
+            (Filter(workspace="project"), [1]),
+            (Filter(workspace="/home/me"), [1, 3]),
+            (Filter(workspace="w2"), [3]),
+            (Filter(workspace="ffff"), [3]),
+            (Filter(workspace="fff"), []),
+            (Filter(workspace="%"), []),
+            (Filter(session="scan_w2"), [3]),
+            (Filter(session="scan"), []),
+            (Filter(event_type="database_gap"), [2]),
+            (Filter(event_type=None), [1, 2, 3, 4]),
+            (Filter(since_ms=NOW_MS + 4, workspace="other", session="scan_w2"), [3]),
+        ],
+    )
+    async def test_filters(self, filled, wanted, found):
+        assert self.read(filled, wanted=wanted) == found
+
+    async def test_in_the_service_gaps_are_among_the_events(self, filled):
+        async with open_event_log(filled) as log:
+            assert sequences(await log.read(0)) == [1, 2, 3, 4]
+            assert sequences(await log.read(1, limit=1)) == [2]
+            assert sequences(await log.read(0, event_type="database_gap")) == [2]
+            assert await log.totals() == {"generations": 3, "gaps": 1}
+
+    async def test_a_batch_ends_with_the_event_that_fills_it(self, filled):
+        assert self.read(filled, max_bytes=1) == [1]
+        assert self.read(filled, max_bytes=10**6) == [1, 3, 4]
+
+    async def test_large_events_come_in_small_batches(self, log):
+        await log.append(entry(*range(6), text="x" * 6_000_000))
+        assert [len(await log.read(after)) for after in (0, 3, 6)] == [3, 3, 0]
+
+    async def test_where_there_is_no_log(self, tmp_path):
+        assert layout.read_log(tmp_path, Filter()) is None
+        assert layout.read_log(tmp_path / "nowhere", Filter()) is None
+        (tmp_path / FILE_NAME).write_bytes(b"")
+        assert layout.read_log(tmp_path, Filter()) is None
+        sqlite3.connect(tmp_path / FILE_NAME).execute("PRAGMA journal_mode=WAL").connection.close()
+        assert layout.read_log(tmp_path, Filter()) is None
+
+    async def test_other_processes_read_while_it_is_written(self, log):
+        code = (
+            "import sys; from pathlib import Path; from trio_cursor.eventlog_format import *\n"
+            "connection = open_for_reading(Path(sys.argv[1]))\n"
+            "found = []\n"
+            "while len(found) < 300:\n"
+            "    found = [event.sequence for event in read_events(connection, Filter())]\n"
+            "    assert found == list(range(1, len(found) + 1)) and len(found) % 3 == 0, found\n"
+        )
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                command = [sys.executable, "-c", code, str(log.directory)]
+                process = await nursery.start(trio.run_process, command)
+                for number in range(0, 300, 3):
+                    await log.append(entry(number, number + 1, number + 2))
+        assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+async def test_every_file_is_private_whatever_the_umask_says(tmp_path):
+    before = os.umask(0)
+    try:
+        async with open_event_log(tmp_path) as log:
+            await log.append(entry(1))
+            found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert found == dict.fromkeys((FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"), 0o600)
+
+
+class TestWhatIsNoLog:
+    async def refused(self, directory, words):
+        before = (directory / FILE_NAME).read_bytes() if (directory / FILE_NAME).is_file() else None
+        with pytest.raises(StateError, match=words):
+            async with open_event_log(directory):
+                pass
+        with pytest.raises(StateError, match=words):
+            layout.read_log(directory, Filter())
+        if before is not None:
+            assert (directory / FILE_NAME).read_bytes() == before
+
+    async def test_a_newer_format(self, tmp_path):
+        async with open_event_log(tmp_path):
+            pass
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+            connection.execute(f"PRAGMA user_version={FORMAT + 1}")
+        await self.refused(tmp_path, r"written by a newer trio_cursor \(format 2\)")
+
+    @pytest.mark.parametrize(
+        "statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id=5", "PRAGMA user_version=1"]
+    )
+    async def test_a_database_of_somebody_else(self, tmp_path, statement):
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+            connection.execute(statement)
+            connection.commit()
+        await self.refused(tmp_path, "is not an event log of trio_cursor")
+
+    async def test_a_file_that_is_no_database(self, tmp_path):
+        (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 500)
+        await self.refused(tmp_path, "move it away")
+
+    async def test_a_directory_in_its_place(self, tmp_path):
+        (tmp_path / FILE_NAME).mkdir()
+        await self.refused(tmp_path, "cannot be used")
+
+    async def test_a_directory_that_is_none(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        await self.refused(tmp_path / "file", "cannot be used")
+
+    async def test_a_damaged_log_is_an_error_that_names_it(self, tmp_path):
+        async with open_event_log(tmp_path) as log:
+            await log.append(entry(*range(200)))
+        path = tmp_path / FILE_NAME
+        content = bytearray(path.read_bytes())
+        content[8192:] = b"\x55" * (len(content) - 8192)
+        path.write_bytes(content)
+        with pytest.raises(StateError, match=r"the event log .* cannot be used"):
+            async with open_event_log(tmp_path):
+                pass
+
+    async def test_damage_behind_the_first_pages_is_an_error_when_it_is_met(self, tmp_path):
+        async with open_event_log(tmp_path) as log:
+            await log.append(entry(*range(200)))
+        path = tmp_path / FILE_NAME
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(size // 2)
+            file.write(b"\x55" * (size - size // 2))
+        async with open_event_log(tmp_path) as log:
+            with pytest.raises(StateError, match=r"the event log in .* failed"):
+                await log.read(0)
+
+
+class TestRetention:
+    """Oldest first; never what an output has not taken, unless the size forces it; never a key."""
+
+    async def fill(self, log, count, **options):
+        await log.append(entry(*range(count), **options))
+
+    async def test_what_is_past_its_days_goes_and_its_key_stays(self, log):
+        await self.fill(log, 3, captured_at=NOW_MS - DAY_MS)
+        await log.append(entry(7))
+        retired = await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=None)
+        assert retired == Retired(3, 0)
+        assert sequences(await log.read(0)) == [4]
+        assert await log.known_keys([uuid(0), uuid(7)]) == {uuid(0), uuid(7)}
+        assert await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=None) == Retired()
+
+    async def test_an_event_captured_by_a_clock_in_the_future_holds_nothing_up(self, log):
+        await self.fill(log, 1, captured_at=4_102_444_800_000)
+        await log.append(entry(7, captured_at=NOW_MS - DAY_MS))
+        assert (await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=None)).events == 1
+        assert sequences(await log.read(0)) == [1]
+
+    async def test_an_output_that_lags_keeps_what_it_has_not_taken(self, log):
+        await self.fill(log, 5, captured_at=NOW_MS - DAY_MS)
+        assert await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=2) == Retired(2, 0)
+        assert await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=2) == Retired()
+        assert sequences(await log.read(0)) == [3, 4, 5]
+
+    async def test_the_size_limit_forces_and_counts_what_was_not_taken(self, log):
+        await self.fill(log, 40, text="x" * 10_000)
+        total = Retired()
+        while (retired := await log.retire(before_ms=0, max_bytes=300_000, taken=5)).events:
+            total = Retired(total.events + retired.events, total.untaken + retired.untaken)
+        left = sequences(await log.read(0))
+        assert left == list(range(41 - len(left), 41))
+        assert 15 <= len(left) <= 30  # as few as were needed
+        assert total == Retired(40 - len(left), 40 - len(left) - 5)
+
+    async def test_a_little_too_much_costs_little(self, log):
+        await self.fill(log, 100, text="x" * 10_000)
+        used = (log.directory / FILE_NAME).stat().st_size + (
+            log.directory / f"{FILE_NAME}-wal"
+        ).stat().st_size
+        with closing(sqlite3.connect(log.directory / FILE_NAME)) as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        assert used >= pages * 4096 - 4096
+        retired = await log.retire(before_ms=0, max_bytes=pages * 4096 - 5000, taken=None)
+        assert 1 <= retired.events <= 2
+
+    async def test_days_and_slices(self, log):
+        await self.fill(log, 2500, captured_at=NOW_MS - DAY_MS)
+        slices = []
+        while (retired := await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=None)).events:
+            slices.append(retired.events)
+        assert slices == [1000, 1000, 500]
+
+    async def test_a_sequence_is_never_used_again(self, tmp_path):
+        async with open_event_log(tmp_path) as log:
+            await self.fill(log, 3, captured_at=NOW_MS - DAY_MS)
+            await log.retire(before_ms=NOW_MS, max_bytes=10**9, taken=None)
+        async with open_event_log(tmp_path) as log:
+            assert await log.read(0) == []
+            assert log.last_sequence == 3
+            assert sequences(await log.append(entry(9))) == [4]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
+def test_a_log_that_is_killed_anywhere_has_each_transaction_whole_or_not_at_all(tmp_path):
+    script = Path(log_events.__file__)
+    command = [sys.executable, str(script), "append", str(tmp_path), "30"]
+    subprocess.run(command, check=True, timeout=60)
+    with closing(layout.open_for_writing(tmp_path)) as connection:
+        done = int(layout.load_known(connection, "db").positions["ring"])
+        found = layout.read_events(connection, Filter())
+        assert [item.generation_id for item in found] == [
+            uuid(number) for number in range(done * EVENTS_AT_ONCE)
+        ]
+        assert sequences(found) == list(range(1, len(found) + 1))
+        assert len(layout.known_keys(connection, (item.generation_id for item in found))) == len(found)
+        assert [item.key for item in layout.load_pending(connection)] == [uuid(10**6 + done)]
+    assert done >= 30
+
+
+FULL_DISK = """
+import resource, sys, trio
+from pathlib import Path
+from log_events import entry
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import open_event_log
+
+async def main():
+    async with open_event_log(Path(sys.argv[1])) as log:
+        await log.append(entry(1))
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = max(path.stat().st_size for path in Path(sys.argv[1]).iterdir())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5000, limit[1]))
+        try:
+            await log.append(entry(*range(10, 400)))
+        except StateError as error:
+            print(error)
+        assert len(await log.read(0)) == 1 and log.last_sequence == 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        await log.append(entry(*range(10, 400)))
+        print(len(await log.read(0)), log.last_sequence)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no such limit here")
+def test_a_full_disk_is_an_error_after_which_it_goes_on(tmp_path):
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = child(FULL_DISK, tmp_path, env=place)
+    said, counted = done.stdout.splitlines()
+    assert "the event log in" in said, done.stderr
+    assert counted == "391 391"
+
+
+async def test_two_writers_of_one_log_wait_for_each_other(tmp_path):
+    """The lock of the directory forbids it, but `purge` of another process will write as well."""
+    async with open_event_log(tmp_path) as first, open_event_log(tmp_path) as second:
+        assert isinstance(first, EventLog)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(first.append, entry(*range(300)))
+                nursery.start_soon(second.append, entry(*range(300, 600)))
+        assert len(await first.read(0, limit=1000)) == 600

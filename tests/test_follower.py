@@ -1,0 +1,225 @@
+"""The follower: every event of the log, in order, whatever the output does. Virtual time, no threads."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from log_events import event
+from trio_util import RepeatedEvent
+
+from trio_cursor.errors import StateError
+from trio_cursor.outputs.follower import OutputClosedError, OutputError, follow
+from trio_cursor.status import OutputState
+
+
+class MemoryLog:
+    """The part of the event log that a follower sees."""
+
+    def __init__(self):
+        self.events, self.cursors = [], {}
+        self.last_sequence = 0
+        self.appended = RepeatedEvent()
+        self.failures = []
+        #: So many cursors get lost.
+        self.cannot_store = 0
+        #: Called while a read is under way, after it has looked.
+        self.meanwhile = lambda: None
+
+    def append(self, count=1):
+        for _ in range(count):
+            self.last_sequence += 1
+            self.events.append(attrs.evolve(event(self.last_sequence), sequence=self.last_sequence))
+        self.appended.set()
+
+    async def _work(self):
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def read(self, after, *, limit):
+        found = [item for item in self.events if item.sequence > after][:limit]
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        await self._work()
+        return found
+
+    async def cursor(self, name):
+        await self._work()
+        return self.cursors.get(name, (0, ""))
+
+    async def save_cursor(self, name, sequence, detail=""):
+        await self._work()
+        if self.cannot_store:
+            self.cannot_store -= 1
+            raise StateError("the disk is full")
+        self.cursors[name] = (sequence, detail)
+
+
+class Collector:
+    """An output that keeps what it takes, and fails when it is told to."""
+
+    name = "collector"
+
+    def __init__(self, *, is_durable=True):
+        self.is_durable = is_durable
+        self.taken, self.resumed, self.failures, self.calls = [], [], [], []
+
+    async def resume(self, detail):
+        self.resumed.append(detail)
+        await trio.lowlevel.checkpoint()
+
+    async def write(self, events):
+        self.calls.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.taken += [item.sequence for item in events]
+        return f"detail {events[-1].sequence}"
+
+
+@pytest.fixture
+def log():
+    return MemoryLog()
+
+
+@pytest.fixture
+def output():
+    return Collector()
+
+
+@pytest.fixture
+def state():
+    return OutputState("collector")
+
+
+@pytest.fixture
+def start(nursery, log, output, state):
+    async def start_following(which=output):
+        nursery.start_soon(follow, which, log, state)
+        await trio.testing.wait_all_tasks_blocked()
+
+    return start_following
+
+
+async def test_everything_from_the_beginning_and_then_what_comes(autojump_clock, start, log, output, state):
+    log.append(1200)
+    await start()
+    assert output.taken == list(range(1, 1201))
+    assert log.cursors == {"collector": (1200, "detail 1200")}
+    log.append()
+    await trio.testing.wait_all_tasks_blocked()
+    assert output.taken[-1] == 1201
+    assert (state.state, state.sequence, state.errors, state.last_error) == ("connected", 1201, 0, None)
+    assert len(output.calls) == 4  # in batches of at most 500
+
+
+async def test_from_its_cursor_with_what_was_stored_there(autojump_clock, start, log, output, state):
+    log.append(3)
+    log.cursors["collector"] = (2, "before")
+    await start()
+    assert (output.resumed, output.taken) == (["before"], [3])
+
+
+async def test_an_output_without_a_memory_gets_what_comes_from_now_on(autojump_clock, start, log, state):
+    log.append(3)
+    state.sequence = 3
+    fleeting = Collector(is_durable=False)
+    await start(fleeting)
+    log.append()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (fleeting.taken, fleeting.resumed, log.cursors) == ([4], [], {})
+
+
+async def test_what_is_appended_while_it_reads_is_not_passed_over(autojump_clock, start, log, output):
+    log.append(2)
+    log.cursors["collector"] = (2, "")
+    log.meanwhile = log.append
+    await start()
+    assert output.taken == [3]
+
+
+async def test_what_the_retention_has_deleted_is_not_waited_for(autojump_clock, start, log, output, state):
+    log.append(5)
+    log.events.clear()
+    await start()
+    assert (output.taken, state.sequence) == ([], 5)
+    log.append()
+    await trio.testing.wait_all_tasks_blocked()
+    assert output.taken == [6]
+
+
+async def test_an_output_in_trouble_is_tried_again_and_gets_each_event_once(
+    autojump_clock, start, log, output, state
+):
+    output.failures = [OutputError("full"), OutputError("full"), OutputError("gone")]
+    log.append(2)
+    await start()
+    assert (state.state, state.last_error, state.errors, output.taken) == ("error", "full", 1, [])
+    await trio.sleep(60)
+    assert (state.state, state.last_error, state.errors, output.taken) == ("connected", None, 3, [1, 2])
+    assert output.resumed == [""] * 4
+
+
+async def test_trouble_is_said_once_for_each_reason_and_its_end_too(
+    autojump_clock, start, log, output, logged
+):
+    output.failures = [OutputError("full"), OutputError("full"), OutputError("gone")]
+    log.append()
+    await start()
+    await trio.sleep(60)
+    said = [words for words in logged() if "output" in words]
+    assert ["again" in words for words in said] == [False, False, True]
+
+
+async def test_the_pauses_grow_to_seconds_and_start_over(autojump_clock, start, log, output):
+    output.failures = [OutputError("full")] * 12
+    log.append()
+    await start()
+    await trio.sleep(120)
+    pauses = [later - earlier for earlier, later in zip(output.calls, output.calls[1:], strict=False)]
+    assert 0.05 <= pauses[0] <= 0.1
+    assert all(2.5 <= pause <= 5.0 for pause in pauses[6:])
+    output.failures, output.calls = [OutputError("again")], []
+    log.append()
+    await trio.sleep(1)
+    assert output.calls[1] - output.calls[0] <= 0.1
+    assert output.taken == [1, 2]
+
+
+async def test_a_log_in_trouble_is_tried_again(autojump_clock, start, log, output, state):
+    log.append(2)
+    log.failures = [StateError("the cursor cannot be read"), StateError("nor can it now")]
+    await start()
+    await trio.sleep(10)
+    assert (output.taken, state.errors) == ([1, 2], 2)
+
+
+async def test_a_cursor_that_could_not_be_stored_hands_the_same_over_again(
+    autojump_clock, start, log, output
+):
+    """The output itself knows what it has: that is what `resume` is for."""
+    log.append(2)
+    log.cannot_store = 1
+    await start()
+    await trio.sleep(10)
+    assert output.taken == [1, 2, 1, 2]
+    assert output.resumed == ["", ""]
+
+
+async def test_a_bug_in_an_output_stops_nobody_else(autojump_clock, start, log, output, state):
+    output.failures = [ZeroDivisionError()]
+    log.append()
+    await start()
+    assert state.last_error == "ZeroDivisionError in trio_cursor; please report it"
+    await trio.sleep(10)
+    assert (output.taken, state.state) == ([1], "connected")
+
+
+async def test_an_output_that_is_closed_is_not_tried_again(log, output, state, autojump_clock):
+    output.failures = [OutputClosedError("nobody reads")]
+    log.append()
+    with trio.fail_after(5):
+        await follow(output, log, state)
+    assert (state.state, state.last_error, output.taken) == ("closed", "nobody reads", [])

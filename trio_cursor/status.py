@@ -1,0 +1,170 @@
+"""How the service is: what each part writes down as it works, and the frozen record made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from trio_cursor.records import JsonObject, Workspace
+from trio_cursor.version import __version__
+
+FILE_NAME = "status.json"
+
+
+@attrs.define(eq=False)
+class WorkspaceState:
+    """What the poller of one database writes down. Times in milliseconds since the epoch."""
+
+    workspace: Workspace
+    #: connected | synced | error | timeout | locked | unknown_schema
+    status: str = "connected"
+    schemas: tuple[str, ...] = ()
+    journal_mode: str | None = None
+    size: int | None = None
+    entries: dict[str, int] = attrs.field(factory=dict)
+    last_check: int | None = None
+    last_activity: int | None = None
+    errors: int = 0
+    last_error: str | None = None
+    #: Not an error, but why there is nothing, in words.
+    note: str | None = None
+    #: Entries passed over, by schema and reason.
+    skipped: dict[str, Counter[str]] = attrs.field(factory=dict)
+    #: Everything that was there at first sight was read, or could not be.
+    looked: bool = False
+
+
+@attrs.frozen
+class WorkspaceStatus:
+    """One workspace, at one moment."""
+
+    database: str
+    workspace_id: str | None
+    workspace_hash: str | None
+    workspace_path: str | None
+    status: str
+    schemas: tuple[str, ...]
+    sessions: tuple[JsonObject, ...]
+    last_check: int | None
+    last_activity: int | None
+    generations: int
+    entries: dict[str, int]
+    #: Entries passed over, by reason.
+    skipped: dict[str, int]
+    errors: int
+    last_error: str | None
+    note: str | None
+    journal_mode: str | None
+    size: int | None
+
+
+@attrs.define(eq=False)
+class OutputState:
+    """What one follower writes down."""
+
+    name: str
+    #: connected | behind | error | closed
+    state: str = "connected"
+    sequence: int = 0
+    errors: int = 0
+    last_error: str | None = None
+
+
+@attrs.frozen
+class OutputStatus:
+    """One output, at one moment."""
+
+    name: str
+    state: str
+    sequence: int
+    #: Events that it has not taken yet.
+    lag: int
+    errors: int
+    last_error: str | None
+
+
+@attrs.frozen
+class Status:
+    """The service, at one moment."""
+
+    #: running | disabled | stopped
+    state: str
+    version: str
+    pid: int
+    started_at: int | None
+    taken_at: int | None
+    first_pass_done: bool
+    #: How many of how many workspaces were looked at since the start.
+    progress: tuple[int, int]
+    #: Sequence of the newest record in the event log.
+    last_sequence: int
+    #: Events and gap records reported by this run.
+    generations: int
+    gaps: int
+    duplicates: int
+    searched: tuple[str, ...]
+    workspaces: tuple[WorkspaceStatus, ...]
+    outputs: tuple[OutputStatus, ...]
+    #: What somebody should look at, in words. Empty: all is well.
+    alarms: tuple[str, ...]
+    state_dir: str | None = None
+    #: Why the event log cannot be written at the moment; None: it can.
+    log_error: str | None = None
+
+    def to_object(self) -> JsonObject:
+        """As one JSON object."""
+        return attrs.asdict(self)
+
+
+def write_status(directory: Path, status: Status) -> None:
+    """Put the status where `trio_cursor status` finds it; whole or not at all."""
+    target = directory / FILE_NAME
+    fresh = directory / f"{FILE_NAME}.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(status.to_object(), file)
+    fresh.replace(target)
+
+
+def read_status(directory: Path) -> JsonObject | None:
+    """What the last service on this directory wrote; None if there is nothing to be read."""
+    try:
+        with (directory / FILE_NAME).open(encoding="utf-8") as file:
+            touched_ms = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+            found: Any = json.load(file)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    return {**found, "taken_at": touched_ms}
+
+
+def confirm_status(directory: Path) -> None:
+    """Say that what was written last still holds, without writing it again."""
+    os.utime(directory / FILE_NAME)
+
+
+def disabled() -> Status:
+    """The status of a service whose configuration says `enabled = false`."""
+    return Status(
+        state="disabled",
+        version=__version__,
+        pid=os.getpid(),
+        started_at=None,
+        taken_at=None,
+        first_pass_done=False,
+        progress=(0, 0),
+        last_sequence=0,
+        generations=0,
+        gaps=0,
+        duplicates=0,
+        searched=(),
+        workspaces=(),
+        outputs=(),
+        alarms=(),
+    )
