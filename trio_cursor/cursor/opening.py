@@ -215,7 +215,7 @@ def look_at(path: str, roots: tuple[str, ...], platform: str) -> tuple[str, Sign
     if not any(_is_inside(real, os.path.realpath(root)) for root in roots):
         raise Refused(Unreadable("it lies outside the directories that were configured"))
     if database.st_size < _SMALLEST:
-        raise Refused(Empty(f"it has {database.st_size} bytes"))
+        raise Refused(Empty(f"it is no SQLite database yet ({database.st_size} bytes)"))
     return real, _signature(database, wal)
 
 

@@ -1,0 +1,177 @@
+"""Doubles for the edges that have threads behind them, for tests in virtual time."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import attrs
+import trio
+from trio_util import RepeatedEvent
+
+from trio_cursor.cursor.guest import FileStat, Page, Signature, Unchanged
+from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
+from trio_cursor.eventlog_format import Known
+from trio_cursor.events import numbered
+from trio_cursor.records import Workspace
+
+EPOCH_MS = 1_800_000_000_000
+
+
+def now_ms() -> int:
+    """The wall clock of tests in virtual time."""
+    return EPOCH_MS + round(trio.current_time() * 1000)
+
+
+def workspace(name: str | None = "w1", profile: str = "/cursor/User") -> Workspace:
+    home = f"workspaceStorage/{name}" if name else "globalStorage"
+    return Workspace(f"{profile}/{home}/state.vscdb", profile, name, path=name and f"/home/demo/{name}")
+
+
+#: Closed by a fixture after each test: Python 3.13 warns of what is left open.
+OPEN: list[sqlite3.Connection] = []
+
+
+class FakeDatabase:
+    """A `state.vscdb` in memory, and what stat would say of it."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        OPEN.append(self.connection)
+        self.connection.text_factory = bytes
+        self.connection.execute("CREATE TABLE ItemTable (key TEXT UNIQUE ON CONFLICT REPLACE, value BLOB)")
+        self.inode, self.version = 1, 1
+        self.written_ns = (EPOCH_MS - 86_400_000) * 1_000_000
+        #: Come before anything is read: refusals to be returned, exceptions to be raised.
+        self.script = []
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(FileStat(1, self.inode, 4096 * self.version, self.written_ns), None)
+
+    def execute(self, sql: str, *parameters: object) -> None:
+        self.connection.execute(sql, parameters)
+        self.version += 1
+
+    def set_ring(self, *items: object) -> None:
+        self.execute("INSERT INTO ItemTable VALUES ('aiService.generations', ?)", json.dumps(items))
+
+    def catalog(self) -> Catalog:
+        names = [
+            name.decode()
+            for (name,) in self.connection.execute("SELECT name FROM sqlite_master WHERE sql > ''")
+        ]
+        tables = {}
+        for name in names:
+            rows = self.connection.execute(
+                "SELECT name, pk, type, hidden FROM pragma_table_xinfo(?)", (name,)
+            )
+            columns = (Column(row[0].decode(), row[1], row[2].decode(), row[3]) for row in rows)
+            tables[name] = Table(name, tuple(columns))
+        return Catalog(self.version, tables, tuple(names), has_octet_length=False)
+
+
+class FakeGuest:
+    """Reads fake databases by path."""
+
+    def __init__(self) -> None:
+        self.databases: dict[str, FakeDatabase] = {}
+        #: When each path was asked for, whatever came of it.
+        self.visits: list[tuple[float, str]] = []
+        #: Nothing is read before it is set.
+        self.gate = trio.Event()
+        self.gate.set()
+
+    def __getitem__(self, path: str) -> FakeDatabase:
+        return self.databases.setdefault(path, FakeDatabase())
+
+    async def read(self, path, make, *, unless=None):
+        self.visits.append((trio.current_time(), path))
+        await self.gate.wait()
+        database = self[path]
+        if database.script:
+            outcome = database.script.pop(0)
+            if callable(outcome):
+                outcome = outcome()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome is not None:
+                return outcome
+        if database.signature == unless:
+            return Unchanged(unless)
+        scan = make(database.catalog())
+        answer = None
+        try:
+            while True:
+                query = scan.send(answer)
+                answer = Rows(database.connection.execute(query.sql, query.params).fetchall())
+        except StopIteration as done:
+            return Page(done.value(), database.signature, database.catalog(), "ro", "delete", 0.0)
+
+
+class FakeLog:
+    """The event log's door, in memory. `failures` are raised by the next calls, one by one."""
+
+    directory = Path("state")
+
+    def __init__(self) -> None:
+        self.events, self.keys, self.pending_items = [], [], {}
+        self.positions: dict[str, Known] = {}
+        self.sessions = {}
+        self.last_sequence = 0
+        self.appended = RepeatedEvent()
+        self.failures: list[Exception] = []
+        self.writes = 0
+        self.batches = []
+
+    async def _checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def append(self, entry):
+        await self._checkpoint()
+        self.writes += 1
+        for key, event in entry.events:
+            assert key is None or key not in self.keys
+            self.last_sequence += 1
+            self.keys.append(key)
+            self.events.append(numbered(event, self.last_sequence))
+        for key in entry.settled:
+            del self.pending_items[key]
+        self.pending_items |= {item.key: item for item in entry.pending}
+        self.sessions |= {session.database: session for session in entry.sessions}
+        if entry.database is not None:
+            known = self.positions.get(entry.database, Known())
+            positions = {**known.positions, **entry.positions}
+            self.positions[entry.database] = Known(positions, entry.identity, entry.since_ms)
+        if entry.events:
+            self.appended.set()
+
+    async def known_keys(self, keys):
+        await self._checkpoint()
+        return set(keys) & set(self.keys)
+
+    async def known(self, database):
+        await self._checkpoint()
+        return self.positions.get(database, Known())
+
+    async def save_sessions(self, sessions):
+        await self._checkpoint()
+        self.sessions |= {session.database: session for session in sessions}
+
+    async def read(self, after, *, limit=500, event_type=None):
+        await self._checkpoint()
+        return [event for event in self.events if event.sequence > after][:limit]
+
+    def ids(self) -> list[str]:
+        return [event.generation_id for event in self.events if event.event_type == "database_trace"]
+
+
+@attrs.define
+class FakeScanner:
+    """What the supervisor and the first pass look at."""
+
+    watched: dict = attrs.field(factory=dict)
+    listings: dict = attrs.field(factory=dict)

@@ -1,0 +1,167 @@
+"""Whatever happens to the service, each generation is reported exactly once.
+
+`KILL_ROUNDS` makes the rounds more than the few of every day.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+import running
+import trio
+from deadlines import within
+
+import trio_cursor
+from trio_cursor.config import Config, CursorConfig, DatabaseMonitorConfig, StateConfig
+from trio_cursor.demo.process import FakeCursorProcess
+from trio_cursor.eventlog_format import FILE_NAME
+
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "5"))
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_killed_again_and_again_while_cursor_writes(tmp_path, journal):
+    state_dir = tmp_path / "state"
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}")
+    chances = random.Random(seed)
+    rounds_with_news = 0
+    options = ("--rate", "50", "--workspaces", "6", "--journal", journal, "--window-seconds", "3")
+    with FakeCursorProcess(tmp_path / "cursor", *options) as cursor:
+        for _ in range(ROUNDS):
+            before = running.reported(state_dir).total()
+            with subprocess.Popen(running.command(cursor.cursor_dir, state_dir)) as service:
+                # At any moment between its first import and its steady state.
+                time.sleep(chances.uniform(0.1, 0.9))
+                service.kill()
+            assert service.returncode == -signal.SIGKILL
+            rounds_with_news += running.reported(state_dir).total() > before
+        assert cursor.stop() == 0
+        running.run_once(cursor.cursor_dir, state_dir)
+        ledger = cursor.ledger()
+    running.assert_exactly_once(running.reported(state_dir), ledger)
+    running.assert_owner_unhurt(ledger)
+    assert len(ledger.committed) > 20
+    assert rounds_with_news or ROUNDS < 5  # or nothing was tried
+
+
+def test_a_full_disk_stops_the_log_and_when_there_is_room_again_nothing_is_missing(tmp_path):
+    state_dir = tmp_path / "state"
+    options = (
+        "--rate",
+        "100",
+        "--workspaces",
+        "3",
+        "--generations",
+        "150",
+        "--stay",
+        "--window-seconds",
+        "0",
+    )
+    with FakeCursorProcess(tmp_path / "cursor", "--history", "0", *options) as cursor:
+        running.run_once(cursor.cursor_dir, state_dir)
+        words = tmp_path / "words"
+        with words.open("wb") as stderr:
+            service = subprocess.Popen(
+                running.command(cursor.cursor_dir, state_dir, "--log-format", "json"), stderr=stderr
+            )
+        try:
+            # From here on no file of its can grow beyond what it is now, and a bit.
+            limit = (state_dir / FILE_NAME).stat().st_size + 40_000
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            _until(lambda: b"event log cannot be written" in words.read_bytes(), service)
+            _until(lambda: len(cursor.ledger().committed) == 150, service)
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            _until(lambda: len(running.reported(state_dir)) == 150, service)
+        finally:
+            service.kill()
+            service.wait()
+        running.assert_exactly_once(running.reported(state_dir), cursor.ledger())
+        running.assert_owner_unhurt(cursor.ledger())
+
+
+def _until(condition, service):
+    for _ in range(3000):
+        if condition():
+            return
+        assert service.poll() is None
+        time.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+# -- Cancelled at any moment ---------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class CancelAfter(trio.abc.Instrument):
+    """Cancels a scope before the n-th step that any task takes."""
+
+    scope: trio.CancelScope
+    steps: int
+
+    def before_task_step(self, task):
+        self.steps -= 1
+        if self.steps == 0:
+            self.scope.cancel()
+
+
+def descriptors():
+    """What this process has open, without the directory that is read for it."""
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[entry.name] = str(entry.readlink())
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def config_of(cursor_dir, state_dir):
+    return Config(
+        cursor=CursorConfig(dirs=(str(cursor_dir),)),
+        state=StateConfig(dir=str(state_dir)),
+        cursor_database_monitor=DatabaseMonitorConfig(
+            probe_interval_seconds=0.01, poll_interval_seconds=0.05, sync_window_hours=876_000
+        ),
+    )
+
+
+@within(60)
+async def test_cancelled_at_any_step_it_leaves_nothing_behind_and_loses_nothing(tmp_path):
+    state_dir = tmp_path / "state"
+    options = ("--rate", "30", "--workspaces", "3", "--window-seconds", "1")
+    with FakeCursorProcess(tmp_path / "cursor", *options) as cursor:
+        config = config_of(cursor.cursor_dir, state_dir)
+        async with trio.open_nursery() as nursery:  # so that what is made once is made
+            await nursery.start(trio_cursor.serve, config)
+            nursery.cancel_scope.cancel()
+        before = descriptors()
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        for steps in (*range(1, 60, 3), *range(60, 500, 40)):
+            with trio.CancelScope() as scope:
+                instrument = CancelAfter(scope, steps)
+                trio.lowlevel.add_instrument(instrument)
+                try:
+                    await trio_cursor.serve(config)
+                finally:
+                    trio.lowlevel.remove_instrument(instrument)
+            assert scope.cancelled_caught
+            assert trio.lowlevel.current_statistics().tasks_living == tasks
+            assert descriptors() == before
+        cursor.stop()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                handle = await nursery.start(trio_cursor.serve, config)
+                await handle.synced()
+                nursery.cancel_scope.cancel()
+        ledger = cursor.ledger()
+    running.assert_exactly_once(running.reported(state_dir), ledger)
+    running.assert_owner_unhurt(ledger)

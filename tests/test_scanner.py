@@ -1,0 +1,383 @@
+"""The sweep, on real directories, with real threads and the real clock; no database is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from functools import partial
+
+import cursor_files
+import pytest
+import trio
+from deadlines import within
+from trio.testing import wait_all_tasks_blocked
+
+from trio_cursor.cursor.guest import Signature, signature_of
+from trio_cursor.cursor.profiles import Lister
+from trio_cursor.scanner import Appeared, Changed, Scanner, Swept, Watched, scan_clock
+
+PROBE = 0.25
+
+
+def everything(_workspace):
+    return True
+
+
+def touch(database, size=4096):
+    """What a commit does to a file, as far as stat can tell; settled at once."""
+    database.write_bytes(bytes(size))
+    os.utime(database, ns=(cursor_files.LONG_AGO_NS, cursor_files.LONG_AGO_NS + size))
+
+
+def seen(sightings):
+    return sorted(
+        (type(item).__name__, item.watched.workspace.id or "")
+        for item in sightings
+        if not isinstance(item, Swept)
+    )
+
+
+async def whole(scanner):
+    """A sweep of everything, however long the last one is ago."""
+    return await scanner.sweep(1e9)
+
+
+@pytest.fixture
+def scanner(user_dir):
+    return Scanner((str(user_dir),), lambda workspace: not workspace.is_global)
+
+
+@within(30)
+async def test_the_first_sweep_tells_what_is_there_and_that_it_is_over(scanner, user_dir):
+    touch(cursor_files.make_workspace(user_dir, "w1"))
+    cursor_files.make_workspace(user_dir, "w2")
+    sightings = await scanner.sweep(PROBE)
+    assert seen(sightings) == [("Appeared", "w1"), ("Appeared", "w2")]
+    assert isinstance(sightings[-1], Swept)
+    assert await whole(scanner) == []
+    assert list(scanner.listings) == [str(user_dir)]
+
+
+@within(30)
+async def test_workspaces_come_change_go_and_come_back(scanner, user_dir):
+    await whole(scanner)
+    database = cursor_files.make_workspace(user_dir, "w1")
+    assert seen(await whole(scanner)) == [("Appeared", "w1")]
+    touch(database)
+    assert seen(await whole(scanner)) == [("Changed", "w1")]
+    touch(database.with_name("state.vscdb-wal"))
+    assert seen(await whole(scanner)) == [("Changed", "w1")]
+    shutil.rmtree(database.parent)
+    assert seen(await whole(scanner)) == [("Vanished", "w1")]
+    assert scanner.watched == {}
+    touch(cursor_files.make_workspace(user_dir, "w1"))
+    assert seen(await whole(scanner)) == [("Appeared", "w1")]
+
+
+@within(30)
+async def test_a_cursor_that_is_installed_later_is_found(tmp_path):
+    user = tmp_path / "later" / "User"
+    scanner = Scanner((str(tmp_path / "later"),), everything)
+    assert [type(item) for item in await whole(scanner)] == [Swept]
+    cursor_files.make_user_dir(tmp_path / "later")
+    touch(cursor_files.make_workspace(user, "w1"))
+    sightings = await whole(scanner)
+    assert all(isinstance(item, Appeared) for item in sightings)
+    assert {item.watched.workspace.id for item in sightings} == {None, "w1"}
+    assert list(scanner.listings) == [str(user)]
+
+
+@within(30)
+async def test_idle_databases_are_swept_once_a_second_and_active_ones_at_each_probe(scanner, user_dir):
+    idle, active = (cursor_files.make_workspace(user_dir, name) for name in ("idle", "active"))
+    await whole(scanner)
+    scanner.watched[str(active)].active = True
+    touch(idle)
+    touch(active)
+    assert seen(await scanner.sweep(0.01)) == [("Changed", "active")]
+    assert seen(await whole(scanner)) == [("Changed", "idle")]
+
+
+@within(30)
+async def test_a_database_without_a_log_needs_one_stat_until_it_changes(user_dir):
+    looked = []
+
+    def look(path):
+        looked.append(path)
+        return signature_of(path)
+
+    scanner = Scanner((str(user_dir),), lambda place: not place.is_global, look=look)
+    database = cursor_files.make_workspace(user_dir, "w1")
+    touch(database)
+    await whole(scanner)
+    scanner.watched[str(database)].has_log = False
+    del looked[:]
+    assert await whole(scanner) == []
+    assert looked == []
+    touch(database, 8192)
+    assert seen(await whole(scanner)) == [("Changed", "w1")]
+    database.unlink()
+    assert seen(await whole(scanner)) == [("Changed", "w1")]
+    touch(database, 8192)
+    assert seen(await whole(scanner)) == [("Changed", "w1")]
+    assert looked == [str(database)] * 3
+
+
+def test_many_workspaces_are_swept_less_often_in_proportion(scanner):
+    assert scanner.idle_seconds() == 1
+    scanner.watched = dict.fromkeys(map(str, range(3000)))
+    assert scanner.idle_seconds() == 3
+
+
+@within(30)
+async def test_a_workspace_json_that_is_written_late_is_taken_in(scanner, user_dir):
+    database = cursor_files.make_workspace(user_dir, "w1")
+    folder = database.with_name("workspace.json")
+    folder.unlink()
+    await whole(scanner)
+    item = scanner.watched[str(database)]
+    assert item.workspace.path is None
+    assert item.workspace.problem
+    folder.write_text(json.dumps({"folder": "file:///home/demo/late"}))
+    assert await whole(scanner) == []
+    assert (item.workspace.path, item.workspace.problem) == ("/home/demo/late", None)
+
+
+@within(30)
+async def test_what_is_not_wanted_is_never_looked_at(user_dir):
+    looked = []
+
+    def look(path):
+        looked.append(path)
+        return signature_of(path)
+
+    scanner = Scanner((str(user_dir),), lambda place: place.id == "w1", look=look)
+    mine, secret = (cursor_files.make_workspace(user_dir, name) for name in ("w1", "secret"))
+    assert seen(await whole(scanner)) == [("Appeared", "w1")]
+    await whole(scanner)
+    assert str(mine) in looked
+    assert str(secret) not in looked
+
+
+@within(30)
+async def test_a_workspace_that_turns_out_not_to_be_wanted_is_left(user_dir):
+    scanner = Scanner((str(user_dir),), lambda place: place.path != "/home/demo/secret")
+    database = cursor_files.make_workspace(user_dir, "w1", folder="file:///home/demo/secret")
+    folder = database.with_name("workspace.json")
+    content = folder.read_text()
+    folder.unlink()
+    await whole(scanner)
+    assert str(database) in scanner.watched
+    folder.write_text(content)
+    assert seen(await whole(scanner)) == [("Vanished", "w1")]
+
+
+@within(30)
+async def test_a_directory_named_twice_is_listed_once(user_dir, tmp_path):
+    touch(cursor_files.make_workspace(user_dir, "w1"))
+    link = tmp_path / "link"
+    link.symlink_to(user_dir)
+    scanner = Scanner((str(user_dir), str(link), str(user_dir.parent)), everything)
+    assert seen(await whole(scanner)).count(("Appeared", "w1")) == 1
+    assert await whole(scanner) == []
+
+
+@within(30)
+async def test_a_file_that_is_reached_twice_is_watched_once_until_the_first_way_is_gone(user_dir, tmp_path):
+    other = cursor_files.make_user_dir(tmp_path / "other")
+    first, second = (cursor_files.make_workspace(user, "w1") for user in (user_dir, other))
+    touch(first)
+    second.hardlink_to(first)
+    scanner = Scanner((str(user_dir), str(other)), lambda place: not place.is_global)
+    assert seen(await whole(scanner)) == [("Appeared", "w1")]
+    assert await whole(scanner) == []
+    shutil.rmtree(first.parent)
+    await whole(scanner)
+    await whole(scanner)
+    assert list(scanner.watched) == [str(second)]
+
+
+@within(30)
+async def test_a_database_that_cannot_be_looked_at_stops_nobody(user_dir):
+    refused = set()
+
+    def look(path):
+        if path in refused:
+            raise PermissionError(path)
+        return signature_of(path)
+
+    broken, well = (cursor_files.make_workspace(user_dir, name) for name in ("broken", "well"))
+    refused.add(str(broken))
+    scanner = Scanner((str(user_dir),), lambda place: not place.is_global, look=look)
+    assert seen(await whole(scanner)) == [("Appeared", "broken"), ("Appeared", "well")]
+    assert scanner.watched[str(broken)].signature == Signature(None, None)
+    touch(well)
+    touch(broken)
+    assert seen(await whole(scanner)) == [("Changed", "well")]
+    refused.clear()
+    assert seen(await whole(scanner)) == [("Changed", "broken")]
+    refused.add(str(broken))
+    assert await whole(scanner) == []
+
+
+class Mount:
+    """A place in the file system that does not answer until it is let go."""
+
+    def __init__(self):
+        self.dead, self.back = set(), threading.Event()
+        self.hung = 0
+
+    def look(self, path):
+        if any(place in path for place in self.dead):
+            self.hung += 1
+            self.back.wait(30)
+        return signature_of(path)
+
+
+@pytest.fixture
+def mount():
+    mount = Mount()
+    yield mount
+    mount.back.set()
+
+
+async def until_answers(scanner):
+    while scanner.hanging():  # noqa: ASYNC110 - a thread's end sets no event
+        await trio.sleep(0.001)
+
+
+@within(30)
+async def test_a_path_that_hangs_is_left_alone_until_it_answers(user_dir, mount, logged):
+    places = [cursor_files.make_workspace(user_dir, name) for name in ("dead", "well")]
+    scanner = Scanner((str(user_dir),), everything, look=mount.look, hangs_after=0.1)
+    await whole(scanner)
+    mount.dead.add("/dead/")
+    for place in places:
+        touch(place)
+    assert await whole(scanner) == []
+    assert scanner.hanging() == (str(places[0]),)
+    assert seen(await whole(scanner)) == [("Changed", "well")]
+    for _ in range(20):
+        assert await whole(scanner) == []
+    assert mount.hung == 1
+    mount.dead.clear()
+    mount.back.set()
+    await until_answers(scanner)
+    assert seen(await whole(scanner)) == [("Changed", "dead")]
+    assert [message for message in logged() if "answer" in message] == [
+        "a path does not answer; it is left alone until it does",
+        "a path answers again",
+    ]
+
+
+@within(30)
+async def test_a_directory_in_which_much_hangs_is_left_alone_as_a_whole_and_its_neighbour_is_not(
+    user_dir, tmp_path, mount
+):
+    """However long a mount is dead, it costs a thread or two."""
+    other = cursor_files.make_user_dir(tmp_path / "other")
+    for number in range(20):
+        cursor_files.make_workspace(user_dir, f"w{number}")
+    well = cursor_files.make_workspace(other, "well")
+    scanner = Scanner((str(user_dir), str(other)), everything, look=mount.look, hangs_after=0.1)
+    await whole(scanner)
+    mount.dead.add(str(user_dir))
+    for _ in range(5):
+        await whole(scanner)
+    assert mount.hung == 2
+    touch(well)
+    assert seen(await whole(scanner)) == [("Changed", "well")]
+    assert len(scanner.watched) == 23
+    mount.dead.clear()
+    mount.back.set()
+    await until_answers(scanner)
+    touch(user_dir / "workspaceStorage" / "w7" / "state.vscdb")
+    assert seen(await whole(scanner)) == [("Changed", "w7")]
+
+
+class SlowLister:
+    """Lists no directory before it is let."""
+
+    def __init__(self, mount, dirs):
+        self._mount, self._dirs = mount, dirs
+
+    def list(self):
+        self._mount.look(f"{self._dirs[0]}/")
+        return Lister(self._dirs).list()
+
+
+@within(30)
+async def test_a_directory_that_hangs_from_the_start_delays_only_itself(user_dir, tmp_path, mount):
+    other = cursor_files.make_user_dir(tmp_path / "other")
+    touch(cursor_files.make_workspace(user_dir, "dead"))
+    touch(cursor_files.make_workspace(other, "well"))
+    mount.dead.add(f"{user_dir}/")
+    make = partial(SlowLister, mount)
+    dirs = (str(user_dir), str(other))
+    scanner = Scanner(dirs, lambda place: not place.is_global, make_lister=make, hangs_after=0.1)
+    assert await whole(scanner) == []
+    sightings = await whole(scanner)
+    assert seen(sightings) == [("Appeared", "well")]
+    assert isinstance(sightings[-1], Swept)
+    assert scanner.hanging() == (str(user_dir),)
+    mount.dead.clear()
+    mount.back.set()
+    await until_answers(scanner)
+    assert seen(await whole(scanner)) == [("Appeared", "dead")]
+
+
+@within(30)
+async def test_the_scan_clock_goes_on_while_a_path_hangs(user_dir, mount, nursery):
+    dead, well = (cursor_files.make_workspace(user_dir, name) for name in ("dead", "well"))
+    scanner = Scanner((str(user_dir),), everything, look=mount.look, hangs_after=0.05)
+    sends, sightings = trio.open_memory_channel(0)
+    nursery.start_soon(partial(scan_clock, scanner, sends, every=0.01))
+    while not isinstance(await sightings.receive(), Swept):
+        pass
+    mount.dead.add("/dead/")
+    scanner.watched[str(dead)].active = scanner.watched[str(well)].active = True
+    for size in (1, 2, 3):
+        touch(well, size)
+        sighting = await sightings.receive()
+        assert isinstance(sighting, Changed)
+        assert sighting.watched.workspace.id == "well"
+    assert mount.hung == 1
+
+
+@within(30)
+async def test_a_cancelled_sweep_leaves_its_thread_at_once(user_dir, mount):
+    cursor_files.make_workspace(user_dir, "dead")
+    mount.dead.add("/dead/")
+    scanner = Scanner((str(user_dir),), everything, look=mount.look)
+    with trio.move_on_after(0.1) as scope:
+        await scanner.sweep(PROBE)
+    assert scope.cancelled_caught
+
+
+@within(30)
+async def test_a_host_that_uses_all_threads_does_not_stop_the_sweep(user_dir):
+    cursor_files.make_workspace(user_dir, "w1")
+    limiter = trio.to_thread.current_default_thread_limiter()
+    borrowers = [object() for _ in range(int(limiter.total_tokens))]
+    for borrower in borrowers:
+        limiter.acquire_on_behalf_of_nowait(borrower)
+    try:
+        assert ("Appeared", "w1") in seen(await Scanner((str(user_dir),), everything).sweep(PROBE))
+    finally:
+        for borrower in borrowers:
+            limiter.release_on_behalf_of(borrower)
+
+
+@within(30)
+async def test_whoever_waits_for_a_change_sees_it_even_if_it_came_before():
+    item = Watched(None, Signature(None, None))
+    assert item.changed_ms is None
+    before = item.changes
+    item.wake()
+    await item.changed_since(before)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(item.changed_since, item.changes)
+        await wait_all_tasks_blocked()
+        item.wake()

@@ -1,0 +1,95 @@
+"""Housekeeping: the status file that other processes read, and the retention of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import EventLog
+from trio_cursor.logs import get_logger
+from trio_cursor.status import OutputState, Status, confirm_status, write_status
+
+log = get_logger(__name__)
+
+STATUS_SECONDS = 1.0
+_STATUS_MOST_SECONDS = 10.0
+_WORKSPACES_A_SECOND = 100
+_RETENTION_SECONDS = 600.0
+_DAY_MS = 86_400_000
+_MEGABYTE = 1_000_000
+
+
+@attrs.define(eq=False)
+class Keeper:
+    """What housekeeping works with."""
+
+    directory: Path
+    log: EventLog
+    status: Callable[[], Status]
+    outputs: Iterable[OutputState]
+    now_ms: Callable[[], int]
+    keep_days: float
+    max_megabytes: int
+    #: What the status file says; None: not known.
+    _written: Status | None = attrs.field(default=None, init=False)
+    _said: str | None = attrs.field(default=None, init=False)
+    #: Own thread: a host that uses all of Trio's must not stop it.
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    async def publish(self) -> None:
+        """Keep the status file up to date, for ever."""
+        while True:
+            status = self.status()
+            await self.publish_once(status)
+            # Of a thousand workspaces the file has half a megabyte, which not every second is worth.
+            often = len(status.workspaces) / _WORKSPACES_A_SECOND
+            await trio.sleep(min(max(STATUS_SECONDS, often), _STATUS_MOST_SECONDS))
+
+    async def publish_once(self, status: Status) -> None:
+        """Write a status if it says anything new; trouble is said once and does not stop anything."""
+        content = attrs.evolve(status, taken_at=None)
+        if content == self._written:
+            work = partial(confirm_status, self.directory)
+        else:
+            work = partial(write_status, self.directory, status)
+        self._written = None
+        try:
+            await trio.to_thread.run_sync(work, limiter=self._limiter)
+        except OSError as error:
+            if self._said is None:
+                log.warning("the status file cannot be written", error=error.strerror)
+            self._said = str(error)
+        else:
+            self._written, self._said = content, None
+
+    async def retire(self) -> None:
+        """Delete events that are past their days or above the size limit, for ever."""
+        while True:
+            await self.retire_once()
+            await trio.sleep(_RETENTION_SECONDS)
+
+    async def retire_once(self) -> None:
+        """Delete what is due, slice by slice, so that the sink never waits for long."""
+        sequences = [output.sequence for output in self.outputs]
+        work = partial(
+            self.log.retire,
+            before_ms=int(self.now_ms() - self.keep_days * _DAY_MS),
+            max_bytes=self.max_megabytes * _MEGABYTE,
+            taken=min(sequences) if sequences else None,
+        )
+        events = untaken = 0
+        try:
+            while (retired := await work()).events:
+                events += retired.events
+                untaken += retired.untaken
+        except StateError as error:
+            log.warning("old events could not be deleted; trying again later", error=str(error))
+        if events:
+            log.info("old events deleted", events=events)
+        if untaken:
+            log.error("the size limit deleted events that an output had not taken", events=untaken)

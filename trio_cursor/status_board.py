@@ -1,0 +1,121 @@
+"""The board: puts together what every part of the running service has written down."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from trio_cursor.cursor.guest import Guest
+from trio_cursor.eventlog import EventLog
+from trio_cursor.first_pass import FirstPass
+from trio_cursor.records import Session, Workspace
+from trio_cursor.scanner import Scanner
+from trio_cursor.sessions.registry import Registry
+from trio_cursor.sink import Sink
+from trio_cursor.status import OutputState, OutputStatus, Status, WorkspaceState, WorkspaceStatus
+from trio_cursor.version import __version__
+
+_ALARMING = ("error", "timeout", "locked", "unknown_schema")
+
+
+@attrs.frozen
+class Board:
+    """What `Handle.status()` and the status file show."""
+
+    started_at: int
+    now_ms: Callable[[], int]
+    events: EventLog
+    sink: Sink
+    registry: Registry
+    scanner: Scanner
+    guest: Guest
+    first_pass: FirstPass
+    states: dict[str, WorkspaceState]
+    outputs: Sequence[OutputState]
+
+    def status(self, is_over: bool = False) -> Status:  # noqa: FBT001, FBT002 - the handle's one question
+        """How the service is, at this moment."""
+        sessions: dict[str, list[Session]] = {}
+        for session in self.registry.sessions():
+            sessions.setdefault(session.database, []).append(session)
+        counts = self.sink.counts
+        return Status(
+            state="stopped" if is_over else "running",
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self.started_at,
+            taken_at=self.now_ms(),
+            first_pass_done=self.first_pass.over.is_set(),
+            progress=self.first_pass.progress(),
+            last_sequence=self.events.last_sequence,
+            generations=counts.generations,
+            gaps=counts.gaps,
+            duplicates=counts.duplicates,
+            searched=tuple(self.scanner.listings) or tuple(self.scanner.dirs),
+            workspaces=tuple(
+                self._workspace(state, sessions.get(database, [])) for database, state in self.states.items()
+            ),
+            outputs=tuple(self._output(state) for state in self.outputs),
+            alarms=tuple(self._alarms()),
+            state_dir=str(self.events.directory),
+            log_error=counts.trouble,
+        )
+
+    def _workspace(self, state: WorkspaceState, sessions: list[Session]) -> WorkspaceStatus:
+        workspace = self._place(state)
+        return WorkspaceStatus(
+            database=workspace.database,
+            workspace_id=workspace.id,
+            workspace_hash=workspace.hash,
+            workspace_path=workspace.path,
+            status=state.status,
+            schemas=state.schemas,
+            sessions=tuple(
+                {"session_id": item.session_id, "source": item.source, "started_at": item.started_at}
+                for item in sessions
+            ),
+            last_check=state.last_check,
+            last_activity=state.last_activity,
+            generations=self.sink.counts.by_database.get(workspace.database, 0),
+            entries=dict(state.entries),
+            skipped=_merged(state.skipped.values()),
+            errors=state.errors,
+            last_error=state.last_error,
+            note=state.note or workspace.problem,
+            journal_mode=state.journal_mode,
+            size=state.size,
+        )
+
+    def _place(self, state: WorkspaceState) -> Workspace:
+        """As it is known now: its `workspace.json` may have been written late."""
+        watched = self.scanner.watched.get(state.workspace.database)
+        return watched.workspace if watched else state.workspace
+
+    def _output(self, state: OutputState) -> OutputStatus:
+        lag = max(0, self.events.last_sequence - state.sequence)
+        return OutputStatus(state.name, state.state, state.sequence, lag, state.errors, state.last_error)
+
+    def _alarms(self) -> list[str]:
+        alarms = []
+        if self.sink.counts.trouble:
+            alarms.append(f"the event log cannot be written: {self.sink.counts.trouble}")
+        alarms += [
+            f"{self._place(state).name}: {state.status}: {state.last_error}"
+            for state in self.states.values()
+            if state.status in _ALARMING
+        ]
+        alarms += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
+        alarms += [f"{path} does not answer" for path in self.scanner.hanging()]
+        return alarms
+
+
+def _merged(counters: Iterable[Counter[str]]) -> dict[str, int]:
+    """Counts of all schemas; of a thousand workspaces nearly all have none."""
+    merged: dict[str, int] = {}
+    for counter in counters:
+        for reason, count in counter.items():
+            merged[reason] = merged.get(reason, 0) + count
+    return merged
