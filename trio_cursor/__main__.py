@@ -1,0 +1,7 @@
+"""`python -m trio_cursor`."""
+
+import sys
+
+from trio_cursor.cli import main
+
+sys.exit(main())

@@ -1,0 +1,301 @@
+"""What can be asked for, and how it reads in `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any, NoReturn
+
+from trio_cursor.durations import parse_duration
+from trio_cursor.version import __version__
+
+#: A window without a beginning, as the configuration writes it.
+_ALL_HOURS = 876_000.0
+_HOUR_SECONDS = 3600.0
+#: `all` is parsed to None, so that cannot mean "not given".
+_UNSET = -1.0
+#: Longer lines are hard to read, however wide the terminal is.
+_WIDEST_HELP = 100
+
+#: Commands that have a name already and no work behind it yet.
+_NOT_BUILT = (
+    *("show", "top", "stats", "plot", "export", "replay", "consume", "compare"),
+    *("doctor", "audit", "purge", "hook", "service"),
+)
+
+_EPILOG = """\
+Common options are accepted before and after the command; so are those of run
+where no command is given. COMMAND --help tells the options of a command.
+
+examples:
+  {program}                     watch Cursor, show each generation
+  {program} run --demo          the same on a living fake Cursor
+  {program} run --once --since all --json-lines events.jsonl
+  {program} events --since 24h  what was reported since yesterday
+
+exit codes: 0 done, 1 failed, 2 usage, 3 degraded, 4 not running,
+  75 another instance runs, 78 bad configuration, 130 interrupted
+"""
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parse; a line without a command is `run`. Exits with 2 and one line if it makes no sense."""
+    parser, commands = _build(argv)
+    arguments, unknown = parser.parse_known_args(_with_command(argv, parser, commands))
+    command = commands[arguments.command]
+    if unknown:
+        what = "unknown option" if unknown[0].startswith("-") else "one word too many:"
+        option = unknown[0].partition("=")[0]
+        command.error(f"{what} {option!r}{_did_you_mean(option, _options(command))}")
+    if arguments.command == "run":
+        _refuse_what_is_not_built(arguments, command)
+    arguments.overrides = _overrides(arguments)
+    return arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def __init__(self, **options: Any) -> None:
+        # An abbreviation in somebody's script would mean something else after the next release.
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Room for the options beside their explanations."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        width = min(shutil.get_terminal_size().columns, _WIDEST_HELP) - 2
+        super().__init__(prog, max_help_position=25, width=width, **options)
+
+
+def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
+    name, _ = os.path.splitext(os.path.basename(sys.argv[0]))  # noqa: PTH119, PTH122 - pathlib is slow to import
+    program = "trio-cursor" if name == "trio-cursor" else "python -m trio_cursor"
+    parser = _Parser(
+        prog=program,
+        usage=f"{program} [COMMAND] [options]",
+        description="Every AI generation in Cursor becomes one event,\n"
+        "exactly once, and Cursor never notices.",
+        epilog=_EPILOG.format(program=program),
+    )
+    group: argparse._SubParsersAction[_Parser] = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", parser_class=_Parser, prog=program
+    )
+    _add_common(parser)
+    commands: dict[str, _Parser] = {}
+
+    def command(
+        name: str,
+        words: str,
+        add: Callable[[argparse.ArgumentParser], None] | None = None,
+        positional: str = "",
+    ) -> None:
+        commands[name] = group.add_parser(
+            name,
+            usage=f"{program} {name} [options]{positional}",
+            help=words,
+            description=words[0].upper() + words[1:] + ".",
+            conflict_handler="resolve",  # the fake Cursor also runs without us, with a --json of its own
+        )
+        _add_common(commands[name])
+        # Some import what the others need not wait for.
+        if add and (name == "run" or name in argv):
+            add(commands[name])
+
+    command("run", "watch Cursor in the foreground (the default)", _run_arguments)
+    command("events", "what the event log holds, by time, then exit", _events_arguments)
+    command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
+    command("workspaces", "what was found, and why a workspace has nothing")
+    command("status", "how the running service is; exit 0 well, 3 not, 4 none")
+    command("config", "show or check the configuration, or write a file", _config, " show|check|init")
+    command("demo", "a living fake Cursor in a directory", _demo, " DIR")
+    command("version", "ours, Python's, trio's, redis-py's, and which SQLite")
+    return parser, commands
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("common options").add_argument
+    add("-c", "--config", metavar="FILE", help="configuration file (TOML)")
+    add("--cursor-dir", metavar="DIR", action="append",
+        help="a Cursor User directory; may be repeated (default: every one found)")  # fmt: skip
+    add("--state-dir", metavar="DIR", help="where our event log lives")
+    add("--json", action="store_true", help="one JSON object a line on stdout, on a terminal too")
+    add("--log-level", metavar="LEVEL", choices=["debug", "info", "warning", "error"],
+        help="debug, info, warning or error (default info)")  # fmt: skip
+    add("--log-format", metavar="FORM", choices=["auto", "console", "json"],
+        help="console, json or auto: console on a terminal (default)")  # fmt: skip
+    add("--no-color", action="store_true", help="no colours (NO_COLOR says the same)")
+    add("-q", "--quiet", action="store_true", help="only warnings and errors")
+    add("-v", "--verbose", action="store_true", help="more, with the trace of an error")
+    add("--version", action="version", version=f"trio_cursor {__version__}", help="print the version")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--once", action="store_true", help="sync everything of the window, forward it, exit")
+    add("--since", metavar="DURATION", type=_duration, default=_UNSET,
+        help="how far a first sync reaches back: 30m, 24h, 7d, all (default 24h)")  # fmt: skip
+    add("--json-lines", metavar="FILE|-", help="append events to a file as well, or print them")
+    add("--sessions", metavar="MODE", choices=["auto", "extension", "discovery"],
+        help="how we hear who is working: auto, discovery (extension: not built yet)")  # fmt: skip
+    add("--redis-url", metavar="URL|env", help="the Redis that events go to (not built yet)")
+    add("--stream", metavar="NAME", help="its stream (not built yet)")
+    add("--http", metavar="ADDRESS", help="HOST:PORT of the page (not built yet), or off")
+    add("--privacy", metavar="MODE", choices=["full", "redacted", "metadata"],
+        help="what is stored and sent: full (redacted, metadata: not built yet)")  # fmt: skip
+    add("--demo", action="store_true", help="start a living fake Cursor and watch that")
+    add("--rate", metavar="N", type=_rate, help="with --demo: generations a second")
+    add("--workspaces", metavar="N", type=_count, help="with --demo: workspaces")
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--since", metavar="DURATION", type=_duration, default=None,
+        help="only this far back: 30m, 24h, 7d, all (default all)")  # fmt: skip
+    add("--workspace", metavar="NAME", help="only of this one: part of its path, its id or hash")
+    add("--session", metavar="ID", help="only of this session")
+    add("-n", metavar="N", type=_count, dest="number", help="only the last N")
+
+
+def _events_arguments(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--gaps", action="store_true", help="records of missed generations instead")
+
+
+def _tail_arguments(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--full", action="store_true", help="whole prompts and answers")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    import_module("trio_cursor.cli.config_command").add_arguments(parser)
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    import_module("trio_cursor.demo.command").add_arguments(parser)
+
+
+def _duration(text: str) -> float | None:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text):  # noqa: PLR2004 - 64 bits
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number from 1")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number from 0")
+    return number
+
+
+def _with_command(argv: list[str], parser: _Parser, commands: dict[str, _Parser]) -> list[str]:
+    """Put the command first, wherever it stands; `run` where none does."""
+    with_value = {
+        option
+        for command in commands.values()
+        for action in command._actions  # noqa: SLF001 - the only place that knows
+        if action.nargs is None
+        for option in action.option_strings
+    }
+    known = {option for command in commands.values() for option in _options(command)}
+    is_value, unknown = False, ""
+    for index, word in enumerate(argv):
+        if is_value or word.startswith("-"):
+            is_value = not is_value and _wants_value(word, with_value)
+            if word.startswith("--") and word.partition("=")[0] not in known:
+                unknown = unknown or word
+            continue
+        if word in commands:
+            return [word, *argv[:index], *argv[index + 1 :]]
+        if word in _NOT_BUILT:
+            parser.exit(2, f"{parser.prog}: {word}: not built yet\n")
+        if unknown:
+            parser.error(f"unknown option {unknown!r:.60}{_did_you_mean(unknown, known)}")
+        parser.error(f"unknown command {word!r:.60}{_did_you_mean(word, [*commands, *_NOT_BUILT])}")
+    if any(word in ("-h", "--help", "--version") for word in argv):
+        return argv
+    return ["run", *argv]
+
+
+def _wants_value(word: str, with_value: set[str]) -> bool:
+    """Whether the value of this option is the next word, also at the end of a cluster (`-vc FILE`)."""
+    if word.startswith("--"):
+        return word in with_value
+    letters = [f"-{letter}" for letter in word[1:]]
+    return any(letter in with_value for letter in letters[-1:]) and with_value.isdisjoint(letters[:-1])
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - as above
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for mistakes
+
+    close = get_close_matches(word, list(known), 1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _refuse_what_is_not_built(arguments: argparse.Namespace, parser: _Parser) -> None:
+    """Before anything is started; the configuration's own are refused by the service."""
+    asked = {
+        "--redis-url": arguments.redis_url,
+        "--stream": arguments.stream,
+        "--sessions extension": arguments.sessions == "extension",
+        "--http": arguments.http not in (None, "off"),
+        f"--privacy {arguments.privacy}": arguments.privacy not in (None, "full"),
+    }
+    missing = [name for name, is_asked in asked.items() if is_asked]
+    if missing:
+        parser.exit(2, f"{parser.prog}: {', '.join(missing)}: not built yet; leave it out for now\n")
+    given = ["--rate"] if arguments.rate is not None else []
+    given += ["--workspaces"] if arguments.workspaces is not None else []
+    if given and not arguments.demo:
+        parser.error(f"{' and '.join(given)}: only the fake Cursor has that: add --demo")
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options as dotted keys of the configuration; None stands for not given."""
+    given = vars(arguments)
+    overrides: dict[str, Any] = {
+        "cursor.dirs": given.get("cursor_dir"),
+        "state.dir": given.get("state_dir"),
+        "logging.level": given.get("log_level"),
+        "logging.format": given.get("log_format"),
+    }
+    if overrides["logging.level"] is None and (given["verbose"] or given["quiet"]):
+        overrides["logging.level"] = "debug" if given["verbose"] else "warning"
+    if given["command"] == "run":
+        if arguments.since != _UNSET:
+            overrides["cursor_database_monitor.sync_window_hours"] = _hours(arguments.since)
+        overrides |= {
+            "sessions.mode": arguments.sessions,
+            "redis.url": arguments.redis_url,
+            "redis.stream": arguments.stream,
+            "outputs.json_lines.path": arguments.json_lines,
+            "http.listen": arguments.http,
+            "privacy.mode": arguments.privacy,
+        }
+    return overrides
+
+
+def _hours(seconds: float | None) -> float:
+    return _ALL_HOURS if seconds is None else seconds / _HOUR_SECONDS

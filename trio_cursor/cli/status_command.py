@@ -1,0 +1,99 @@
+"""`status`: what a running service says of itself, read from its state directory."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from trio_cursor.cli.output import Style, clock, plural, printable, say, table
+from trio_cursor.config import load_config
+from trio_cursor.errors import StateError
+from trio_cursor.records import JsonObject
+from trio_cursor.state_dir import is_held
+from trio_cursor.status import FILE_NAME, read_status
+
+WELL, DEGRADED, NOT_RUNNING = 0, 3, 4
+#: The service writes once a second; one that has not for so long hangs.
+_STALE_MS = 10_000
+#: One that has just been started, or has slept with the machine, gets this long to write.
+_PATIENCE_SECONDS = 2.0
+_LOOK_SECONDS = 0.05
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the status; 0 well, 3 degraded, 4 not running."""
+    config = load_config(arguments.config, overrides=arguments.overrides)
+    directory = Path(config.state.dir)
+    found = _patiently(directory)
+    if found is None:
+        say(f"no service runs on {printable(str(directory))}; start one with `run`")
+        return NOT_RUNNING
+    try:
+        age = _age_ms(found)
+        if age > _STALE_MS:
+            silent = f"the service has not said anything for {age // 1000} s"
+            found["alarms"] = [*found["alarms"], f"{silent}; if that stays so, start it again"]
+        if arguments.json or not sys.stdout.isatty():
+            print(json.dumps(found))
+        else:
+            _show(found, Style.of(sys.stdout, no_color=arguments.no_color))
+        code = DEGRADED if found["alarms"] else WELL
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(
+            f"{directory / FILE_NAME} is not as this version writes it; is the service of another one?"
+        ) from error
+    return code
+
+
+def _patiently(directory: Path) -> JsonObject | None:
+    """What the service says; None if there is none."""
+    began = time.monotonic()
+    while is_held(directory):
+        found = read_status(directory)
+        if found is not None and _age_ms(found) <= _STALE_MS:
+            return found
+        if time.monotonic() - began > _PATIENCE_SECONDS:
+            if found is None:
+                raise StateError(f"a service runs on {directory}, but has written no status that can be read")
+            return found
+        time.sleep(_LOOK_SECONDS)
+    return None
+
+
+def _age_ms(found: JsonObject) -> int:
+    return int(time.time() * 1000) - int(found["taken_at"])
+
+
+def _show(found: JsonObject, style: Style) -> None:
+    print(
+        f"{style('bold', 'trio_cursor ' + found['version'])} runs since {clock(found['started_at'])}"
+        f" (process {found['pid']})"
+    )
+    print(f"event log in {printable(found['state_dir'])}: {plural(found['last_sequence'], 'record')} ever")
+    gaps = f", {plural(found['gaps'], 'gap')}" if found["gaps"] else ""
+    print(f"{plural(found['generations'], 'generation')} reported by this run{gaps}")
+    rows = [
+        [
+            printable(item["workspace_path"] or item["workspace_id"] or "global"),
+            item["status"],
+            ",".join(item["schemas"]) or "-",
+            str(item["generations"]),
+            clock(item["last_check"]) if item["last_check"] else "-",
+            printable(item["last_error"] or item["note"] or ""),
+        ]
+        for item in found["workspaces"]
+    ]
+    if rows:
+        head, *lines = table(["workspace", "status", "schemas", "new", "checked", ""], rows)
+        print("", style("bold", head), *lines, sep="\n")
+    else:
+        print(f"no workspace found in {printable(', '.join(found['searched']))}")
+    for item in found["outputs"]:
+        lag = plural(item["lag"], "event")
+        trouble = f": {printable(item['last_error'])}" if item["last_error"] else ""
+        print(f"output {printable(item['name'])}: {item['state']}, {lag} behind{trouble}")
+    for alarm in found["alarms"]:
+        print(style("red", f"alarm: {printable(alarm)}"))

@@ -1,0 +1,100 @@
+"""How a command that runs for long is asked to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+import attrs
+import trio
+
+from trio_cursor.cli.output import Style
+
+_INTERRUPTED = 130
+#: A progress bar hides the cursor, and whoever ends at once cannot ask it to put that back.
+_SHOW_CURSOR = "\x1b[?25h"
+
+#: The last one is Windows' word for the second.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the block like any other end: what has to be removed is removed, the code is 0."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal waits for the end of the block, which must not be left half done; a second one does not."""
+    waiting: list[int] = []
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def on_signal(number: int, _frame: object) -> None:
+        waiting.append(number)
+        if len(waiting) > 1:
+            restore()
+            signal.raise_signal(number)
+
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        restore()
+        if waiting:
+            signal.raise_signal(waiting[0])
+
+
+@attrs.define(eq=False)
+class Stop:
+    """The first request ends the run in good order; a second one, or the end of the grace period, at once."""
+
+    grace_seconds: float
+    #: What must be gone even after an end that was not in good order.
+    clean_up: Callable[[], None]
+    _first: int | None = None
+    _timer: threading.Timer | None = None
+
+    async def obey(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        """Cancel the scope for the first signal."""
+        async for number in signals:
+            self.ask(number)
+            scope.cancel()
+
+    def ask(self, number: int) -> None:
+        """Somebody wants an end."""
+        if self._first is not None:
+            self._end_at_once()
+        self._first = number
+        # A thread: what does not end may be what keeps the event loop.
+        self._timer = threading.Timer(self.grace_seconds, self._end_at_once)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def settled(self) -> None:
+        """The end was reached in good order."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def exit_code(self) -> int:
+        """0, or what says that it was ^C."""
+        return _INTERRUPTED if self._first == signal.SIGINT else 0
+
+    def _end_at_once(self) -> None:
+        try:
+            if Style.of(sys.stderr, no_color=False, environ={}).is_on:
+                os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
+            self.clean_up()
+        finally:
+            os._exit(self.exit_code())
