@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import cursor_files
+import fakes
 import pytest
 
 
@@ -19,3 +20,10 @@ def logged(caplog):
     """What the library has logged until now, at whatever level."""
     caplog.set_level(logging.DEBUG, logger="trio_cursor")
     return lambda: [record.message for record in caplog.records]
+
+
+@pytest.fixture(autouse=True)
+def _close_fake_databases():
+    yield
+    while fakes.OPEN:
+        fakes.OPEN.pop().close()
