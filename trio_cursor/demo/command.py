@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tables", choices=sorted(SCHEMAS), help="give the first workspace these tables instead of a ring")
     add("--history", type=_count, default=standard.history, metavar="N",
         help="generations that are already in a new tree (default %(default)s)")  # fmt: skip
+    add("--conversations", type=_share, default=standard.conversations, metavar="SHARE",
+        help="of the requests that can have one, how many stream a conversation into the global database"
+        " (0 to 1, default %(default)g)")  # fmt: skip
+    add("--bubbles", type=_count, default=standard.bubbles, metavar="N",
+        help="bubbles that a new tree has from the last year, about (default %(default)s)")  # fmt: skip
     add("--open", type=_positive, default=standard.open_windows, metavar="N", dest="open_windows",
         help="windows open at a time (default %(default)s)")  # fmt: skip
     add("--window-seconds", type=_not_negative, default=standard.window_seconds, metavar="S",
@@ -100,6 +105,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         generations=arguments.generations,
         seconds=arguments.seconds,
         stay=arguments.stay,
+        conversations=arguments.conversations,
+        bubbles=arguments.bubbles,
         seed=random.SystemRandom().getrandbits(32) if arguments.seed is None else arguments.seed,
     )
 
@@ -147,6 +154,12 @@ def _positive(text: str) -> int:
 def _count(text: str) -> int:
     if (number := int(text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return number
 
 

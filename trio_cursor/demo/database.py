@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trio_cursor.demo.honest_reader import look
 from trio_cursor.demo.ring import RING_KEY, Ring, RingItem
 from trio_cursor.demo.storage import Storage
 from trio_cursor.demo.tables import GenerationTables
+from trio_cursor.demo.turns import TurnBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from trio_cursor.demo.ledger import Entry, LedgerWriter
+    from trio_cursor.demo.turns import Turn
 
 
 class Database:
@@ -40,6 +43,8 @@ class Database:
         self.name = template.database
         journal = "wal" if self.storage.use_wal else "delete"
         self._template = attrs.evolve(template, journal=journal)
+        #: Of the conversations in it; only the global database has any.
+        self.turns = TurnBook(self.name, ledger)
         self._ledger = ledger
         self._tables = tables
         self._ring = Ring(None)
@@ -47,10 +52,15 @@ class Database:
         self._unwritten: dict[str, Entry] = {}
         #: In the ledger as intents.
         self._intended: list[Entry] = []
+        self._doubtful_turns: list[Turn] = []
 
     def expect(self, entries: Iterable[Entry]) -> None:
         """These were intended by a process that was killed: the next opening tells what became of them."""
         self._intended.extend(entries)
+
+    def expect_turns(self, turns: Iterable[Turn]) -> None:
+        """These were in flight: Cursor leaves them as they are, and the ledger is to say how that is."""
+        self._doubtful_turns.extend(turns)
 
     def open(self, *, last_try: bool = False) -> None:
         """Open as the owner does; `StorageBusyError` asks to come again."""
@@ -90,9 +100,10 @@ class Database:
         self._intend()
         started = time.perf_counter()
         if self.storage.flush():
-            took_ms = (time.perf_counter() - started) * 1000
-            self._ledger.commit(self._intended, round(took_ms, 3))
+            took_ms = round((time.perf_counter() - started) * 1000, 3)
+            self._ledger.commit(self._intended, took_ms)
             self._intended.clear()
+            self.turns.commit(took_ms)
 
     def close(self) -> None:
         """Close as the owner does. After errors what is in doubt stays so until the next opening."""
@@ -100,6 +111,7 @@ class Database:
         if self.storage.close():
             self._ledger.commit(self._intended)
             self._intended.clear()
+            self.turns.commit(None)
 
     def _record(self, entry: Entry) -> None:
         self._unwritten[entry.generation_id] = entry
@@ -109,8 +121,12 @@ class Database:
         self._ledger.intend(entries)
         self._intended += entries
         self._unwritten.clear()
+        self.turns.intend()
 
     def _look_for_intended(self) -> None:
+        for turn in self._doubtful_turns:
+            self.turns.resolve(turn, look(self.storage.query, turn))
+        self._doubtful_turns.clear()
         ids = self._ring.ids
         there: list[Entry] = []
         lost: list[Entry] = []

@@ -13,6 +13,8 @@ import attrs
 
 from trio_cursor.demo import ui_state
 from trio_cursor.demo.canaries import CANARIES
+from trio_cursor.demo.conversations import Conversations
+from trio_cursor.demo.old_conversations import remember
 from trio_cursor.demo.ring import RingItem, new_item
 from trio_cursor.demo.schedule import Schedule
 from trio_cursor.demo.storage import BUSY_OPEN_WAIT_SECONDS, StorageBusyError
@@ -59,6 +61,8 @@ class FakeCursor:
         self._contents = tree.random("contents")
         self._chances = tree.random("chances")
         self._schedule = Schedule()
+        share = plan.conversations
+        self._conversations = Conversations(self._application, share, self._after) if share else None
         self._next_generation = 0.0
         self._stopping = False
 
@@ -82,6 +86,7 @@ class FakeCursor:
         ui_state.application_opened(self._application.storage)
         for key, value in CANARIES.items():
             self._application.storage.set(key, value)
+        self._remember_old_conversations()
         past = self._past()
         for position, window in enumerate(self._tree.windows_by_urgency()):
             stays_open = position < self._plan.open_windows
@@ -113,7 +118,9 @@ class FakeCursor:
             time.sleep(max(0.0, min(_NAP_SECONDS, self._flush(now) - time.monotonic())))
 
     def close(self) -> None:
-        """Close the windows, then the application; each leaves its backup."""
+        """Close the windows, then the application; each leaves its backup. What still runs is aborted."""
+        if self._conversations is not None:
+            self._conversations.abort()
         for window in self._open_windows():
             window.close()
         if self._application.storage.is_open:
@@ -139,9 +146,17 @@ class FakeCursor:
                 past.setdefault(self._chances.choice(self._windows).place.id, []).append(item)
         return past
 
+    def _remember_old_conversations(self) -> None:
+        if self._plan.bubbles and not self._tree.has_history:
+            conversations = self._conversations or Conversations(self._application, 0.0, self._after)
+            places = [window.place for window in self._windows]
+            remember(conversations, self._plan.bubbles, self._tree.random("old conversations"), places)
+
     def _generate(self) -> None:
         if self._plan.generations is not None and self.made >= self._plan.generations:
             if not self._plan.stay:
+                if self._conversations is not None:
+                    self._conversations.finish()
                 self.stop()
             return
         windows = self._open_windows()
@@ -155,13 +170,20 @@ class FakeCursor:
         self.made += 1
         self._next_generation = max(self._next_generation, time.monotonic() - _CATCH_UP_SECONDS)
         self._next_generation += self._chances.uniform(0.5, 1.5) / self._plan.rate
-        self._schedule.at(self._next_generation, self._generate)
+        # What is overdue still lets the loop pass once, so that flushes keep their time.
+        self._schedule.at(max(self._next_generation, time.monotonic()), self._generate)
 
     def _ask(self, window: Window, item: RingItem) -> None:
         if window.place.is_folderless and self._chances.random() < _TO_GLOBAL_RING:
+            self._answer(item, None)
             self._application.add(item)
-        else:
+        elif window.has_tables:
             window.ask(item)
+        else:
+            window.ask(item, self._answer(item, window))
+
+    def _answer(self, item: RingItem, window: Window | None) -> str | None:
+        return None if self._conversations is None else self._conversations.begin(item, window)
 
     def _maybe_copy(self, window: Window, item: RingItem) -> None:
         others = [other for other in self._open_windows() if other is not window and not other.has_tables]
@@ -188,7 +210,10 @@ class FakeCursor:
         """A window closes, and a while later another opens, or the same again (a reload)."""
         windows = self._open_windows()
         if windows:
-            self._chances.choice(windows).close()
+            leaving = self._chances.choice(windows)
+            if self._conversations is not None:
+                self._conversations.abort(leaving)
+            leaving.close()
             closed = [window for window in self._windows if not window.is_open]
             successor = self._chances.choice(
                 [window for window in closed if window.place.id not in self._opening]

@@ -1,7 +1,9 @@
 """What the fake Cursor has surely written: one file beside the tree, against which everything is counted.
 
 For each generation there is a line `intent` before its commit and a line `commit` after it. A writer killed
-in between leaves an intent alone: `uncertain`, until the next run has looked into the database.
+in between leaves an intent alone: `uncertain`, until the next run has looked into the database. Turns of
+conversations have lines of their own: `turn_intent` when one begins and again when it settles, `turn_commit`
+after the commit that settled it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+
+from trio_cursor.demo.turns import Turn, with_rings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +26,9 @@ INTENT: Final = "intent"
 COMMIT: Final = "commit"
 ROLLED_BACK: Final = "rolled_back"
 INCIDENT: Final = "incident"
+TURN_INTENT: Final = "turn_intent"
+TURN_COMMIT: Final = "turn_commit"
+TURN_ROLLED_BACK: Final = "turn_rolled_back"
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +95,10 @@ class Ledger:
     incidents: tuple[Incident, ...]
     #: Lines that a kill cut in two.
     torn: int
+    #: Turns of conversations that surely stand, settled, in the global database (or did), by id.
+    turns: Mapping[str, Turn] = attrs.field(factory=dict)
+    #: In flight, or were when they were last heard of, with what was known when they began.
+    open_turns: Mapping[str, Turn] = attrs.field(factory=dict)
 
 
 def read_ledger(path: Path) -> Ledger:
@@ -95,6 +106,8 @@ def read_ledger(path: Path) -> Ledger:
     intents: dict[tuple[str, str], Entry] = {}
     entries: list[Entry] = []
     incidents: list[Incident] = []
+    turns: list[Turn] = []
+    turn_intents: dict[str, Turn] = {}
     torn = 0
     content = path.read_bytes() if path.exists() else b""
     for line in content.splitlines():
@@ -109,6 +122,13 @@ def read_ledger(path: Path) -> Ledger:
         elif kind == INTENT:
             entry = Entry(**fields)
             intents[entry.generation_id, entry.database] = entry
+        elif kind == TURN_INTENT:
+            turn = Turn(**fields)
+            turn_intents[turn.generation_id] = turn
+        elif kind in (TURN_COMMIT, TURN_ROLLED_BACK):
+            turn_intent = turn_intents.pop(fields["generation_id"], None)
+            if kind == TURN_COMMIT and turn_intent is not None:
+                turns.append(attrs.evolve(turn_intent, **fields))
         else:
             intent = intents.pop((fields["generation_id"], fields["database"]), None)
             if kind == COMMIT and intent is not None:
@@ -116,7 +136,16 @@ def read_ledger(path: Path) -> Ledger:
     committed = _by_id(entries)
     unresolved = tuple(intents.values())
     uncertain = _by_id(entry for entry in unresolved if entry.generation_id not in committed)
-    return Ledger(tuple(entries), committed, unresolved, uncertain, tuple(incidents), torn)
+    return Ledger(
+        tuple(entries),
+        committed,
+        unresolved,
+        uncertain,
+        tuple(incidents),
+        torn,
+        with_rings(turns, committed),
+        with_rings(turn_intents.values(), committed),
+    )
 
 
 def _by_id(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
@@ -136,41 +165,48 @@ class LedgerWriter:
             with path.open("rb") as written:
                 written.seek(-1, 2)
                 if written.read() != b"\n":
-                    self._append([])
+                    self._file.write(b"\n")
 
     def close(self) -> None:
         self._file.close()
 
     def intend(self, entries: Iterable[Entry]) -> None:
-        lines = [
-            {"line": INTENT} | attrs.asdict(entry, filter=lambda _field, value: value is not None)
-            for entry in entries
-        ]
-        if lines:
-            self._append(lines)
+        self._append([{"line": INTENT} | _known(entry) for entry in entries])
 
     def commit(self, entries: Iterable[Entry], took_ms: float | None = None) -> None:
-        now = time.time_ns() // 1_000_000
-        lines = [
-            _reference(COMMIT, entry) | {"committed_ms": now, "commit_took_ms": took_ms} for entry in entries
-        ]
-        if lines:
-            self._append(lines)
+        done = {"committed_ms": time.time_ns() // 1_000_000, "commit_took_ms": took_ms}
+        self._append([_reference(COMMIT, entry) | done for entry in entries])
 
     def rolled_back(self, entries: Iterable[Entry]) -> None:
         """These were never committed: the database has been looked at."""
-        lines = [_reference(ROLLED_BACK, entry) for entry in entries]
-        if lines:
-            self._append(lines)
+        self._append([_reference(ROLLED_BACK, entry) for entry in entries])
+
+    def intend_turns(self, turns: Iterable[Turn]) -> None:
+        """Write down what the next commit makes of these turns, in place of what was said before."""
+        self._append([{"line": TURN_INTENT} | _known(turn) for turn in turns])
+
+    def commit_turns(self, turns: Iterable[Turn], took_ms: float | None = None) -> None:
+        done = {"committed_ms": time.time_ns() // 1_000_000, "commit_took_ms": took_ms}
+        self._append([{"line": TURN_COMMIT, "generation_id": turn.generation_id} | done for turn in turns])
+
+    def rolled_back_turn(self, turn: Turn) -> None:
+        """Nothing of this one was ever committed: the database has been looked at."""
+        self._append([{"line": TURN_ROLLED_BACK, "generation_id": turn.generation_id}])
 
     def incident(self, what: str, database: str, detail: str) -> None:
         now = time.time_ns() // 1_000_000
         self._append([{"line": INCIDENT, "what": what, "database": database, "at_ms": now, "detail": detail}])
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
+        if not lines:
+            return
         # ASCII only: half a line is then at least whole characters, and lone surrogates stay what they are.
         self._file.write(("\n".join(json.dumps(line) for line in lines) + "\n").encode("ascii"))
         self._file.flush()
+
+
+def _known(record: Entry | Turn) -> dict[str, Any]:
+    return attrs.asdict(record, filter=lambda _field, value: value is not None)
 
 
 def _reference(kind: str, entry: Entry) -> dict[str, Any]:

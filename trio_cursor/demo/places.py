@@ -54,6 +54,14 @@ class Place:
     def is_folderless(self) -> bool:
         return self.name is None
 
+    @property
+    def folder_uri(self) -> str | None:
+        """Of a local folder, and of nothing else."""
+        if self.workspace_json is None:
+            return None
+        uri: str = json.loads(self.workspace_json).get("folder", "")
+        return uri if uri.startswith("file:") else None
+
 
 def place(index: int, journal: str) -> Place:
     """The window number `index`: always the same, whatever else there is."""

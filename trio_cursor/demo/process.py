@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_READY_SECONDS: Final = 60.0
+#: A big tree of `--bubbles` takes its time.
+_READY_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 30.0
 
 # ^C in the terminal is for the one who started us; on Windows ^Break, the polite end, wants such a group too.

@@ -56,6 +56,10 @@ class Plan:
     stay: bool = False
     #: The same seed gives the same ids and texts in the same order.
     seed: int = 0
+    #: Of the requests that can have a conversation, the share that has one; 0: nothing but rings.
+    conversations: float = 0.9
+    #: How many bubbles of old conversations are there at the start of a new tree, about.
+    bubbles: int = 0
 
 
 class Tree:
@@ -70,6 +74,7 @@ class Tree:
         self._run = run
         self._doubtful = known.unresolved
         self.application = self._application()
+        self.application.expect_turns(known.open_turns.values())
         self.windows = [self._window(index) for index in range(plan.workspaces)]
 
     def random(self, purpose: str) -> Random:

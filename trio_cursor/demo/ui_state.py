@@ -95,11 +95,15 @@ class Composers:
         self._heads_here = heads_here
         self._heads: list[JsonObject] = []
 
-    def use(self, item: RingItem) -> None:
-        """Somebody asks in the newest conversation, or begins another."""
-        if not self._heads or self._random.random() < _NEW_COMPOSER:
+    def use(self, item: RingItem, composer_id: str | None = None) -> None:
+        """Somebody asks in this conversation; None: in the newest one, or begins another."""
+        if composer_id is not None:
+            used = [head for head in self._heads if head["composerId"] == composer_id]
+            self._heads = [head for head in self._heads if head["composerId"] != composer_id]
+            self._heads += used or [_head(composer_id, item)]
+        elif not self._heads or self._random.random() < _NEW_COMPOSER:
             self._heads.append(_head(new_id(self._random), item))
-            del self._heads[:-_COMPOSERS_KEPT]
+        del self._heads[:-_COMPOSERS_KEPT]
         self._heads[-1]["lastUpdatedAt"] = item.unix_ms
         selected = {"selectedComposerIds": [self._heads[-1]["composerId"]]}
         focused = {"lastFocusedComposerIds": [head["composerId"] for head in reversed(self._heads)]}

@@ -25,9 +25,8 @@ class Window:
         self._random = random
         self._prompts = Prompts(None)
         # A database with WAL is one of a build that has moved the heads to the global database.
-        self._composers = ui_state.Composers(
-            database.storage, random, heads_here=not database.storage.use_wal
-        )
+        self.lists_conversations = not database.storage.use_wal
+        self._composers = ui_state.Composers(database.storage, random, heads_here=self.lists_conversations)
 
     @property
     def is_open(self) -> bool:
@@ -39,12 +38,12 @@ class Window:
         ui_state.opened(self.database.storage)
         self._prompts = Prompts(self.database.storage.items.get(PROMPTS_KEY))
 
-    def ask(self, item: RingItem) -> None:
-        """Somebody asks for something."""
+    def ask(self, item: RingItem, composer_id: str | None = None) -> None:
+        """Somebody asks for something, in the conversation of this id if it is known."""
         self.database.add(item)
         self._prompts.append(item)
         if item.type in ("composer", "chat"):
-            self._composers.use(item)
+            self._composers.use(item, composer_id)
 
     def fidget(self) -> None:
         ui_state.fidget(self.database.storage, self._random)
