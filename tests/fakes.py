@@ -11,6 +11,7 @@ import trio
 from trio_util import RepeatedEvent
 
 from trio_cursor.cursor.guest import FileStat, Page, Signature, Unchanged
+from trio_cursor.cursor.opening import is_settled
 from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
 from trio_cursor.eventlog_format import Known
 from trio_cursor.events import numbered
@@ -48,7 +49,11 @@ class FakeDatabase:
 
     @property
     def signature(self) -> Signature:
-        return Signature(FileStat(1, self.inode, 4096 * self.version, self.written_ns), None)
+        return Signature(
+            FileStat(1, self.inode, 4096 * self.version, self.written_ns),
+            None,
+            settled=is_settled(self.written_ns, now_ms() * 1_000_000),
+        )
 
     def execute(self, sql: str, *parameters: object) -> None:
         self.connection.execute(sql, parameters)

@@ -164,7 +164,8 @@ class EventLog:
 @asynccontextmanager
 async def open_event_log(directory: Path) -> AsyncIterator[EventLog]:
     """Open the log in a prepared and held directory. Raises `StateError`."""
-    log = await trio.to_thread.run_sync(_open, directory)
+    # Not the host's threads: it may be using all of them.
+    log = await trio.to_thread.run_sync(_open, directory, limiter=trio.CapacityLimiter(1))
     try:
         yield log
     finally:

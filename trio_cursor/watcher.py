@@ -42,9 +42,6 @@ log = get_logger(__name__)
 T = TypeVar("T")
 Failure: TypeAlias = Unchanged | Busy | NeedsRecovery | Empty | Unreadable | TimedOut
 
-#: A file system's clock may be this coarse: a change in the same tick leaves the same signature.
-_COARSE_CLOCK_NS = 50_000_000
-_VERY_COARSE_CLOCK_NS = 2_100_000_000
 _BACKOFF_MOST_SECONDS = 600.0
 
 
@@ -269,18 +266,14 @@ class Poller:
         state.errors += self._verdict[1] is not None
         self._turn(*self._verdict)
         self.first_look_is_over()
-        if self._may_hide_a_change(outcome.signature):
-            self.read = None
-            return _Rest(self.tools.probe_every, is_done=False)
         self.read = outcome.signature
-        return _Rest(self.tools.poll_every)
+        return self._rest(outcome.signature)
 
-    def _may_hide_a_change(self, signature: Signature) -> bool:
-        """Whether another commit may follow within the tick of the file system's clock, unseen by stat."""
-        times = [item.mtime_ns for item in (signature.database, signature.wal) if item]
-        newest = max(times, default=0)
-        coarse = _VERY_COARSE_CLOCK_NS if newest % 1_000_000_000 == 0 else _COARSE_CLOCK_NS
-        return 0 <= self.tools.now_ms() * 1_000_000 - newest < coarse
+    def _rest(self, signature: Signature) -> _Rest:
+        """Until the file changes, or could change without a trace: within one tick of its clock."""
+        if signature.settled:
+            return _Rest(self.tools.poll_every)
+        return _Rest(self.tools.probe_every, is_done=False)
 
     def _without_page(self, outcome: Failure) -> _Rest:
         """Nothing could be read, or nothing had to be."""
@@ -290,7 +283,7 @@ class Poller:
                 # What was in the way of the looks in between is gone.
                 self.failures = self.lockouts = 0
                 self._turn(*self._verdict)
-                return _Rest(tools.poll_every)
+                return self._rest(outcome.signature)
             case Busy():
                 self.lockouts += 1
                 if self.lockouts > tools.max_retries:

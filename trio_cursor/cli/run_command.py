@@ -103,7 +103,8 @@ class _Run:
         if not (self.arguments.quiet or self.config.outputs.json_lines.path == "-"):
             screen = self._screen(handle)
             nursery.start_soon(screen.show, scope)
-        nursery.start_soon(self._end_if_in_vain, handle, scope)
+        if self.arguments.once or self.config.outputs.json_lines.path == "-":
+            nursery.start_soon(self._end_if_in_vain, handle, scope)
         is_wanted = sys.stderr.isatty() and not self.arguments.quiet
         await show_progress(handle, is_wanted=is_wanted, no_color=self.arguments.no_color)
         if screen is not None:

@@ -36,6 +36,8 @@ _PAGE_SIZES: Final = tuple(1 << power for power in range(9, 17))
 _SMALLEST: Final = 512
 #: A file may change twice within one tick of the clock that stamps it (10 ms on the slowest kernels).
 _TICK_NS: Final = 20_000_000
+#: FAT counts in steps of two seconds, HFS+ and old NFS in whole ones.
+_WHOLE_SECONDS_NS: Final = 2_100_000_000
 # O_NOFOLLOW and O_NONBLOCK: what was a regular file a moment ago may be a link or a FIFO now.
 # Windows has neither, but wants to be told that bytes are bytes.
 _READ_ONLY: Final = os.O_RDONLY | sum(
@@ -183,8 +185,14 @@ def _signature(database: os.stat_result | None, wal: os.stat_result | None) -> S
     return Signature(
         FileStat.of(database) if database else None,
         FileStat.of(wal) if wal else None,
-        settled=time.time_ns() - max(stamps, default=0) >= _TICK_NS,
+        settled=is_settled(max(stamps, default=0), time.time_ns()),
     )
+
+
+def is_settled(stamp_ns: int, now_ns: int) -> bool:
+    """Whether what is written from now on must bear another stamp; one in the future is settled."""
+    tick = _WHOLE_SECONDS_NS if stamp_ns % 1_000_000_000 == 0 else _TICK_NS
+    return not 0 <= now_ns - stamp_ns < tick
 
 
 def _lstat(path: str) -> os.stat_result | None:
