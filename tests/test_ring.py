@@ -25,7 +25,7 @@ from scans import (
 )
 
 from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
-from trio_cursor.cursor.schemas.ring import CAPACITY, RingSchema
+from trio_cursor.cursor.schemas.ring import CAPACITY, MOST_ENTRIES, RingSchema
 from trio_cursor.cursor.schemas.values import RING_LIMIT
 
 RING = RingSchema()
@@ -443,3 +443,11 @@ def test_whatever_is_in_the_ring_at_some_look_is_observed_and_nothing_twice_afte
         assert look(database, RING, position).observations == ()
     assert set(observed) == was_there
     database.close()
+
+
+def test_a_ring_beyond_all_measure_is_cut_to_its_newest_entries(database):
+    """A damaged or hostile file must not make its neighbours wait."""
+    set_ring(database, items(*reversed(range(1, MOST_ENTRIES + 3))))
+    page = look(database, RING)
+    assert set(ids(page)) == set(uuids(*range(3, MOST_ENTRIES + 3)))
+    assert page.skipped == {f"ring item beyond the newest {MOST_ENTRIES}": 2}

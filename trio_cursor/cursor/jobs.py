@@ -70,7 +70,12 @@ class Job:
             # Not closed under the lock: closing may hang in the kernel, and `give_up` must never wait.
             with self._lock:
                 self._connection = None
-            connection.close()
+            try:
+                # pysqlite3 hides its handlers from the garbage collector: one that knows the connection
+                # would keep itself, and all that was read, for ever.
+                connection.set_progress_handler(None, 0)
+            finally:
+                connection.close()
 
     def give_up(self, tell: Callable[[], None]) -> None:
         """Interrupt the thread, from outside; `tell` is called, by either thread, once it has ended."""

@@ -7,6 +7,7 @@ would keep the rowid; `verify` therefore reads the value whatever they say.
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ from trio_cursor.records import Gap, JsonObject, Page, Position, RingEntry
 KEY = "aiService.generations"
 #: Cursor keeps this many entries (an LRU of capacity 100, seen in one build and on real machines).
 CAPACITY = 100
+#: No ring of Cursor's comes near this; a larger one must not make its neighbours wait.
+MOST_ENTRIES = 5000
 _KEYS = ("unixMs", "generationUUID", "type", "textDescription")
 _TYPE_LIMIT = 100
 
@@ -165,6 +168,10 @@ def _entries(items: list[Any], rowid: int) -> tuple[list[RingEntry], dict[str, i
             if not _is_earlier(entry, other):
                 continue
         entries[same] = entry
+    if len(entries) > MOST_ENTRIES:
+        skipped[f"ring item beyond the newest {MOST_ENTRIES}"] += len(entries) - MOST_ENTRIES
+        newest = heapq.nlargest(MOST_ENTRIES, entries.values(), key=lambda entry: entry.unix_ms or 0)
+        return newest, dict(skipped)
     return list(entries.values()), dict(skipped)
 
 
