@@ -150,7 +150,7 @@ class FakeLog:
         if entry.database is not None:
             known = self.positions.get(entry.database, Known())
             positions = {**known.positions, **entry.positions}
-            self.positions[entry.database] = Known(positions, entry.identity, entry.since_ms)
+            self.positions[entry.database] = Known(positions, entry.identity, entry.since_ms, entry.scope)
         if entry.events:
             self.appended.set()
 

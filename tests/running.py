@@ -1,12 +1,51 @@
-"""The service as a child process, and what its event log holds; for tests that kill it."""
+"""Commands in this process and as children of their own, in a home of their own; what the log then holds."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import subprocess
 import sys
 from collections import Counter
 
+from trio_cursor.cli import main
 from trio_cursor.eventlog_format import Filter, read_log
+
+
+class TerminalText(io.StringIO):
+    """A terminal that remembers what it was sent."""
+
+    def isatty(self):
+        return True
+
+
+def move_home(home, monkeypatch):
+    """Make it the home, so that nothing of this machine is read or written; a plain terminal besides."""
+    for variable in [name for name in os.environ if name.startswith("TRIO_CURSOR_")]:
+        monkeypatch.delenv(variable)
+    for variable in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(home))
+    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    return home
+
+
+def on_terminal(*words):
+    """Run it in this process with stdout on a terminal: code, and what stood there."""
+    with contextlib.redirect_stdout(TerminalText()) as stdout:
+        code = main(list(words))
+    return code, stdout.getvalue()
+
+
+def start(*words, interpreter=("-m", "trio_cursor"), **options):
+    """As a program starts it: JSON lines on stdout, records on stderr."""
+    return subprocess.Popen(
+        [sys.executable, *interpreter, *map(str, words)],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+    )
 
 
 def command(cursor_dir, state_dir, *options):

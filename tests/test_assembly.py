@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import attrs
 import pytest
@@ -228,9 +229,96 @@ def test_what_an_earlier_run_left_is_released_in_this_one(assembler):
     assembler.observe(W1, [entry(1), entry(2)], NOW_MS)
     stored = assembler.observe(W2, [entry(3)], NOW_MS).pending
     later = Assembler(wait_ms=WAIT_MS)
-    later.restore(stored)
-    assert later.next_deadline_ms() == NOW_MS + WAIT_MS
-    assert ids(later.release(NOW_MS + WAIT_MS)) == [uuid(3)]
+    later.restore(stored, NOW_MS + 10**6)
+    assert later.next_deadline_ms() == NOW_MS + 10**6 + WAIT_MS  # no ring was read in this run yet
+    assert ids(later.release(NOW_MS + 10**6 + WAIT_MS)) == [uuid(3)]
+
+
+class TestVeryMany:
+    """A first pass over a thousand workspaces leaves a hundred thousand entries pending."""
+
+    def test_go_out_in_steps_and_in_the_order_of_time_over_all_workspaces(self, assembler):
+        numbers = list(range(1200))
+        random.Random(1).shuffle(numbers)
+        for place, some in ((W1, numbers[::2]), (W2, numbers[1::2])):
+            assembler.observe(place, [entry(number, NOW_MS + number) for number in some], NOW_MS)
+        assembler.observe(W2, [entry(5000, None)], NOW_MS)
+        assembler.profile_read(W1.profile)
+        steps = []
+        while assembler.next_deadline_ms() == 0:
+            steps.append(assembler.release(NOW_MS))
+        assert [len(step.released) for step in steps] == [500, 500, 201]
+        assert [id_ for step in steps for id_ in ids(step)] == [
+            uuid(number) for number in (*range(1200), 5000)
+        ]
+        assert all(step.settled == tuple(ids(step)) for step in steps)
+        assert assembler.next_deadline_ms() is None
+
+    def test_go_out_in_steps_as_well_when_their_grace_is_over(self, assembler):
+        assembler.observe(W1, [entry(number) for number in range(501)], NOW_MS)
+        assert len(assembler.release(NOW_MS + WAIT_MS).released) == 500
+        assert assembler.next_deadline_ms() == 0
+        assert len(assembler.release(NOW_MS + WAIT_MS).released) == 1
+        assert assembler.next_deadline_ms() is None
+
+    def test_between_two_steps_the_earliest_entry_still_counts_and_counts_once(self, assembler):
+        assembler.observe(W1, [entry(number, NOW_MS + number) for number in range(600)], NOW_MS)
+        assembler.profile_read(W1.profile)
+        assembler.release(NOW_MS)
+        assert assembler.observe(W2, [entry(550, NOW_MS + 551)], NOW_MS) == Change()
+        change = assembler.observe(W2, [entry(560, NOW_MS + 559)], NOW_MS)
+        assert ([item.timestamp for item in change.released], change.settled) == (
+            [NOW_MS + 559],
+            (uuid(560),),
+        )
+        elsewhere = workspace("w3", profile="/nightly")
+        assembler.observe(elsewhere, [entry(570, NOW_MS + 1)], NOW_MS)
+        rest = assembler.release(NOW_MS)
+        assert {item.generation_id: item.timestamp for item in rest.released} == {
+            uuid(number): NOW_MS + (1 if number == 570 else number)
+            for number in range(500, 600)
+            if number != 560
+        }
+        assert assembler.next_deadline_ms() is None
+
+    def test_cost_each_message_the_same_however_much_is_pending(self):
+        def questions(workspaces):
+            """How often anybody asked an entry whether it is its time."""
+            asked = 0
+
+            class Profile(str):
+                __slots__ = ()
+
+                def __hash__(self):
+                    nonlocal asked
+                    asked += 1
+                    return super().__hash__()
+
+            class Time(int):
+                def __add__(self, other):
+                    nonlocal asked
+                    asked += 1
+                    return int(self) + other
+
+            assembler, profile = Assembler(wait_ms=WAIT_MS), Profile("/u")
+            for number in range(workspaces):
+                place = workspace(f"w{number}", profile=profile)
+                assembler.observe(place, [entry(10 * number + at) for at in range(10)], Time(NOW_MS))
+                assembler.next_deadline_ms()
+                assembler.release(Time(NOW_MS + 1))
+            assembler.profile_read(profile)
+            while assembler.next_deadline_ms() == 0:
+                assembler.release(Time(NOW_MS + 1))
+            return asked
+
+        assert questions(200) <= 2 * questions(100) + 10
+
+    def test_clocks_that_were_set_back_hold_up_nothing(self, assembler):
+        assembler.observe(W1, [entry(1)], NOW_MS + 3_600_000)
+        assembler.observe(W1, [entry(2)], NOW_MS)
+        assert assembler.next_deadline_ms() == NOW_MS + WAIT_MS
+        assert ids(assembler.release(NOW_MS + WAIT_MS)) == [uuid(2)]
+        assert assembler.next_deadline_ms() == NOW_MS + 3_600_000 + WAIT_MS
 
 
 places = st.sampled_from([W1, W2, workspace(None), workspace("w3", profile="/nightly")])
@@ -286,10 +374,10 @@ def test_whatever_happens_each_key_goes_out_once_and_nothing_waits_for_ever(hist
                 unseen = [item for item in found if key_of(item.generation_id, place) not in log.keys]
                 assembler.observe(place, unseen, now)
                 assembler = Assembler(wait_ms=WAIT_MS)
-                assembler.restore(log.pending.values())
+                assembler.restore(log.pending.values(), now)
             case ("crash",):
                 assembler = Assembler(wait_ms=WAIT_MS)
-                assembler.restore(log.pending.values())
+                assembler.restore(log.pending.values(), now)
         assert len(log.keys) == len(set(log.keys))
         assert not set(log.keys) & set(log.pending)
         waiting = assembler.next_deadline_ms()

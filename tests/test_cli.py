@@ -1,19 +1,23 @@
 """The commands that look and go: what they print, where, and how they end."""
 
-import contextlib
-import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import attrs
 import cursor_files
+import killed_copies
 import pytest
+from running import move_home, on_terminal, start
 
-from trio_cursor.cli import ending, main
+from trio_cursor.cli import ending, main, workspaces_command
+from trio_cursor.cursor import profiles
+from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import AlreadyRunningError, ConfigError, NotBuiltYetError, StateError
 from trio_cursor.eventlog_format import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog_format import append_events, open_for_writing, transaction
@@ -35,25 +39,10 @@ SHOP = Workspace(
 )
 
 
-class TerminalText(io.StringIO):
-    """A terminal that remembers what it was sent."""
-
-    def isatty(self):
-        return True
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home of its own, so that nothing of this machine is read or written."""
-    for variable in [name for name in os.environ if name.startswith("TRIO_CURSOR_")]:
-        monkeypatch.delenv(variable)
-    for variable in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "home"))
-    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    return tmp_path / "home"
+    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -84,13 +73,6 @@ def write_log(directory, generations, gaps=()):
     with transaction(connection):
         append_events(connection, events)
     connection.close()
-
-
-def on_terminal(*words):
-    """Run it with stdout on a terminal: code, and what stood there."""
-    with contextlib.redirect_stdout(TerminalText()) as stdout:
-        code = main(list(words))
-    return code, stdout.getvalue()
 
 
 def ids(capsys, *words):
@@ -247,11 +229,12 @@ def workspace_status(**changes):
         workspace_hash=None,
         workspace_path="/home/ada/\x1b[2Jsite",
         status="synced",
-        schemas=("ring",),
+        schema="ring",
         sessions=(),
         last_check=NOW,
         last_activity=None,
         generations=2,
+        position={"ring": NOW},
         entries={},
         skipped={},
         errors=0,
@@ -285,7 +268,7 @@ def test_a_service_that_is_well_is_exit_0(capsys, state):
         code, text = on_terminal("status", "--no-color", "--state-dir", str(state))
     assert code == 0
     assert "2 generations reported by this run\n" in text
-    assert "/home/ada/\\u001b[2Jsite  synced  ring     2" in text
+    assert "/home/ada/\\u001b[2Jsite  synced  ring    2" in text
 
 
 def test_a_degraded_service_is_exit_3_and_says_what_is_wrong(state):
@@ -302,7 +285,7 @@ def test_a_degraded_service_is_exit_3_and_says_what_is_wrong(state):
         )
         code, text = on_terminal("status", "--no-color", "--state-dir", str(state))
     assert code == 3
-    assert "global     error   ring     2    " in text
+    assert "global     error   ring    2    " in text
     assert text.rstrip().endswith(
         "output json_lines:/full: error, 4 events behind: no space left\nalarm: output /full: no space left"
     )
@@ -438,6 +421,111 @@ def test_a_directory_that_is_not_a_user_directory_is_doubted(capsys, tmp_path):
     assert json.loads(out)["why"] == "there is no such file"
 
 
+def workspaces_of(capsys, user_dir, *options):
+    assert main(["workspaces", "--cursor-dir", str(user_dir), *options]) == 0
+    return {item["id"]: item for item in map(json.loads, capsys.readouterr().out.splitlines())}
+
+
+def test_what_may_be_excluded_is_not_read_and_workspaces_says_why(capsys, monkeypatch, user_dir):
+    database = cursor_files.make_workspace(user_dir, "torn", [cursor_files.ring_item()])
+    database.with_name("workspace.json").write_text('{"folder": "file:///ho')
+    folderless = cursor_files.make_workspace(user_dir, "folderless", [cursor_files.ring_item()])
+    folderless.with_name("workspace.json").unlink()
+    monkeypatch.setenv("TRIO_CURSOR_CURSOR__EXCLUDE", '["/home/secret"]')
+    found = workspaces_of(capsys, user_dir)
+    assert found["torn"]["entries"] is None
+    assert found["torn"]["why"] == (
+        "workspace.json is not JSON; left out: its folder is not known, and exclude is set"
+    )
+    assert found["folderless"]["entries"] == 1
+
+
+def test_what_has_to_be_copied_is_copied_below_the_state_directory_and_removed(capsys, user_dir, tmp_path):
+    killed_copies.make_what_is_copied(user_dir)
+    state = tmp_path / "state"
+    for _ in range(2):
+        killed_copies.start_and_kill("workspaces", user_dir, state)
+        assert len(killed_copies.copies_in(state)) == 2
+    assert workspaces_of(capsys, user_dir, "--state-dir", str(state))["w1"]["entries"] == 1
+    assert killed_copies.copies_in(state) == []
+    assert [path.name for path in state.iterdir()] == ["workspaces-0"]
+
+
+def test_two_that_look_at_the_same_time_do_not_take_each_others_copies(capsys, user_dir, state):
+    killed_copies.make_what_is_copied(user_dir)
+    with place_for_copies(state) as place:
+        Path(place).mkdir()
+        assert workspaces_of(capsys, user_dir, "--state-dir", str(state))["w1"]["entries"] == 1
+        assert Path(place).exists()
+    assert not Path(place).exists()
+
+
+def test_without_a_state_directory_workspaces_tells_what_can_be_seen(capsys, user_dir, tmp_path):
+    killed_copies.make_what_is_copied(user_dir)
+    cursor_files.make_workspace(user_dir, "w2", [cursor_files.ring_item()])
+    (tmp_path / "file").touch()
+    assert main(["workspaces", "--cursor-dir", str(user_dir), "--state-dir", str(tmp_path / "file")]) == 0
+    out, err = capsys.readouterr()
+    found = {item["id"]: item for item in map(json.loads, out.splitlines())}
+    assert err.startswith("nothing can be copied in order to be read: ")
+    assert "too large to copy" in found["w1"]["why"]
+    assert found["w2"]["entries"] == 1
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_directory_that_does_not_answer_is_named_and_the_others_are_shown(
+    capsys, monkeypatch, user_dir, tmp_path, is_late
+):
+    cursor_files.make_workspace(user_dir, "a1", [cursor_files.ring_item()])
+    dead = cursor_files.make_user_dir(tmp_path / "dead")
+    back, looks = threading.Event(), []
+    look = profiles.Lister.list
+
+    def hang(lister):
+        looks.append(lister)
+        if str(dead) in lister.dirs and (not is_late or len(looks) > 2):
+            back.wait()
+        return look(lister)
+
+    monkeypatch.setattr(profiles.Lister, "list", hang)
+    monkeypatch.setattr(workspaces_command, "_LIST_SECONDS", 1.0)
+    try:
+        assert main(["workspaces", "--cursor-dir", str(user_dir), "--cursor-dir", str(dead)]) == 0
+    finally:
+        back.set()
+    out, err = capsys.readouterr()
+    assert f"passed over: {dead}: it does not answer" in err
+    # When all of them are listed together nobody can tell any more which one it is.
+    assert ('"id": "a1"' in out) is not is_late
+    assert (f"passed over: {user_dir}: it does not answer" in err) is is_late
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_directory_that_does_not_answer_does_not_keep_ctrl_c_from_ending_it(user_dir, state):
+    program = """
+import sys, time
+from trio_cursor.cli import main, workspaces_command
+from trio_cursor.cursor import profiles
+
+workspaces_command._LIST_SECONDS = 600
+
+def hang(_):
+    print("hangs", flush=True)
+    time.sleep(600)
+
+profiles.Lister.list = hang
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ["workspaces", "--cursor-dir", str(user_dir), "--state-dir", str(state)]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"")
+
+
 # -- version, config -----------------------------------------------------------------------------------
 
 
@@ -520,15 +608,9 @@ def test_the_trace_of_an_error_comes_with_verbose_only(capsys, tmp_path):
     assert err.splitlines()[-1].startswith("trio_cursor: file ")
 
 
-def child(*words, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "trio_cursor", *map(str, words)], stderr=subprocess.PIPE, text=True, **options
-    )
-
-
 def test_a_reader_that_has_enough_ends_a_command_without_a_word(state):
     write_log(state, [generation(number, prompt="x" * 900) for number in range(600)])
-    with child("events", "--state-dir", state, stdout=subprocess.PIPE) as process:
+    with start("events", "--state-dir", state, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         process.stdout.close()
         assert (process.wait(60), process.stderr.read()) == (0, "")
@@ -541,7 +623,7 @@ def test_a_reader_that_was_never_there_is_no_trouble(state, user_dir, command):
     common = ["--state-dir", state, "--cursor-dir", user_dir]
     reads, writes = os.pipe()
     os.close(reads)
-    with child(*command.split(), *common, stdout=writes) as process:
+    with start(*command.split(), *common, stdout=writes) as process:
         os.close(writes)
         assert (process.wait(60), process.stderr.read()) == (0, "")
 
@@ -549,7 +631,7 @@ def test_a_reader_that_was_never_there_is_no_trouble(state, user_dir, command):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_behind_stdout_fails_in_one_line(state):
     write_log(state, [generation(1)])
-    with Path("/dev/full").open("w") as full, child("events", "--state-dir", state, stdout=full) as process:
+    with Path("/dev/full").open("w") as full, start("events", "--state-dir", state, stdout=full) as process:
         assert (process.wait(60), process.stderr.read()) == (1, "trio_cursor: No space left on device\n")
 
 

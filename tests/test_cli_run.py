@@ -1,7 +1,6 @@
 """`run` and `tail`: what they say and print while they live, and every way in which they end."""
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -9,14 +8,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import cursor_files
 import pytest
+from running import move_home, on_terminal, start
 
 from trio_cursor.cli import main
+from trio_cursor.cli.events_command import LogPosition
+from trio_cursor.cli.run_report import existing
 from trio_cursor.demo.home import NotOursError, claim
+from trio_cursor.eventlog_format import Filter, open_for_reading
 from trio_cursor.state_dir import held
 
 pytestmark = pytest.mark.timeout(60)
@@ -24,27 +29,12 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of 
 DAY_MS = 86_400_000
 
 
-class TerminalText(io.StringIO):
-    """A terminal that remembers what it was sent."""
-
-    def isatty(self):
-        return True
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home of its own, so that nothing of this machine is read or written; temporary files below it."""
-    for variable in [name for name in os.environ if name.startswith("TRIO_CURSOR_")]:
-        monkeypatch.delenv(variable)
-    for variable in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "home"))
-    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    return tmp_path / "home"
+    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -56,14 +46,6 @@ def places(user_dir, tmp_path):
 def recent(number=0):
     """An item of the last hour."""
     return cursor_files.ring_item(number, unixMs=int(time.time() * 1000) - 3_600_000 + number)
-
-
-def start(*words, interpreter=("-m", "trio_cursor"), **options):
-    """As a program starts it: JSON lines on stdout, records on stderr."""
-    return subprocess.Popen(
-        [sys.executable, *interpreter, *map(str, words)],
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
-    )
 
 
 def record(process, name):
@@ -85,12 +67,12 @@ def finished(process, number):
 class Terminal:
     """The command on a terminal of its own."""
 
-    def __init__(self, *words, columns=100):
+    def __init__(self, *words, columns=100, interpreter=("-m", "trio_cursor")):
         import pty  # noqa: PLC0415 - not on Windows
 
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "trio_cursor", *map(str, words)],
+            [sys.executable, *interpreter, *map(str, words)],
             stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": str(columns)},
         )  # fmt: skip
         os.close(theirs)
@@ -208,11 +190,10 @@ def test_on_a_terminal_a_person_sees_the_end_of_a_long_history(capsys, user_dir,
             (cursor_files.NOON_MS,),
         ),
     )
-    with contextlib.redirect_stdout(TerminalText()) as stdout:
-        assert (
-            main(["run", "--once", "--since", "all", "--no-color", "--log-format", "console", *places]) == 0
-        )
-    lines = stdout.getvalue().splitlines()
+    words = ["run", "--once", "--since", "all", "--no-color", "--log-format", "console", *places]
+    code, text = on_terminal(*words)
+    lines = text.splitlines()
+    assert code == 0
     assert len(lines) == 20
     assert lines[-1].endswith("→ answer 1800")
     err = capsys.readouterr().err
@@ -222,9 +203,8 @@ def test_on_a_terminal_a_person_sees_the_end_of_a_long_history(capsys, user_dir,
 
 def test_json_on_a_terminal_is_everything(user_dir, places):
     cursor_files.make_workspace(user_dir, "a1", [recent(number) for number in range(30)])
-    with contextlib.redirect_stdout(TerminalText()) as stdout:
-        assert main(["run", "--once", "--json", *places]) == 0
-    assert len([json.loads(line) for line in stdout.getvalue().splitlines()]) == 30
+    code, text = on_terminal("run", "--once", "--json", *places)
+    assert (code, len([json.loads(line) for line in text.splitlines()])) == (0, 30)
 
 
 def test_without_a_cursor_it_says_where_it_looked_and_what_to_do(capsys, tmp_path):
@@ -245,6 +225,37 @@ def test_a_directory_that_is_none_of_cursors_is_doubted(capsys, tmp_path):
     words = ["--cursor-dir", str(tmp_path / "Cursor"), "--state-dir", str(tmp_path / "s")]
     assert main(["run", "--once", "--log-format", "console", *words]) == 0
     assert f"No workspace in {tmp_path}/Cursor. A Cursor User directory has" in capsys.readouterr().err
+
+
+def test_a_place_that_does_not_answer_does_not_keep_it(user_dir, places):
+    """A dead mount, as far as this process can tell: nobody comes back from a look at it."""
+    program = """
+import os, sys, threading
+from trio_cursor.cli import main
+def never_answering(look):
+    def answer(path, *rest, **options):
+        if str(path).startswith(sys.argv[1]):
+            threading.Event().wait()
+        return look(path, *rest, **options)
+    return answer
+for name in ("stat", "lstat", "scandir", "listdir"):
+    setattr(os, name, never_answering(getattr(os, name)))
+sys.exit(main(sys.argv[2:]))
+"""
+    with start(user_dir, "run", "--once", *places, interpreter=["-c", program]) as process:
+        out, err = process.communicate(timeout=50)
+    assert (process.returncode, out) == (0, "")
+    [found] = [item for item in map(json.loads, err.splitlines()) if item["event"] == "no Cursor found"]
+    assert found["searched"] == [str(user_dir)]
+    assert found["alarms"] == [f"{user_dir} does not answer"]
+
+
+async def test_a_look_that_never_ends_is_left_alone(tmp_path, monkeypatch, autojump_clock):
+    released = threading.Event()
+    monkeypatch.setattr(os.path, "isdir", lambda _: released.wait(60))
+    assert await existing(["/dead", "/mount"]) == []
+    assert not released.is_set()
+    released.set()
 
 
 def test_what_could_not_be_read_is_told_and_is_no_failure(capsys, user_dir, places):
@@ -333,6 +344,65 @@ def test_a_signal_ends_it_with_a_summary(user_dir, places, number, code):
     assert len(out.splitlines()) == 1
     assert json.loads(err.splitlines()[-1])["event"] == "stopped"
     assert "Traceback" not in err
+
+
+@posix
+def test_meanwhile_status_tells_of_each_workspace_by_the_names_of_the_contract(user_dir, places):
+    entry = recent()
+    database = cursor_files.make_workspace(user_dir, "a1", [entry])
+    with start("run", *places) as process:
+        record(process, "first pass done")
+        found = None
+        while found is None or not found["position"]:  # it is written once a second
+            command = [sys.executable, "-m", "trio_cursor", "status", *places[2:4]]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            workspaces = json.loads(done.stdout)["workspaces"] if done.stdout else []
+            found = next((item for item in workspaces if item["workspace_id"] == "a1"), None)
+        assert finished(process, signal.SIGTERM)[0] == 0
+    assert (found["database"], found["workspace_path"]) == (str(database), "/home/demo/a1")
+    assert (found["schema"], found["status"], found["errors"], found["last_error"]) == (
+        "ring", "synced", 0, None,
+    )  # fmt: skip
+    assert (found["generations"], found["position"]) == (1, {"ring": entry["unixMs"]})
+    [session] = found["sessions"]
+    assert (list(session), session["id"]) == (["id", "source", "started_at"], "scan_a1")
+    assert {"workspace_hash", "last_check"} <= found.keys()
+
+
+@posix
+def test_a_daemon_is_not_ended_by_a_hangup_and_says_what_it_does_not_do_yet(user_dir, places):
+    database = cursor_files.make_workspace(user_dir, "a1", [recent()])
+    with start("run", *places, stdin=subprocess.DEVNULL) as process:
+        record(process, "first pass done")
+        process.send_signal(signal.SIGHUP)
+        record(process, "reload: not built yet; the configuration stays as it was")
+        cursor_files.write_ring(database, [recent(), recent(1)])
+        assert len([process.stdout.readline() for _ in range(2)]) == 2
+        assert finished(process, signal.SIGTERM)[0] == 0
+
+
+@posix
+def test_a_hangup_that_whoever_started_it_ignores_stays_ignored(user_dir, places):
+    """As `nohup` does, here on a terminal, whose end would otherwise be ours."""
+    cursor_files.make_workspace(user_dir, "a1", [recent()])
+    program = """
+import signal, sys
+from trio_cursor.cli import main
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+sys.exit(main(sys.argv[1:]))
+"""
+    with Terminal("run", *places, interpreter=["-c", program]) as terminal:
+        terminal.read_until(r"Watching; \^C stops\.")
+        assert terminal.end(signal.SIGHUP, signal.SIGINT) == 130
+
+
+@posix
+def test_on_a_terminal_a_hangup_is_the_end(user_dir, places):
+    cursor_files.make_workspace(user_dir, "a1", [recent()])
+    with Terminal("run", *places) as terminal:
+        terminal.read_until(r"Watching; \^C stops\.")
+        assert terminal.end(signal.SIGHUP) == 0
+    assert "1 generation from 1 workspace" in terminal.text
 
 
 @posix
@@ -540,7 +610,24 @@ def test_the_demo_writes_where_it_is_told_to(capsys, tmp_path):
 
 
 @posix
-def test_killed_it_leaves_no_fake_cursor_behind():
+@pytest.mark.parametrize("moment", ["demo", "first pass done"])
+def test_closing_the_terminal_leaves_nothing_of_the_demo_behind(tmp_path, moment):
+    import pty  # noqa: PLC0415 - not on Windows
+
+    child, ours = pty.fork()
+    if child == 0:
+        words = ["run", "--demo", "--rate", "20", "--log-format", "json"]
+        os.execv(sys.executable, [sys.executable, "-m", "trio_cursor", *words])
+    said = ""
+    while f'"event": "{moment}"' not in said:
+        said += os.read(ours, 65536).decode(errors="replace")
+    os.close(ours)
+    os.waitpid(child, 0)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@posix
+def test_killed_it_leaves_no_fake_cursor_behind(tmp_path):
     with start("run", "--demo", "--rate", "5") as process:
         place = Path(record(process, "demo")["directory"])
         process.stdout.readline()
@@ -549,10 +636,11 @@ def test_killed_it_leaves_no_fake_cursor_behind():
         process.wait()
         while lives(place / "cursor"):  # it looks for its parent once a second
             time.sleep(0.05)
+    assert list((tmp_path / "tmp").iterdir()) == [place]
 
 
 @posix
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
 def test_a_signal_while_the_fake_cursor_starts_leaves_nothing_behind(tmp_path, number, code):
     with start("run", "--demo", "--workspaces", "40") as process:
         record(process, "demo")
@@ -575,6 +663,35 @@ def test_tail_waits_for_a_log_and_follows_it(user_dir, places):
             found = json.loads(process.stdout.readline())
             assert (found["sequence"], found["session_id"]) == (number + 1, f"scan_w{number}")
         assert finished(process, signal.SIGTERM) == (0, "", "")
+
+
+@posix
+def test_tail_goes_on_with_a_log_that_has_taken_the_place_of_the_old_one(user_dir, places):
+    run_once = [sys.executable, "-m", "trio_cursor", "run", "--once", "-q", *places]
+    cursor_files.make_workspace(user_dir, "w0", [recent()])
+    subprocess.run(run_once, check=True)
+    with start("tail", "-n", "1", "--state-dir", places[3]) as process:
+        assert json.loads(process.stdout.readline())["sequence"] == 1
+        for file in Path(places[3]).iterdir():
+            file.unlink()
+        subprocess.run(run_once, check=True)
+        assert json.loads(process.stdout.readline())["session_id"] == "scan_w0"
+        assert finished(process, signal.SIGTERM)[0] == 0
+
+
+def test_tail_does_not_read_again_what_it_has_found_to_be_of_no_interest(user_dir, places):
+    cursor_files.make_workspace(user_dir, "a1", [recent(number) for number in range(9)])
+    main(["run", "--once", "-q", *places])
+    with closing(open_for_reading(Path(places[3]))) as connection:
+        other = LogPosition(connection, Filter(session="scan_other"))
+        assert (list(other.news()), other.after) == ([], 9)
+        last = LogPosition(connection, Filter(session="scan_other"))
+        last.leap_to_last(3)
+        assert last.after == 9
+        every = LogPosition(connection, Filter())
+        every.leap_to_last(3)
+        assert ([event.sequence for event in every.news()], every.after) == ([7, 8, 9], 9)
+        assert list(every.news()) == []
 
 
 @posix

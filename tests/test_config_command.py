@@ -7,6 +7,7 @@ import stat
 import sys
 
 import pytest
+from running import move_home
 
 from trio_cursor.cli import config_command
 from trio_cursor.config import annotated_text, load_config
@@ -14,14 +15,8 @@ from trio_cursor.config import annotated_text, load_config
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A home directory of its own, so that nothing of this machine is read or written."""
-    for variable in [name for name in os.environ if name.startswith("TRIO_CURSOR_")]:
-        monkeypatch.delenv(variable)
-    for variable in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / "config"))
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    return tmp_path / "home"
+    """A home of its own, so that nothing of this machine is read or written."""
+    return move_home(tmp_path / "home", monkeypatch)
 
 
 def run(action, **common):

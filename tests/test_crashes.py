@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import time
@@ -56,6 +55,7 @@ def test_killed_again_and_again_while_cursor_writes(tmp_path, journal):
 
 
 def test_a_full_disk_stops_the_log_and_when_there_is_room_again_nothing_is_missing(tmp_path):
+    resource = pytest.importorskip("resource", reason="no limits of a process on Windows")
     state_dir = tmp_path / "state"
     options = (
         "--rate",

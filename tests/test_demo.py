@@ -298,10 +298,8 @@ def test_windows_close_and_open_again(tmp_path):
 
 
 def test_many_windows_may_be_closed_from_the_start(tmp_path):
-    started = time.monotonic()
     options = ("--workspaces", "200", "--open", "2", "--rate", "0", "--history", "200")
     with FakeCursorProcess(tmp_path / "cursor", *options) as cursor:
-        assert time.monotonic() - started < 10
         assert len(list(cursor.cursor_dir.glob("workspaceStorage/*/state.vscdb"))) == 200
         assert len(cursor.ledger().committed) == 200
         assert len(list(cursor.cursor_dir.glob("workspaceStorage/*/state.vscdb.backup"))) == 198

@@ -7,10 +7,12 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import attrs
+import cursor_files
 import log_events
 import pytest
 import trio
@@ -18,7 +20,9 @@ import trio.testing
 from log_events import EVENTS_AT_ONCE, HOME, entry, event, gap, pending
 from scans import NOW_MS, uuid, workspace
 
+import trio_cursor
 from trio_cursor import eventlog_format as layout
+from trio_cursor.config import Config, CursorConfig, StateConfig
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Entry, EventLog, open_event_log
 from trio_cursor.eventlog_format import FILE_NAME, FORMAT, Filter, Known, Retired
@@ -186,6 +190,30 @@ async def test_a_closed_log_says_so(tmp_path):
         await log.append(entry(1))
 
 
+async def test_it_is_closed_in_a_thread_even_if_cancelled(tmp_path):
+    """What closing writes and waits for may take seconds, in which the host must go on."""
+    closed_in = []
+
+    class Connection:
+        def close(self):
+            closed_in.append(threading.get_ident())
+
+    log = EventLog(tmp_path, Connection(), Connection(), 0)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await log.aclose()
+    assert len(closed_in) == 2
+    assert threading.get_ident() not in closed_in
+    with pytest.raises(trio.ClosedResourceError):
+        await log.read(0)
+
+
+@pytest.mark.parametrize(("platform", "expected"), [("darwin", 1), ("linux", 0)])
+def test_only_on_macos_the_drive_has_to_be_asked_as_well(tmp_path, platform, expected):
+    with closing(layout.open_for_writing(tmp_path, platform=platform)) as connection:
+        assert connection.execute("PRAGMA fullfsync").fetchone()[0] == expected
+
+
 async def test_a_log_works_for_a_host_that_uses_all_its_threads(log):
     everything = trio.to_thread.current_default_thread_limiter()
     for borrower in range(int(everything.total_tokens)):
@@ -256,6 +284,37 @@ class TestReading:
     async def test_a_batch_ends_with_the_event_that_fills_it(self, filled):
         assert self.read(filled, max_bytes=1) == [1]
         assert self.read(filled, max_bytes=10**6) == [1, 3, 4]
+
+    @pytest.mark.parametrize(
+        "body", ["", "[]", "{}", "[" * 100_000, '{"metadata": 1}', b"\xff\xfe{", b'{"event_id": "\xff"}']
+    )
+    async def test_a_row_that_is_no_event_stops_nobody_and_is_said_once(self, log, logged, body):
+        await log.append(entry(1, 2, 3, 4))
+        with closing(sqlite3.connect(log.directory / FILE_NAME, isolation_level=None)) as other:
+            other.execute("UPDATE events SET body = CAST(? AS TEXT) WHERE seq IN (1, 2, 4)", (body,))
+        for _ in range(2):
+            assert sequences(await log.read(0, limit=1)) == [3]
+            assert await log.read(3) == []
+        said = [message for message in logged() if "is no event" in message]
+        assert len(said) == 3
+        assert log.trouble is None
+
+    @pytest.mark.parametrize("options", [{}, {"by_time": True}, {"newest": True, "by_time": True}])
+    async def test_nothing_is_sorted_so_that_memory_holds_what_is_asked_for(self, filled, options):
+        plans = []
+
+        class Explained:
+            def __init__(self, connection):
+                self.connection = connection
+
+            def execute(self, sql, values):
+                plans.extend(self.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
+                return self.connection.execute(sql, values)
+
+        with closing(layout.open_for_reading(filled)) as connection:
+            layout.read_events(Explained(connection), Filter(since_ms=1), **options)
+        assert plans
+        assert not any("TEMP B-TREE" in row[-1] for row in plans)
 
     async def test_large_events_come_in_small_batches(self, log):
         await log.append(entry(*range(6), text="x" * 6_000_000))
@@ -362,6 +421,65 @@ class TestWhatIsNoLog:
                 await log.read(0)
 
 
+class TestTrouble:
+    """The log knows by itself that it cannot be written or read, whoever asked, and until it can be again."""
+
+    @staticmethod
+    def damage(directory, table):
+        """Overwrite the first page of a table; returns what mends it."""
+        path = directory / FILE_NAME
+        with closing(sqlite3.connect(path)) as connection:
+            query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+            start = (connection.execute(query, (table,)).fetchone()[0] - 1) * 4096
+        content = path.read_bytes()
+
+        def write(page):
+            with path.open("r+b") as file:
+                file.seek(start)
+                file.write(page)
+
+        write(b"\x55" * 4096)
+        return lambda: write(content[start : start + 4096])
+
+    async def test_a_damaged_page_is_known_until_it_can_be_read(self, tmp_path):
+        async with open_event_log(tmp_path) as log:
+            assert log.trouble is None
+            await log.append(Entry(database="/db", positions={"ring": "p"}, identity=(1, 2)))
+        mend = self.damage(tmp_path, "positions")
+        async with open_event_log(tmp_path) as log:
+            with pytest.raises(StateError, match="malformed") as raised:
+                await log.known("/db")
+            assert log.trouble == str(raised.value)
+            # What lies elsewhere can be read and written, and says nothing of it.
+            await log.append(entry(1))
+            assert len(await log.read(0)) == 1
+            assert log.trouble == str(raised.value)
+            mend()
+            assert (await log.known("/db")).identity == (1, 2)
+            assert log.trouble is None
+
+    async def test_it_is_in_the_status_though_nothing_is_to_be_written(self, tmp_path, user_dir):
+        state = tmp_path / "state"
+        state.mkdir(mode=0o700)
+        async with open_event_log(state) as log:
+            await log.append(Entry(database="/db", positions={"ring": "p"}, identity=(1, 2)))
+        self.damage(state, "positions")
+        cursor_files.make_workspace(user_dir, "w1", [])
+        config = Config(
+            cursor=CursorConfig(dirs=(str(user_dir),)),
+            state=StateConfig(dir=str(state)),
+        )
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                handle = await nursery.start(trio_cursor.serve, config)
+                while handle.status().log_error is None:  # noqa: ASYNC110 - a status is looked at
+                    await trio.sleep(0.01)
+                status = handle.status()
+                nursery.cancel_scope.cancel()
+        assert "malformed" in status.log_error
+        assert status.alarms[0] == status.log_error
+
+
 class TestRetention:
     """Oldest first; never what an output has not taken, unless the size forces it; never a key."""
 
@@ -409,6 +527,17 @@ class TestRetention:
         assert used >= pages * 4096 - 4096
         retired = await log.retire(before_ms=0, max_bytes=pages * 4096 - 5000, taken=None)
         assert 1 <= retired.events <= 2
+
+    async def test_keys_and_positions_take_no_more_than_half_of_the_limit_from_the_events(self, log):
+        await self.fill(log, 30, text="x" * 10_000)
+        await log.append(Entry(database="/db", positions={"ring": "p" * 900_000}, identity=(1, 2)))
+        retired = await log.retire(before_ms=0, max_bytes=900_000, taken=None)
+        assert retired == Retired(is_too_large=True)
+        total = 0
+        while (retired := await log.retire(before_ms=0, max_bytes=500_000, taken=None)).events:
+            total += retired.events
+        assert 5 <= total <= 15
+        assert retired.is_too_large
 
     async def test_days_and_slices(self, log):
         await self.fill(log, 2500, captured_at=NOW_MS - DAY_MS)

@@ -130,6 +130,7 @@ async def test_an_output_without_a_memory_gets_what_comes_from_now_on(autojump_c
     log.append()
     await trio.testing.wait_all_tasks_blocked()
     assert (fleeting.taken, fleeting.resumed, log.cursors) == ([4], [], {})
+    assert not state.is_durable
 
 
 async def test_what_is_appended_while_it_reads_is_not_passed_over(autojump_clock, start, log, output):

@@ -1221,17 +1221,33 @@ async def test_a_path_whose_reads_do_not_end_is_quarantined_for_a_while(a_guest,
             await guest.aclose()
     assert guest.quarantined() == (path,)
     outcome = await guest.read(path, asking(A_KEY))
-    assert isinstance(outcome, Unreadable)
-    assert "quarantined: its reads do not end" in outcome.why
+    assert outcome == Unreadable(door.QUARANTINED)
     await trio.sleep(0.6)  # its time is over, but its thread still hangs
-    outcome = await guest.read(path, asking(A_KEY))
-    assert outcome == Unreadable("quarantined: 1 of its reads still hang")
+    assert await guest.read(path, asking(A_KEY)) == outcome
     release.set()
     await guest.aclose()
     assert guest.quarantined() == ()
     assert guest._databases[path].next_quarantine == 1.0  # if the next one does not end either
     assert isinstance(await guest.read(path, asking(A_KEY)), Page)
     assert guest._databases[path].next_quarantine == 0.5
+
+
+async def test_a_quarantine_says_the_same_at_each_look(a_guest, database):
+    """Other words are another state, and each change of state is a line in somebody's log."""
+    guest = a_guest(deadline_seconds=0.1)
+    path = str(database)
+    for _ in range(2):
+        release = threading.Event()
+        assert isinstance(await guest.read(path, hanging(release)), TimedOut)
+        release.set()
+        await guest.aclose()
+    said = []
+    for left in (57, 9):
+        guest._databases[path].quarantined_until = trio.current_time() + left
+        said.append((await guest.read(path, asking(A_KEY))).why)
+    assert said[0] == said[1]
+    assert said[0].startswith("quarantined: its reads do not end")
+    assert not any(letter.isdigit() for letter in said[0])
 
 
 async def test_closing_waits_a_second_for_threads_that_hang_and_no_longer(guest, database, monkeypatch):

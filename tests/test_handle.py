@@ -11,7 +11,7 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Entry
 from trio_cursor.handle import Handle
 from trio_cursor.records import Event
-from trio_cursor.status import disabled
+from trio_cursor.status import disabled, idle
 
 
 def event(name, event_type="database_trace"):
@@ -30,7 +30,7 @@ def first_pass():
 
 @pytest.fixture
 def handle(log, first_pass):
-    return Handle(lambda is_over: "stopped" if is_over else "running", log, first_pass)
+    return Handle(lambda is_over: "stopped" if is_over else "running", idle, log, first_pass)
 
 
 async def append(log, *names, **fields):
@@ -56,6 +56,24 @@ async def test_a_slow_subscriber_lags_and_misses_nothing(handle, log, autojump_c
         for number in range(1200):
             await append(log, str(number))
         assert [(await events.receive()).generation_id for _ in range(1200)] == [str(n) for n in range(1200)]
+
+
+async def test_a_position_counts_what_is_no_event_as_passed_over(handle, log, nursery, autojump_clock):
+    await append(log, "a", "b")
+    await append(log, "gap", event_type="database_gap")
+    async with handle.subscribe() as events:
+        assert events.position == 0
+        await events.receive()
+        assert events.position == 1
+        await events.receive()
+        assert events.position == 3
+        nursery.start_soon(events.receive)
+        await wait_all_tasks_blocked()
+        await append(log, "another gap", event_type="database_gap")
+        await wait_all_tasks_blocked()
+        assert events.position == 4
+        await append(log, "c")
+        await wait_all_tasks_blocked()
 
 
 async def test_records_that_are_no_events_are_passed_over(handle, log, autojump_clock):
@@ -150,9 +168,10 @@ async def test_synced_keeps_nobody_waiting_for_a_service_that_has_ended(handle, 
 
 
 async def test_a_disabled_service_has_a_handle_with_which_the_same_program_runs(autojump_clock):
-    handle = Handle(lambda _: disabled(), None, trio.Event())
+    handle = Handle(lambda _: disabled(), idle, None, trio.Event())
     await handle.synced()
     async with handle.subscribe() as events:
         assert [item async for item in events] == []
     assert handle.status().state == "disabled"
+    assert handle.progress() == idle()
     handle.ended()

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import tracemalloc
 from pathlib import Path
 
 import log_events
@@ -15,6 +16,7 @@ from log_events import event
 
 from trio_cursor.eventlog import open_event_log
 from trio_cursor.events import numbered, to_json
+from trio_cursor.outputs import json_lines
 from trio_cursor.outputs.follower import OutputClosedError, OutputError, follow
 from trio_cursor.outputs.json_lines import JsonLinesFile, JsonLinesStream, open_json_lines
 from trio_cursor.status import OutputState
@@ -135,6 +137,31 @@ class TestKilledBetweenTheWriteAndTheCursor:
         assert numbers(path) == [1, 2, 3]
 
 
+class TestAnotherEventLog:
+    """The state directory was deleted or restored: what the file holds comes again, in any order."""
+
+    async def test_what_comes_first_may_be_older_than_all_that_is_in_the_file(self, path):
+        await write(path, 7, 8, 9)
+        output = JsonLinesFile(path)
+        await output.resume("")
+        for batch in ([1, 2], [3, 7], [8, 9, 10]):
+            await output.write([event(number) for number in batch])
+        assert numbers(path) == [7, 8, 9, 1, 2, 3, 10]
+
+    async def test_killed_before_all_that_is_in_the_file_has_come(self, path):
+        await write(path, 7, 8, 9)
+        detail = await write(path, 1, 7)
+        detail = await write(path, 8, detail=detail)
+        detail = await write(path, 9, 10, detail=detail)
+        await write(path, 11, detail=detail)
+        assert numbers(path) == [7, 8, 9, 1, 10, 11]
+
+    async def test_once_all_has_come_the_file_is_known_as_far_as_it_goes(self, path):
+        await write(path, 7, 8)
+        detail = await write(path, 1, 7, 8)
+        assert json.loads(detail)["size"] == path.stat().st_size
+
+
 class TestSomebodyElsesLines:
     """Whatever stands in the file stays there, byte for byte."""
 
@@ -145,6 +172,23 @@ class TestSomebodyElsesLines:
         detail = await write(path, 1)
         assert path.read_bytes() == self.FOREIGN + (to_json(event(1)) + "\n").encode()
         await write(path, 2, detail=detail)
+
+    @pytest.mark.parametrize("end", [b"", b"\n"])
+    async def test_longer_than_any_of_ours_are_not_read_whole(self, path, monkeypatch, end):
+        monkeypatch.setattr(json_lines, "_LONGEST_LINE", 1 << 20, raising=False)
+        long = b'{"version":' + b"x" * (40 << 20) + (to_json(event(2)) + "\n").encode()
+        path.write_bytes((to_json(event(1)) + "\n").encode() + long + b"y" * (2 << 20) + end)
+        before = path.stat().st_size
+        output = JsonLinesFile(path)
+        tracemalloc.start()
+        try:
+            await output.resume("")
+            assert tracemalloc.get_traced_memory()[1] < 20 << 20
+        finally:
+            tracemalloc.stop()
+        assert path.stat().st_size == before
+        await output.write([event(1), event(2)])
+        assert path.read_bytes()[before:] == b"\n"[len(end) :] + (to_json(event(2)) + "\n").encode()
 
     async def test_without_an_end_get_one(self, path):
         path.write_bytes(b"somebody's notes")

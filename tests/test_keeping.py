@@ -74,6 +74,32 @@ async def test_what_an_output_has_not_taken_outlives_its_days(log, logged):
 
 
 @within(30)
+async def test_an_output_that_takes_no_more_or_remembers_nothing_keeps_nothing(log, logged):
+    await fill(log, 40, 40, 40, 40)
+    outputs = [
+        OutputState("closed", state="closed", sequence=1),
+        OutputState("fleeting", sequence=0, is_durable=False),
+        OutputState("slow", sequence=3),
+    ]
+    await keeper(log, *outputs).retire_once()
+    assert await sequences(log) == [4]
+    await keeper(log, *outputs[:2]).retire_once()
+    assert await sequences(log) == []
+
+
+@within(30)
+async def test_a_limit_that_the_keys_alone_exceed_is_said_once_and_deletes_nothing_for_it(log, logged):
+    await log.append(Entry(tuple((f"{'k' * 60}{number}", event(number, 1)) for number in range(20_000))))
+    await keeper(log).retire_once()  # past their days: only their keys are left
+    await fill(log, *[0] * 10)
+    keeps = keeper(log, max_megabytes=1)
+    for _ in range(2):
+        await keeps.retire_once()
+    assert await sequences(log) == list(range(20_001, 20_011))
+    assert sum("max_megabytes" in message for message in logged()) == 1
+
+
+@within(30)
 async def test_the_size_limit_takes_even_what_an_output_has_not_and_says_so(log, logged):
     await fill(log, *([0] * 1500))
     await keeper(log, OutputState("slow", sequence=10), max_megabytes=4).retire_once()

@@ -24,6 +24,7 @@ from trio_cursor.cursor.profiles import (
     Note,
     candidate_user_dirs,
     fs_path,
+    hides_its_folder,
     included,
     is_wsl,
     list_workspaces,
@@ -127,6 +128,12 @@ def test_a_linked_windows_profile_is_the_same_one_again(mounts):
 
 def test_wsl_without_a_mounted_drive_is_like_any_linux(tmp_path):
     assert len(candidate_user_dirs("linux", {}, "/home/me", wsl=True, mounts=str(tmp_path / "none"))) == 2
+
+
+def test_without_mounts_wsl_looks_at_nothing(monkeypatch):
+    monkeypatch.setattr(profiles, "_windows_profiles", lambda mounts: pytest.fail("looked"))
+    environ = {"WSL_DISTRO_NAME": "Ubuntu"}
+    assert len(candidate_user_dirs("linux", environ, "/home/me", wsl=True, mounts=None)) == 2
 
 
 def test_the_number_of_windows_profiles_looked_at_is_bounded(mounts, monkeypatch):
@@ -727,10 +734,28 @@ def test_without_globs_everything_is_included():
     assert included(local("/home/me/p"), [], [])
 
 
-def test_a_workspace_without_a_known_folder_is_in_no_include():
-    unknown = Workspace("db", "profile", "id", problem="no workspace.json")
-    assert included(unknown, [], ["/home/**"])
-    assert not included(unknown, ["/home/**", "**"], [])
+def test_a_window_without_a_folder_is_in_no_include_and_in_no_exclude(user_dir):
+    add_workspace(user_dir, "w1")
+    (folderless,) = [item for item in list_workspaces(str(user_dir)).workspaces if item.id]
+    assert not hides_its_folder(folderless)
+    assert included(folderless, [], ["/home/**"])
+    assert not included(folderless, ["/home/**", "**"], [])
+
+
+@pytest.mark.parametrize("content", [content for content, _ in BAD], ids=range(len(BAD)))
+def test_a_workspace_json_that_cannot_be_understood_may_name_what_is_excluded(content, user_dir):
+    directory = add_workspace(user_dir, "w1")
+    (directory / "workspace.json").write_bytes(content)
+    (unknown,) = [item for item in list_workspaces(str(user_dir)).workspaces if item.id]
+    assert hides_its_folder(unknown)
+    assert not included(unknown, [], ["/home/secret"])
+    assert included(unknown, [], [])
+
+
+def test_a_workspace_json_that_is_no_file_or_not_ours_may_name_what_is_excluded_too(user_dir):
+    (add_workspace(user_dir, "w1") / "workspace.json").mkdir()
+    (unknown,) = [item for item in list_workspaces(str(user_dir)).workspaces if item.id]
+    assert not included(unknown, [], ["/home/secret"])
 
 
 def test_the_global_database_belongs_to_no_folder_and_is_always_included():

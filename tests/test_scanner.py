@@ -328,6 +328,60 @@ async def test_a_directory_that_hangs_from_the_start_delays_only_itself(user_dir
     assert seen(await whole(scanner)) == [("Appeared", "dead")]
 
 
+class CountingLister:
+    """Notes each time that it lists."""
+
+    def __init__(self, listed, dirs):
+        self._listed, self._lister = listed, Lister(dirs)
+
+    def list(self):
+        self._listed.append(threading.get_ident())
+        return self._lister.list()
+
+
+@within(30)
+async def test_a_sweep_that_was_left_behind_never_goes_on_beside_its_successors(user_dir, tmp_path, mount):
+    """Its thread wakes up in the middle of a directory, and leaves the next one's lister alone."""
+    other = cursor_files.make_user_dir(tmp_path / "other")
+    listed = []
+
+    def make(dirs):
+        return SlowLister(mount, dirs) if dirs == (str(user_dir),) else CountingLister(listed, dirs)
+
+    mount.dead.add(f"{user_dir}/")
+    scanner = Scanner((str(user_dir), str(other)), everything, make_lister=make, hangs_after=0.1)
+    await whole(scanner)
+    assert listed == []
+    await whole(scanner)
+    assert len(listed) == 1
+    mount.dead.clear()
+    mount.back.set()
+    await until_answers(scanner)
+    assert len(listed) == 1
+
+
+@within(30)
+async def test_a_sweep_that_was_left_behind_looks_at_no_further_database(user_dir, mount):
+    looked = []
+
+    def look(path):
+        looked.append(path)
+        return mount.look(path)
+
+    for name in ("dead", "well"):
+        touch(cursor_files.make_workspace(user_dir, name))
+    scanner = Scanner((str(user_dir),), lambda place: not place.is_global, look=look, hangs_after=0.1)
+    await whole(scanner)
+    scanner.watched = dict(sorted(scanner.watched.items()))  # the dead one first, whatever the listing said
+    mount.dead.add("/dead/")
+    del looked[:]
+    assert await whole(scanner) == []
+    mount.dead.clear()
+    mount.back.set()
+    await until_answers(scanner)
+    assert len(looked) == 1
+
+
 @within(30)
 async def test_the_scan_clock_goes_on_while_a_path_hangs(user_dir, mount, nursery):
     dead, well = (cursor_files.make_workspace(user_dir, name) for name in ("dead", "well"))

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import attrs
 import cursor_files
+import killed_copies
 import pytest
 import structlog
 import trio
 from deadlines import within
 
 import trio_cursor
+from trio_cursor import service
 from trio_cursor.config import (
     Config,
     CursorConfig,
@@ -28,6 +30,8 @@ from trio_cursor.config import (
     SessionsConfig,
     StateConfig,
 )
+from trio_cursor.cursor import profiles
+from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import AlreadyRunningError, NotBuiltYetError, StateError
 from trio_cursor.records import Workspace
 from trio_cursor.service import cursor_dirs, is_rolled_out, window_ms
@@ -199,22 +203,25 @@ async def test_a_disabled_service_gives_a_handle_and_nothing_else(config, tmp_pa
 
 
 @within(30)
-async def test_a_host_that_uses_all_of_trios_threads_is_served_all_the_same(user_dir, config):
+async def test_a_host_that_uses_all_of_trios_threads_is_served_all_the_same(user_dir, config, tmp_path):
     cursor_files.make_workspace(user_dir, "w1", [item := cursor_files.ring_item(1)])
+    lines = tmp_path / "events.jsonl"
+    config = attrs.evolve(config, outputs=OutputsConfig(json_lines=JsonLinesConfig(path=str(lines))))
     limiter = trio.to_thread.current_default_thread_limiter()
-    # Opening the log takes a thread of the host's once, at the start.
-    async with trio.open_nursery() as nursery:
-        handle = await nursery.start(trio_cursor.serve, config)
-        borrowers = [object() for _ in range(int(limiter.available_tokens))]
-        for borrower in borrowers:
-            limiter.acquire_on_behalf_of_nowait(borrower)
-        try:
+    borrowers = [object() for _ in range(int(limiter.available_tokens))]
+    for borrower in borrowers:
+        limiter.acquire_on_behalf_of_nowait(borrower)
+    try:
+        async with trio.open_nursery() as nursery:
+            handle = await nursery.start(trio_cursor.serve, config)
             async with handle.subscribe() as events:
                 await receive(events, id_of(item))
+            await until(lambda: lines.exists() and lines.read_bytes().endswith(b"\n"))
             nursery.cancel_scope.cancel()
-        finally:
-            for borrower in borrowers:
-                limiter.release_on_behalf_of(borrower)
+    finally:
+        for borrower in borrowers:
+            limiter.release_on_behalf_of(borrower)
+    assert json.loads(lines.read_text())["payload"]["generation_id"] == id_of(item)
 
 
 @within(30)
@@ -359,18 +366,19 @@ async def test_what_is_excluded_is_not_read(user_dir, config):
 
 
 @within(30)
-async def test_an_output_counts_as_behind_until_it_has_resumed_and_then_gets_everything_once(
+async def test_it_is_known_from_the_start_what_an_output_has_and_it_gets_everything_once(
     user_dir, config, tmp_path
 ):
     items = [cursor_files.ring_item(number) for number in range(5)]
     cursor_files.make_workspace(user_dir, "w1", items)
     lines = tmp_path / "events.jsonl"
+    to_file = OutputsConfig(json_lines=JsonLinesConfig(path=str(lines)))
     # A first run without the output: what it has stored goes to the output that comes later.
-    for outputs in (OutputsConfig(), *[OutputsConfig(json_lines=JsonLinesConfig(path=str(lines)))] * 2):
+    for outputs, lag in ((OutputsConfig(), None), (to_file, 5), (to_file, 0)):
         async with trio.open_nursery() as nursery:
             handle = await nursery.start(trio_cursor.serve, attrs.evolve(config, outputs=outputs))
             for output in handle.status().outputs:
-                assert output.lag == 5
+                assert output.lag == lag
             await handle.synced()
             await until(lambda handle=handle: not any(item.lag for item in handle.status().outputs))
             nursery.cancel_scope.cancel()
@@ -494,3 +502,72 @@ def test_where_cursor_is_looked_for(monkeypatch, tmp_path):
     assert cursor_dirs(Config(cursor=CursorConfig(dirs=("/a", "/b")))) == ("/a", "/b")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert cursor_dirs(Config())
+
+
+# -- What was left, and what does not answer -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "workspaces"])
+@within(60)
+async def test_the_copies_of_whoever_was_killed_are_gone_with_the_next_start(
+    user_dir, config, tmp_path, command
+):
+    killed_copies.make_what_is_copied(user_dir)
+    killed_copies.start_and_kill(command, user_dir, tmp_path / "state")
+    assert len(killed_copies.copies_in(tmp_path / "state")) == 2
+    nowhere = attrs.evolve(config, cursor=CursorConfig(dirs=(str(tmp_path / "nowhere"),)))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio_cursor.serve, nowhere)
+        assert killed_copies.copies_in(tmp_path / "state") == []
+        nursery.cancel_scope.cancel()
+
+
+@within(30)
+async def test_copies_that_are_in_use_outlive_the_start_of_a_service(config, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    with place_for_copies(state) as place:
+        (Path(place) / "copy-1").mkdir(parents=True)
+        (Path(place) / "copy-1" / "state.vscdb").touch()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio_cursor.serve, config)
+            assert len(killed_copies.copies_in(state)) == 1
+            nursery.cancel_scope.cancel()
+    assert killed_copies.copies_in(state) == []
+
+
+@within(30)
+async def test_copies_that_cannot_be_removed_are_said_and_keep_nobody_from_starting(config, tmp_path, logged):
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "private").symlink_to(tmp_path)
+    (tmp_path / "state" / "workspaces-0").touch()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio_cursor.serve, config)
+        nursery.cancel_scope.cancel()
+    assert "private copies of Cursor's databases cannot be removed" in logged()
+    assert "a place for copies cannot be looked at" in logged()
+
+
+@within(30)
+async def test_a_drive_of_windows_that_does_not_answer_keeps_nobody_from_starting(
+    config, tmp_path, monkeypatch, logged
+):
+    back = threading.Event()
+
+    def hang(_mounts):
+        back.wait()
+        return iter(())
+
+    monkeypatch.setenv("WSL_DISTRO_NAME", "Ubuntu")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(profiles, "_windows_profiles", hang)
+    monkeypatch.setattr(service, "_FIND_SECONDS", 0.1)
+    try:
+        async with trio.open_nursery() as nursery:
+            handle = await nursery.start(trio_cursor.serve, attrs.evolve(config, cursor=CursorConfig()))
+            searched = handle.status().searched
+            nursery.cancel_scope.cancel()
+    finally:
+        back.set()
+    assert searched == tuple(f"{tmp_path}/config/{name}/User" for name in ("Cursor", "Cursor Nightly"))
+    assert any("drives of Windows do not answer" in message for message in logged())

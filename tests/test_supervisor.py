@@ -240,24 +240,41 @@ async def test_of_too_many_workspaces_the_least_recently_changed_wait_and_nothin
     assert world.log.ids() == ids(0, 1, 2, 10)
 
 
-async def test_first_looks_at_very_many_workspaces_do_not_make_as_many_tasks(world, autojump_clock):
+async def test_first_looks_at_very_many_workspaces_take_turns_and_hold_up_no_sighting(world, autojump_clock):
     places = [fakes.workspace(f"w{number}") for number in range(1500)]
-    before = trio.lowlevel.current_statistics().tasks_living
     gate = world.guest.gate = trio.Event()
-
-    async def appear():
-        for place in places:
-            world.scanner.listings[place.profile] = None
-            watched = Watched(place, world.guest[place.database].signature)
-            world.scanner.watched[place.database] = watched
+    for place in places:
+        world.scanner.listings[place.profile] = None
+        watched = Watched(place, world.guest[place.database].signature)
+        world.scanner.watched[place.database] = watched
+        with trio.fail_after(1):
             await world.sends_sightings.send(Appeared(watched))
-        await world.sends_sightings.send(Swept())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(appear)
-        await wait_all_tasks_blocked()
-        assert trio.lowlevel.current_statistics().tasks_living - before < 1010
-        assert world.first_pass.progress()[0] == 0
-        gate.set()
-        await world.first_pass.over.wait()
+    await world.see(Swept())
+    assert world.first_pass.progress() == (0, 1500)
+    assert len(world.guest.visits) == len(world.active()) == 1000
+    # One whose turn has not come may go again, and leaves its turn to the others.
+    await world.vanish(watched)
+    gate.set()
+    await world.first_pass.over.wait()
     assert world.first_pass.progress() == (1500, 1500)
+    assert {path for _, path in world.guest.visits} == {place.database for place in places[:-1]}
+    await wait_all_tasks_blocked()
+    assert world.active() == []
+
+
+async def test_a_first_look_that_is_called_off_leaves_its_turn_to_the_next(world, autojump_clock):
+    world.guest.gate = trio.Event()
+    watched = [await world.appear(f"w{number}") for number in range(1001)]
+    assert len(world.guest.visits) == 1000
+    await world.vanish(watched[0])
+    assert world.guest.visits[-1][1] == watched[1000].workspace.database
+
+
+async def test_the_first_pass_is_over_when_all_that_waited_for_it_is_in_the_log(world, autojump_clock):
+    """It goes out in steps, in the order of time over all workspaces."""
+    for number in range(6):
+        await world.appear(f"w{number}", *(item(6 * at + number) for at in range(100)))
+    assert world.log.ids() == []
+    await world.sends_sightings.send(Swept())
+    await world.first_pass.over.wait()
+    assert world.log.ids() == ids(*range(600))

@@ -327,6 +327,14 @@ def test_a_table_without_time_left_is_asked_again_at_once_but_not_for_ever(datab
     assert look(database, V1, page.position, answers=lambda: spent).more  # the count starts over
 
 
+def test_a_table_without_time_left_moves_its_position_no_more_once_that_is_said(database):
+    add(database, 1)
+    spent = lambda *_: Rows([], "budget")  # noqa: E731
+    said = walk(database, V1, answers=lambda: spent)[-1]
+    again = look(database, V1, said.position, answers=lambda: spent)
+    assert (again.position, again.more, again.problem) == (said.position, False, said.problem)
+
+
 @pytest.mark.parametrize("answered", [1, 2])
 def test_a_budget_that_ends_between_two_queries_loses_nothing(database, answered):
     add(database, 1)

@@ -12,7 +12,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.assembly import Assembler
-from trio_cursor.cursor.guest import Busy, Empty, NeedsRecovery, TimedOut, Unreadable
+from trio_cursor.cursor.guest import Busy, Empty, NeedsRecovery, Page, TimedOut, Unreadable
+from trio_cursor.cursor.schemas import Rows
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog_format import Known
 from trio_cursor.scanner import Watched
@@ -293,6 +294,43 @@ async def test_nothing_is_written_where_nothing_is_new(world, autojump_clock):
     assert world.log.writes == writes
 
 
+class SpentGuest(fakes.FakeGuest):
+    """In its transactions the lock budget is spent before anything was read."""
+
+    is_spent = True
+
+    async def read(self, path, make, *, unless=None):
+        if not self.is_spent:
+            return await super().read(path, make, unless=unless)
+        await trio.lowlevel.checkpoint()
+        self.visits.append((trio.current_time(), path))
+        database = self[path]
+        scan = make(database.catalog())
+        try:
+            next(scan)
+            while True:
+                scan.send(Rows([], "budget"))
+        except StopIteration as done:
+            return Page(done.value(), database.signature, database.catalog(), "ro", "delete", 0.0)
+
+
+async def test_looks_that_could_read_nothing_are_one_commit_and_not_one_each(world, autojump_clock):
+    world.database.execute(TABLE)
+    world.database.execute(ADD_ROW, "row1", 1, "{}", fakes.EPOCH_MS)
+    guest = SpentGuest()
+    guest.databases = world.guest.databases
+    await world.sweep()
+    world.start(guest=guest)
+    await trio.sleep(10 * POLL)
+    assert world.state.status == "error"
+    assert len(guest.visits) > 15
+    assert world.log.writes == 1
+    guest.is_spent = False
+    await trio.sleep(2 * POLL)
+    assert world.log.ids() == ["row1"]
+    assert world.state.status == "synced"
+
+
 # -- What goes wrong -----------------------------------------------------------------------------------
 
 
@@ -535,3 +573,19 @@ async def test_a_watcher_ends_at_once_wherever_it_waits(script, autojump_clock):
         nursery.cancel_scope.cancel()
     assert trio.current_time() == began
     assert not world.ended.is_set()
+
+
+async def test_an_id_that_is_no_uuid_keeps_its_key_when_the_folder_becomes_known_late(world, autojump_clock):
+    """Cursor does not wait for `workspace.json`, and the key of what was reported must never change."""
+    known = world.watched.workspace
+    world.watched.workspace = attrs.evolve(known, hash=None)
+    world.database.execute(TABLE)
+    world.database.execute(ADD_ROW, "plain-1", 1, "{}", fakes.EPOCH_MS)
+    await world.sweep()
+    world.start()
+    await trio.sleep(1)
+    world.watched.workspace = attrs.evolve(known, hash="0123456789abcdef")
+    world.database.inode += 1  # all of it is read again
+    await world.sweep()
+    await trio.sleep(3 * POLL)
+    assert world.log.ids() == ["plain-1"]

@@ -8,6 +8,7 @@ of an id that stands in several rings the earliest entry counts, whichever file 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
 
 import attrs
 
@@ -17,6 +18,9 @@ from trio_cursor.records import Generation, Observation, RingEntry, TableRow, Wo
 _TYPE_WITH_FILE_NAME = "apply"
 _AUTO_MODEL = "default"
 _MODEL_LIMIT = 200
+#: Generations that one step releases: what a first pass leaves pending would hold up everything else
+#: while all of its events are built.
+_STEP = 500
 
 
 def key_of(id_: str, workspace: Workspace) -> str:
@@ -34,10 +38,14 @@ class Pending:
     #: When it was first seen, milliseconds since the epoch.
     seen_ms: int
 
+    @property
+    def time(self) -> float:
+        """What has no time comes last."""
+        return float("inf") if self.entry.unix_ms is None else self.entry.unix_ms
+
     def order(self) -> tuple[float, str, str]:
         """Of several entries with one key the least counts: the earliest, then the smallest workspace."""
-        time = float("inf") if self.entry.unix_ms is None else self.entry.unix_ms
-        return (time, self.workspace.id or "~", self.workspace.database)
+        return (self.time, self.workspace.id or "~", self.workspace.database)
 
 
 @attrs.frozen
@@ -59,15 +67,24 @@ class Assembler:
     be told again.
     """
 
-    #: How long a ring entry waits at most for the other rings of its profile, from when it was seen.
+    #: How long a ring entry waits at most for the other rings of its profile, from when this run knew it.
     wait_ms: int
-    _pending: dict[str, Pending] = attrs.field(factory=dict)
+    _pending: dict[str, Pending] = attrs.field(factory=dict, init=False)
     #: Profiles whose rings were all read once.
-    _read: set[str] = attrs.field(factory=set)
+    _read: set[str] = attrs.field(factory=set, init=False)
+    #: Heaps of keys, so that no message costs a look at all that is pending: by when each has waited long
+    #: enough, and, of those that wait for nothing any more, by their time. Keys that are pending no more
+    #: stay in them until they come up.
+    _deadlines: list[tuple[int, str]] = attrs.field(factory=list, init=False)
+    _due: list[tuple[float, str]] = attrs.field(factory=list, init=False)
 
-    def restore(self, pending: Iterable[Pending]) -> None:
-        """Take up what an earlier run had observed and not released."""
-        self._pending.update({item.key: item for item in pending})
+    def restore(self, pending: Iterable[Pending], now_ms: int) -> None:
+        """Take up what an earlier run had observed and not released, before anything else.
+
+        It waits anew: in this run no ring was read yet that could know an earlier entry.
+        """
+        for item in pending:
+            self._wait(item, now_ms)
 
     def observe(self, workspace: Workspace, observations: Iterable[Observation], now_ms: int) -> Change:
         """Take in what one page brought, and release what waits for nothing."""
@@ -85,37 +102,57 @@ class Assembler:
         released = []
         settled = []
         for key, row in rows.items():
-            entry = entries.pop(key, None) or self._pending.get(key)
-            released.append(_from_row(key, workspace, row, entry.entry if entry else None))
+            joined = entries.pop(key, None) or self._pending.get(key)
+            released.append(_from_row(key, workspace, row, joined.entry if joined else None))
             if self._pending.pop(key, None):
                 settled.append(key)
         if workspace.profile in self._read:
             settled += [key for key in entries if self._pending.pop(key, None)]
             released += [_from_ring(item) for item in entries.values()]
             return Change(tuple(released), (), tuple(settled))
-        self._pending.update(entries)
+        for entry in entries.values():
+            self._wait(entry, entry.seen_ms)
         return Change(tuple(released), tuple(entries.values()), tuple(settled))
 
     def profile_read(self, profile: str) -> None:
         """Every ring of the profile that can be read was read: nothing has to wait for them any more."""
         self._read.add(profile)
+        self._due += [
+            (item.time, key) for key, item in self._pending.items() if item.workspace.profile == profile
+        ]
+        heapify(self._due)
 
     def release(self, now_ms: int) -> Change:
-        """Release what has waited long enough."""
-        ready = [
-            item
-            for item in self._pending.values()
-            if item.workspace.profile in self._read or item.seen_ms + self.wait_ms <= now_ms
-        ]
-        for item in ready:
-            del self._pending[item.key]
+        """Release what has waited long enough, in the order of time, and no more than is good for one step.
+
+        While `next_deadline_ms` is 0 there is more.
+        """
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            _, key = heappop(self._deadlines)
+            if item := self._pending.get(key):
+                heappush(self._due, (item.time, key))
+        ready: list[Pending] = []
+        while self._due and len(ready) < _STEP:
+            _, key = heappop(self._due)
+            if item := self._pending.pop(key, None):
+                ready.append(item)
         return Change(tuple(_from_ring(item) for item in ready), (), tuple(item.key for item in ready))
 
     def next_deadline_ms(self) -> int | None:
         """When `release` has something to do without being told more; None: never."""
-        if any(item.workspace.profile in self._read for item in self._pending.values()):
+        while self._due and self._due[0][1] not in self._pending:
+            heappop(self._due)
+        if self._due:
             return 0
-        return min((item.seen_ms + self.wait_ms for item in self._pending.values()), default=None)
+        while self._deadlines and self._deadlines[0][1] not in self._pending:
+            heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def _wait(self, item: Pending, since_ms: int) -> None:
+        """An entry takes the place of a later one, which has waited since it was seen."""
+        if item.key not in self._pending:
+            heappush(self._deadlines, (since_ms + self.wait_ms, item.key))
+        self._pending[item.key] = item
 
 
 def _from_ring(item: Pending) -> Generation:

@@ -7,7 +7,7 @@ their keys, what is pending, positions. A position never moves past what is in n
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +20,11 @@ from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog_format import Filter, Known, Retired
 from trio_cursor.events import numbered
+from trio_cursor.logs import get_logger
 from trio_cursor.records import Event, Position, Session
 from trio_cursor.sqlite_library import sqlite3
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ class Entry:
     positions: dict[str, Position] = attrs.field(factory=dict)
     identity: tuple[int, int] = (0, 0)
     since_ms: int | None = None
+    scope: str | None = None
 
 
 class EventLog:
@@ -54,31 +58,51 @@ class EventLog:
         # Never the default limiter: a host that uses all of its threads must not stop the log.
         self._limiter = trio.CapacityLimiter(2)
         self._is_closed = False
+        #: What failed last time it was tried, by what was tried.
+        self._troubles: dict[str, str] = {}
+        #: Rows that are no events, by sequence.
+        self._unreadable: set[int] = set()
         self.last_sequence = last_sequence
         #: Wakes whoever follows the log, at each append.
         self.appended = RepeatedEvent()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the log cannot be written or read at the moment; None: it can."""
+        return next(iter(self._troubles.values()), None)
 
     async def _write(self, work: Callable[[Any], T]) -> T:
         def in_thread() -> T:
             with layout.transaction(self._writer):
                 return work(self._writer)
 
-        return await self._run(in_thread, self._writing)
+        return await self._run("write", in_thread, self._writing)
 
-    async def _read(self, work: Callable[[Any], T]) -> T:
-        return await self._run(lambda: work(self._reader), self._reading)
+    async def _read(self, what: str, work: Callable[[Any], T]) -> T:
+        return await self._run(what, lambda: work(self._reader), self._reading)
 
-    async def _run(self, work: Callable[[], T], lock: trio.Lock) -> T:
+    async def _run(self, what: str, work: Callable[[], T], lock: trio.Lock) -> T:
         async with lock:
             if self._is_closed:
                 raise trio.ClosedResourceError
             try:
                 # Not abandoned when cancelled: the transaction in hand is short and must be finished.
-                return await trio.to_thread.run_sync(work, limiter=self._limiter)
+                result = await trio.to_thread.run_sync(work, limiter=self._limiter)
             except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
                 raise  # a mistake of ours; trying again would not mend it
             except sqlite3.DatabaseError as error:
-                raise StateError(f"the event log in {self.directory} failed: {error}") from error
+                failure = StateError(f"the event log in {self.directory} failed: {error}")
+                self._troubles[what] = str(failure)
+                raise failure from error
+            # Only what failed can tell that it is mended: beside a damaged page all the rest works.
+            self._troubles.pop(what, None)
+            return result
+
+    def _pass_over(self, sequence: int) -> None:
+        """Called in the reading thread, one at a time, at every reading of the row."""
+        if sequence not in self._unreadable:
+            self._unreadable.add(sequence)
+            log.error("a row of the event log is no event and is passed over", sequence=sequence)
 
     async def append(self, entry: Entry) -> list[Event]:
         """Write all of it or nothing. Returns the events with their sequences. Raises `StateError`."""
@@ -90,7 +114,12 @@ class EventLog:
                 layout.save_session(connection, session)
             if entry.database is not None:
                 layout.save_positions(
-                    connection, entry.database, entry.positions, entry.identity, entry.since_ms
+                    connection,
+                    entry.database,
+                    entry.positions,
+                    identity=entry.identity,
+                    since_ms=entry.since_ms,
+                    scope=entry.scope,
                 )
             return sequences
 
@@ -103,17 +132,17 @@ class EventLog:
     async def known_keys(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys that were reported already."""
         wanted = list(keys)
-        return await self._read(lambda connection: layout.known_keys(connection, wanted))
+        return await self._read("known_keys", lambda connection: layout.known_keys(connection, wanted))
 
     async def known(self, database: str) -> Known:
         """How far a database was read."""
-        return await self._read(lambda connection: layout.load_known(connection, database))
+        return await self._read("known", lambda connection: layout.load_known(connection, database))
 
     async def pending(self) -> list[Pending]:
-        return await self._read(layout.load_pending)
+        return await self._read("pending", layout.load_pending)
 
     async def open_sessions(self) -> list[Session]:
-        return await self._read(layout.load_open_sessions)
+        return await self._read("sessions", layout.load_open_sessions)
 
     async def save_sessions(self, sessions: Iterable[Session]) -> None:
         """Store sessions that were opened or closed without an event."""
@@ -127,22 +156,31 @@ class EventLog:
 
     async def cursor(self, name: str) -> tuple[int, str]:
         """Sequence up to which an output has the events, and what else it stored with it."""
-        return await self._read(lambda connection: layout.load_cursor(connection, name))
+        return await self._read("cursor", lambda connection: layout.load_cursor(connection, name))
 
     async def save_cursor(self, name: str, sequence: int, detail: str = "") -> None:
         await self._write(lambda connection: layout.save_cursor(connection, name, sequence, detail))
 
     async def read(self, after: int, *, limit: int = 500, event_type: str | None = None) -> list[Event]:
-        """The next events behind a sequence, at most `limit`, fewer if they are large."""
+        """The next events behind a sequence, at most `limit`, fewer if they are large.
+
+        A row that is no event is passed over, and logged once: nothing may stop at it for ever.
+        """
         wanted = Filter(event_type=event_type)
         return await self._read(
+            "events",
             lambda connection: layout.read_events(
-                connection, wanted, after=after, limit=limit, max_bytes=_BATCH_BYTES
-            )
+                connection,
+                wanted,
+                after=after,
+                limit=limit,
+                max_bytes=_BATCH_BYTES,
+                unreadable=self._pass_over,
+            ),
         )
 
     async def totals(self) -> dict[str, int]:
-        return await self._read(layout.totals)
+        return await self._read("totals", layout.totals)
 
     async def retire(self, *, before_ms: int, max_bytes: int, taken: int | None) -> Retired:
         """Delete one slice of events by the rules of retention."""
@@ -157,31 +195,32 @@ class EventLog:
         with trio.CancelScope(shield=True):
             async with self._writing, self._reading:
                 self._is_closed = True
-                self._reader.close()
-                self._writer.close()
+                # The last connection that is closed writes everything into the file and waits for the disk.
+                await trio.to_thread.run_sync(self._close, limiter=self._limiter)
+
+    def _close(self) -> None:
+        with closing(self._writer), closing(self._reader):
+            pass
 
 
 @asynccontextmanager
 async def open_event_log(directory: Path) -> AsyncIterator[EventLog]:
     """Open the log in a prepared and held directory. Raises `StateError`."""
     # Not the host's threads: it may be using all of them.
-    log = await trio.to_thread.run_sync(_open, directory, limiter=trio.CapacityLimiter(1))
+    opened = await trio.to_thread.run_sync(_open, directory, limiter=trio.CapacityLimiter(1))
     try:
-        yield log
+        yield opened
     finally:
-        await log.aclose()
+        await opened.aclose()
 
 
 def _open(directory: Path) -> EventLog:
-    with ExitStack() as opened:
+    # From the end of the block on `aclose` closes them.
+    with layout.guarded(directory / layout.FILE_NAME) as opened:
         writer = opened.enter_context(closing(layout.open_for_writing(directory)))
         reader = layout.open_for_reading(directory)
         if reader is None:
             raise StateError(f"the event log in {directory} was taken away while it was opened")
         opened.enter_context(closing(reader))
-        try:
-            last_sequence = layout.last_sequence(writer)
-        except sqlite3.Error as error:
-            raise layout.trouble(directory / layout.FILE_NAME, error) from error
-        opened.pop_all()  # from here on `aclose` closes them
+        last_sequence = layout.last_sequence(writer)
     return EventLog(directory, writer, reader, last_sequence)

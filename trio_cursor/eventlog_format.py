@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ FILE_NAME = "events.sqlite3"
 FORMAT = 1
 _APPLICATION_ID = 0x7472636F  # "trco"
 _BUSY_SECONDS = 5.0
+#: About what one reported generation takes for ever: a UUID and a number, in pages that are never full.
+_KEY_BYTES = 100
 
 _LAYOUT = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -49,7 +52,7 @@ CREATE TABLE pending (
 ) WITHOUT ROWID;
 CREATE TABLE positions (
   database TEXT NOT NULL, schema TEXT NOT NULL, position TEXT NOT NULL,
-  identity TEXT NOT NULL, since_ms INTEGER,
+  identity TEXT NOT NULL, since_ms INTEGER, scope TEXT,
   PRIMARY KEY (database, schema)
 ) WITHOUT ROWID;
 CREATE TABLE sessions (
@@ -71,6 +74,8 @@ class Known:
     identity: tuple[int, int] | None = None
     #: Where its first sync began, milliseconds; None: at the beginning of all, or never read.
     since_ms: int | None = None
+    #: Under which ids that are no UUIDs were reported; None: nothing was yet.
+    scope: str | None = None
 
 
 @attrs.frozen
@@ -104,24 +109,31 @@ def trouble(path: Path, error: Exception) -> StateError:
     )
 
 
-def open_for_writing(directory: Path) -> Any:
-    """Open the log in the directory, making it if need be. Raises `StateError`."""
-    path = directory / FILE_NAME
+@contextmanager
+def guarded(path: Path) -> Iterator[ExitStack]:
+    """Opening the log: what is on the stack stays open if all goes well, and is closed if anything fails.
+
+    What SQLite and the system say of it becomes a `StateError`.
+    """
     try:
-        create_private(path)
-        connection = _connect(path, read_only=False)
+        with ExitStack() as opened:
+            yield opened
+            opened.pop_all()
     except (OSError, sqlite3.Error) as error:
         raise trouble(path, error) from error
-    try:
+
+
+def open_for_writing(directory: Path, *, platform: str = sys.platform) -> Any:
+    """Open the log in the directory, making it if need be. Raises `StateError`."""
+    path = directory / FILE_NAME
+    with guarded(path) as opened:
+        create_private(path)
+        connection = opened.enter_context(closing(_connect(path, read_only=False)))
         # A position must never be on the disk before what it has moved past.
         connection.execute("PRAGMA synchronous=FULL")
+        if platform == "darwin":  # where fsync hands over to the drive, which may still change the order
+            connection.execute("PRAGMA fullfsync=ON")
         _prepare(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise trouble(path, error) from error
-    except StateError:
-        connection.close()
-        raise
     return connection
 
 
@@ -160,24 +172,16 @@ def _is_made(connection: Any, path: Path) -> bool:
 def open_for_reading(directory: Path) -> Any | None:
     """Open an existing log for reading beside its writer; None if there is none yet. Raises `StateError`."""
     path = directory / FILE_NAME
-    try:
-        if path.stat().st_size == 0:
+    with guarded(path) as opened:
+        try:
+            if path.stat().st_size == 0:
+                return None
+        except FileNotFoundError:
             return None
-        connection = _connect(path, read_only=True)
-    except FileNotFoundError:
-        return None
-    except (OSError, sqlite3.Error) as error:
-        raise trouble(path, error) from error
-    try:
+        connection = opened.enter_context(closing(_connect(path, read_only=True)))
         if _is_made(connection, path):
             return connection
-    except sqlite3.Error as error:
-        connection.close()
-        raise trouble(path, error) from error
-    except StateError:
-        connection.close()
-        raise
-    connection.close()  # made this instant by the service that is starting
+        connection.close()  # made this instant by the service that is starting
     return None
 
 
@@ -241,30 +245,35 @@ def known_keys(connection: Any, keys: Iterable[str]) -> set[str]:
 def load_known(connection: Any, database: str) -> Known:
     """Positions of one database."""
     rows = connection.execute(
-        "SELECT schema, position, identity, since_ms FROM positions WHERE database = ?",
+        "SELECT schema, position, identity, since_ms, scope FROM positions WHERE database = ?",
         (_storable(database),),
     ).fetchall()
     if not rows:
         return Known()
     device, _, inode = rows[0][2].partition(":")
-    return Known({row[0]: row[1] for row in rows}, (int(device), int(inode)), rows[0][3])
+    return Known({row[0]: row[1] for row in rows}, (int(device), int(inode)), *rows[0][3:])
 
 
 def save_positions(
     connection: Any,
     database: str,
     positions: dict[str, Position],
+    *,
     identity: tuple[int, int],
     since_ms: int | None,
+    scope: str | None,
 ) -> None:
-    """Move the positions of one database; all of its schemas share file identity and beginning."""
-    database, shared = _storable(database), (f"{identity[0]}:{identity[1]}", since_ms)
+    """Move the positions of one database; all of its schemas share file identity, beginning and scope."""
+    database, shared = (
+        _storable(database),
+        (f"{identity[0]}:{identity[1]}", since_ms, scope and _storable(scope)),
+    )
     connection.executemany(
-        "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)",
         [(database, schema, position, *shared) for schema, position in positions.items()],
     )
     connection.execute(
-        "UPDATE positions SET identity = ?, since_ms = ? WHERE database = ?", (*shared, database)
+        "UPDATE positions SET identity = ?, since_ms = ?, scope = ? WHERE database = ?", (*shared, database)
     )
 
 
@@ -345,37 +354,48 @@ def read_events(
     max_bytes: int | None = None,
     by_time: bool = False,
     newest: bool = False,
+    unreadable: Callable[[int], None] | None = None,
 ) -> list[Event]:
     """Events behind a sequence; `newest`: the last `limit` of them, still in ascending order.
 
-    `max_bytes`: stop after the event with which the texts read have so many.
+    `max_bytes`: stop after the event with which the texts read have so many. `unreadable` is told the
+    sequence of each row that is no event, which is passed over; without it such a row raises as `from_json`.
     """
+    if limit == 0:
+        return []
     order = "timestamp, seq" if by_time else "seq"
     descending = "timestamp DESC, seq DESC" if by_time else "seq DESC"
+    # As bytes: of a text that is not UTF-8 SQLite's error would look like one of the whole log. No LIMIT:
+    # nothing is sorted, so rows come one by one, and a row that is passed over does not count.
     rows = connection.execute(
-        "SELECT seq, body FROM events WHERE seq > :after"  # noqa: S608 - the order is one of four constants
+        "SELECT seq, CAST(body AS BLOB) FROM events WHERE seq > :after"  # noqa: S608 - the order is one of four constants
         " AND (:since IS NULL OR timestamp >= :since)"
         " AND (:type IS NULL OR type = :type)"
         " AND (:session IS NULL OR session_id = :session)"
         " AND (:workspace IS NULL OR workspace_id = :workspace OR workspace_hash = :workspace"
         "      OR instr(workspace_path, :workspace) > 0)"
-        f" ORDER BY {descending if newest else order} LIMIT :limit",
+        f" ORDER BY {descending if newest else order}",
         {
             "after": after,
             "since": wanted.since_ms,
             "type": wanted.event_type,
             "session": None if wanted.session is None else _storable(wanted.session),
             "workspace": None if wanted.workspace is None else _storable(wanted.workspace),
-            "limit": limit,
         },
     )
     found: list[Event] = []
     size = 0
     with closing(rows):
         for sequence, body in rows:
-            found.append(from_json(body, sequence))
+            try:
+                found.append(from_json(body, sequence))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                if unreadable is None:
+                    raise
+                unreadable(sequence)
+                continue
             size += len(body)
-            if max_bytes is not None and size >= max_bytes:
+            if len(found) == limit or (max_bytes is not None and size >= max_bytes):
                 break
     return found[::-1] if newest else found
 
@@ -393,6 +413,8 @@ class Retired:
     events: int = 0
     #: Of these, how many an output had not taken yet: lost for it.
     untaken: int = 0
+    #: What is kept for ever leaves too little room: the log is above its limit and stays there.
+    is_too_large: bool = False
 
 
 def retire(
@@ -401,9 +423,16 @@ def retire(
     """Delete one slice of the oldest events that are past their days, or above the size limit.
 
     `taken`: the sequence that every output has; None: there are no outputs. What an output has not
-    taken goes only when the size limit forces it. Keys stay for ever.
+    taken goes only when the size limit forces it. Keys stay for ever, and events are not deleted for them.
     """
-    if (excess := _used_bytes(connection) - max_bytes) > 0:
+    used = _used_bytes(connection)
+    excess, is_too_large = 0, False
+    if used > max_bytes:
+        # Deleting events frees nothing of the rest: half of the limit is theirs, whatever the rest takes.
+        rest = _kept_bytes(connection)
+        room = max(max_bytes - rest, max_bytes // 2)
+        excess, is_too_large = used - rest - room, rest + room > max_bytes
+    if excess > 0:
         rows = _oldest(connection, slice_events, excess)
     else:
         rows = connection.execute(
@@ -411,10 +440,9 @@ def retire(
             " ORDER BY captured_at LIMIT ?",
             (before_ms, taken, taken, slice_events),
         ).fetchall()
-    if not rows:
-        return Retired()
     connection.executemany("DELETE FROM events WHERE seq = ?", rows)
-    return Retired(len(rows), 0 if taken is None else sum(row[0] > taken for row in rows))
+    untaken = 0 if taken is None else sum(row[0] > taken for row in rows)
+    return Retired(len(rows), untaken, is_too_large)
 
 
 def _used_bytes(connection: Any) -> int:
@@ -422,6 +450,15 @@ def _used_bytes(connection: Any) -> int:
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
     return int((pages - free) * page)
+
+
+def _kept_bytes(connection: Any) -> int:
+    """About what no retention can delete. Keys by the last sequence: to count them is to read them all."""
+    texts = connection.execute(
+        "SELECT (SELECT total(length(database) + length(position)) FROM positions)"
+        " + (SELECT total(length(key) + length(workspace) + length(entry)) FROM pending)"
+    ).fetchone()[0]
+    return last_sequence(connection) * _KEY_BYTES + int(texts)
 
 
 def _oldest(connection: Any, limit: int, size: int) -> list[tuple[int]]:

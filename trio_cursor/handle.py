@@ -11,7 +11,7 @@ import trio
 from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE
 from trio_cursor.records import Event
-from trio_cursor.status import Status
+from trio_cursor.status import Progress, Status
 
 _BATCH_EVENTS = 500
 
@@ -28,6 +28,11 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
         self._is_over = is_over
         self._buffer: deque[Event] = deque()
         self._is_closed = False
+
+    @property
+    def position(self) -> int:
+        """Sequence up to which every event was received; what is no event counts as passed over."""
+        return self._buffer[0].sequence - 1 if self._buffer else self._after
 
     async def receive(self) -> Event:
         """The next event. Raises `trio.EndOfChannel`, `trio.ClosedResourceError`, `StateError`."""
@@ -61,9 +66,14 @@ class Handle:
     """A running service, given by `await nursery.start(trio_cursor.serve, config)`."""
 
     def __init__(
-        self, status: Callable[[bool], Status], events: EventLog | None, first_pass: trio.Event
+        self,
+        status: Callable[[bool], Status],
+        progress: Callable[[], Progress],
+        events: EventLog | None,
+        first_pass: trio.Event,
     ) -> None:
         self._status = status
+        self._progress = progress
         self._first_pass = first_pass
         self._events = events
         self._ended = trio.Event()
@@ -71,8 +81,12 @@ class Handle:
             self._ended.set()
 
     def status(self) -> Status:
-        """How the service is, at this moment."""
+        """How the service is, at this moment. Makes a record for each workspace: for once a second."""
         return self._status(self._ended.is_set())
+
+    def progress(self) -> Progress:
+        """How far it is, at this moment. Costs the same however many workspaces there are."""
+        return self._progress()
 
     async def synced(self) -> None:
         """Wait until everything that was there at the start is in the log, or known to be unreadable.

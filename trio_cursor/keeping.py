@@ -38,6 +38,7 @@ class Keeper:
     #: What the status file says; None: not known.
     _written: Status | None = attrs.field(default=None, init=False)
     _said: str | None = attrs.field(default=None, init=False)
+    _is_too_large: bool = attrs.field(default=False, init=False)
     #: Own thread: a host that uses all of Trio's must not stop it.
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
@@ -75,21 +76,34 @@ class Keeper:
 
     async def retire_once(self) -> None:
         """Delete what is due, slice by slice, so that the sink never waits for long."""
-        sequences = [output.sequence for output in self.outputs]
+        # Nothing is kept for an output that takes no more, or that remembers nothing.
+        sequences = [item.sequence for item in self.outputs if item.is_durable and item.state != "closed"]
         work = partial(
             self.log.retire,
             before_ms=int(self.now_ms() - self.keep_days * _DAY_MS),
             max_bytes=self.max_megabytes * _MEGABYTE,
             taken=min(sequences) if sequences else None,
         )
-        events = untaken = 0
+        events = 0
         try:
             while (retired := await work()).events:
                 events += retired.events
-                untaken += retired.untaken
+                if retired.untaken:
+                    # Said at once: whoever is killed before the end must not keep it to himself.
+                    log.error(
+                        "the size limit deleted events that an output had not taken", events=retired.untaken
+                    )
+            self._say_if_too_large(retired.is_too_large)
         except StateError as error:
             log.warning("old events could not be deleted; trying again later", error=str(error))
         if events:
             log.info("old events deleted", events=events)
-        if untaken:
-            log.error("the size limit deleted events that an output had not taken", events=untaken)
+
+    def _say_if_too_large(self, is_too_large: bool) -> None:  # noqa: FBT001 - its one subject
+        if is_too_large and not self._is_too_large:
+            log.warning(
+                "the event log is above [log] max_megabytes and stays there: "
+                "what is kept for ever, mostly keys of what was reported, takes more than half of it",
+                max_megabytes=self.max_megabytes,
+            )
+        self._is_too_large = is_too_large

@@ -33,6 +33,8 @@ class Workspace:
     hash: str | None = None
     #: Why `workspace.json` gave nothing, in words.
     problem: str | None = None
+    #: The scope that its first entries were reported under, where that is known.
+    first_scope: str | None = None
 
     @property
     def is_global(self) -> bool:
@@ -40,8 +42,11 @@ class Workspace:
 
     @property
     def scope(self) -> str:
-        """Where an id that is no UUID is unique."""
-        return self.hash or self.id or "global"
+        """Where an id that is no UUID is unique.
+
+        It stays what it was at first: `workspace.json` may be written late, and a key must never change.
+        """
+        return self.first_scope or self.hash or self.id or "global"
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -94,6 +95,10 @@ class Swept:
 Sighting = Appeared | Changed | Vanished | Swept
 
 
+class _LeftBehindError(Exception):
+    """The sweep is nobody's any more."""
+
+
 @attrs.define(eq=False)
 class _Sweep:
     """One sweep: what the thread is to do, where it is, and what it has found."""
@@ -114,23 +119,42 @@ class _Sweep:
     found: dict[str, dict[str, Workspace]] = attrs.field(factory=dict)
     #: Of the databases that are new or have changed.
     signatures: dict[str, Signature] = attrs.field(factory=dict)
+    _is_left_behind: bool = False
+    #: So that at the moment of being left behind it is known in whose lister the thread is.
+    _stepping: threading.Lock = attrs.field(factory=threading.Lock)
 
     def run(self) -> None:
         """Blocks, so in a thread."""
         try:
-            for directory, lister in self.listers.items():
-                self.at = directory
-                self.listed[directory] = lister.list()
-            for listing in _each_once(self.listed):
-                self._take(listing)
-            for database, known, has_log in self.due:
-                self.at = database
-                if has_log or not _is_untouched(database, known):
-                    signature = self._look(database, known)
-                    if signature != known:
-                        self.signatures[database] = signature
+            with suppress(_LeftBehindError):
+                self._run()
         finally:
             self.ended = True
+
+    def leave_behind(self) -> None:
+        """The step in hand is the last one: what comes after it belongs to the sweeps that follow."""
+        with self._stepping:
+            self._is_left_behind = True
+
+    def _run(self) -> None:
+        for directory, lister in self.listers.items():
+            self._step(directory)
+            self.listed[directory] = lister.list()
+        for listing in _each_once(self.listed):
+            self._take(listing)
+        for database, known, has_log in self.due:
+            self._step(database)
+            if has_log or not _is_untouched(database, known):
+                signature = self._look(database, known)
+                if signature != known:
+                    self.signatures[database] = signature
+
+    def _step(self, at: str) -> None:
+        """Begin with the next path, unless the path before took so long that others go on."""
+        with self._stepping:
+            if self._is_left_behind:
+                raise _LeftBehindError
+            self.at = at
 
     def _take(self, listing: Listing) -> None:
         if self.listings.get(listing.user_dir) is listing:
@@ -139,10 +163,10 @@ class _Sweep:
         self.found[listing.user_dir] = found
         for database in found:
             if database not in self.known:
+                self._step(database)
                 self.signatures[database] = self._look(database, _ABSENT)
 
     def _look(self, database: str, otherwise: Signature) -> Signature:
-        self.at = database
         try:
             return self.look(database)
         except OSError:
@@ -247,6 +271,7 @@ class Scanner:
         try:
             await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True, limiter=self._limiter)
         except trio.Cancelled:
+            sweep.leave_behind()
             # A thread that does not hang is waited for, so that nothing of ours goes on after our end.
             with trio.move_on_after(_GRACE_SECONDS, shield=True):
                 await ended.wait()

@@ -19,6 +19,7 @@ from trio_cursor import state_dir
 from trio_cursor.assembly import Assembler
 from trio_cursor.config import Config, load_config
 from trio_cursor.cursor.guest import Guest
+from trio_cursor.cursor.private_copies import COPIES, remove_copies
 from trio_cursor.cursor.profiles import candidate_user_dirs, included, is_wsl
 from trio_cursor.cursor.schemas.known import readable_columns
 from trio_cursor.errors import NotBuiltYetError
@@ -34,7 +35,7 @@ from trio_cursor.scanner import Scanner, Sighting, scan_clock
 from trio_cursor.sessions.discovery import Discovery
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Message, Sink
-from trio_cursor.status import OutputState, WorkspaceState, disabled
+from trio_cursor.status import OutputState, WorkspaceState, disabled, idle
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.watcher import Tools
@@ -45,6 +46,8 @@ _HOUR_MS = 3_600_000
 #: A window this long is one without a beginning (the configuration's upper bound, a hundred years).
 _ALL_HOURS = 876_000
 _BATCHES_IN_FLIGHT = 16
+#: To list some directories takes milliseconds; a mount that takes this long is dead.
+_FIND_SECONDS = 5.0
 
 
 def _now_ms() -> int:
@@ -67,7 +70,7 @@ async def serve(
     """
     config = load_config() if config is None else config
     if not config.cursor_database_monitor.enabled:
-        task_status.started(Handle(lambda _: disabled(), None, trio.Event()))
+        task_status.started(Handle(lambda _: disabled(), idle, None, trio.Event()))
         return
     refuse_what_is_not_built(config)
     directory = Path(config.state.dir)
@@ -78,6 +81,7 @@ async def serve(
         log.warning(said)
     with ExitStack() as stack:
         await in_thread(stack.enter_context, state_dir.held(directory))
+        await in_thread(remove_copies, directory)
         async with open_event_log(directory) as events:
             parts = await _build(config, events)
             try:
@@ -133,17 +137,14 @@ async def _build(config: Config, events: EventLog) -> _Parts:
     )
     registry.restore(await events.open_sessions())
     assembler = Assembler(wait_ms=int(config.assembly.ring_grace_seconds * 1000))
-    assembler.restore(await events.pending())
-    # Abandoned if cancelled: it may look at a mount that does not answer.
-    dirs = await trio.to_thread.run_sync(
-        cursor_dirs, config, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1)
-    )
+    assembler.restore(await events.pending(), now)
+    dirs = await find_dirs(config)
     guest = Guest(
         roots=dirs,
         tables=readable_columns(),
         deadline_seconds=monitor.query_timeout_seconds,
         max_concurrent=monitor.max_concurrent_workspaces,
-        private_dir=str(events.directory / "private"),
+        private_dir=str(events.directory / COPIES),
     )
     scanner = Scanner(dirs, partial(_is_wanted, config))
     states: dict[str, WorkspaceState] = {}
@@ -165,9 +166,9 @@ async def _build(config: Config, events: EventLog) -> _Parts:
     outputs: list[tuple[Output, OutputState]] = []
     if config.outputs.json_lines.path:
         output = open_json_lines(config.outputs.json_lines.path)
-        # What it has is known once it has resumed. Until then nothing counts as taken, or the retention
-        # and whoever waits for the output would believe that it has everything.
-        taken = 0 if output.is_durable else events.last_sequence
+        # Known from the start, before the output was reached: retention and whoever waits for the output
+        # must believe neither that it has everything nor that it has nothing.
+        taken = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence
         outputs.append((output, OutputState(output.name, sequence=taken)))
     output_states = [state for _, state in outputs]
     board = Board(
@@ -201,20 +202,32 @@ async def _build(config: Config, events: EventLog) -> _Parts:
             keep_days=config.log.keep_days,
             max_megabytes=config.log.max_megabytes,
         ),
-        handle=Handle(board.status, events, first_pass.over),
+        handle=Handle(board.status, board.progress, events, first_pass.over),
         sends=sends,
         messages=messages,
     )
 
 
-def cursor_dirs(config: Config) -> tuple[str, ...]:
-    """Where to look for Cursor: what is configured, else every place that it has on this platform. Blocks."""
+async def find_dirs(config: Config) -> tuple[str, ...]:
+    """As `cursor_dirs`; without those that are on a drive of Windows if the drives do not answer."""
+    with trio.move_on_after(_FIND_SECONDS):
+        return await trio.to_thread.run_sync(
+            cursor_dirs, config, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1)
+        )
+    log.warning("the drives of Windows do not answer; until the next start Cursor is not looked for there")
+    return cursor_dirs(config, mounts=None)
+
+
+def cursor_dirs(config: Config, *, mounts: str | None = "/mnt") -> tuple[str, ...]:
+    """Where to look for Cursor: what is configured, else every place that it has on this platform.
+
+    Blocks for as long as it takes to look below `mounts`, under WSL.
+    """
     if config.cursor.dirs:
         return config.cursor.dirs
     wsl = is_wsl(os.environ, platform.release())
-    return tuple(
-        item.user_dir for item in candidate_user_dirs(sys.platform, os.environ, str(Path.home()), wsl=wsl)
-    )
+    found = candidate_user_dirs(sys.platform, os.environ, str(Path.home()), wsl=wsl, mounts=mounts)
+    return tuple(item.user_dir for item in found)
 
 
 def window_ms(config: Config) -> int | None:

@@ -53,8 +53,6 @@ class Counts:
     duplicates: int = 0
     #: By database.
     by_database: dict[str, int] = attrs.field(factory=dict)
-    #: Why the log cannot be written at the moment; None: it can.
-    trouble: str | None = None
 
 
 @attrs.frozen
@@ -79,19 +77,27 @@ class Sink:
                     committed.set()
                 case ProfileRead(profile, done):
                     self.assembler.profile_read(profile)
-                    await self._write(self.assembler.release(self.now_ms()))
+                    await self._release()
                     done.set()
                 case None:
-                    await self._write(self.assembler.release(self.now_ms()))
+                    await self._release()
 
     async def _next(self, messages: trio.abc.ReceiveChannel[Message]) -> Message | None:
         """The next message; None if something is to be released first."""
         deadline = self.assembler.next_deadline_ms()
         if deadline is None:
             return await messages.receive()
-        with trio.move_on_after(max(0.0, (deadline - self.now_ms()) / 1000)):
-            return await messages.receive()
+        # A message that waits must not hold up what is due: in an unbroken stream it would for ever.
+        if (left := (deadline - self.now_ms()) / 1000) > 0:
+            with trio.move_on_after(left):
+                return await messages.receive()
         return None
+
+    async def _release(self) -> None:
+        """Write what has waited long enough, step by step, all of it."""
+        await self._write(self.assembler.release(self.now_ms()))
+        while self.assembler.next_deadline_ms() == 0:
+            await self._write(self.assembler.release(self.now_ms()))
 
     async def _commit(self, batch: Batch) -> None:
         fresh = await self._fresh(batch)
@@ -141,6 +147,7 @@ class Sink:
                 positions={name: page.position for name, page in batch.pages.items()},
                 identity=batch.identity,
                 since_ms=batch.since_ms,
+                scope=_scope(batch),
             )
         await self._insist(lambda: self.log.append(entry))
         self._count(change, events)
@@ -170,20 +177,26 @@ class Sink:
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Try until the log takes it: meanwhile the channel fills, the pollers wait, and nothing is lost."""
         pause = _RETRY_FIRST_SECONDS
+        is_in_trouble = False
         while True:
             try:
                 result = await operation()
             except StateError as error:
-                if self.counts.trouble is None:
+                if not is_in_trouble:
                     log.error("the event log cannot be written; trying again until it can", error=str(error))  # noqa: TRY400 - one line
-                self.counts.trouble = str(error)
+                is_in_trouble = True
                 await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, _RETRY_MOST_SECONDS)
                 continue
-            if self.counts.trouble is not None:
+            if is_in_trouble:
                 log.info("the event log is written again")
-                self.counts.trouble = None
             return result
+
+
+def _scope(batch: Batch) -> str | None:
+    """The scope to be kept; while nothing was found under any it may still change."""
+    found = any(page.observations for page in batch.pages.values())
+    return batch.workspace.scope if found else batch.workspace.first_scope
 
 
 def _is_inside(item: Observation, page: Page, since_ms: int | None) -> bool:

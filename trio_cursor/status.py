@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from trio_cursor.records import JsonObject, Workspace
+from trio_cursor.records import JsonObject, Position, Workspace
 from trio_cursor.version import __version__
 
 FILE_NAME = "status.json"
@@ -24,6 +25,8 @@ class WorkspaceState:
     #: connected | synced | error | timeout | locked | unknown_schema
     status: str = "connected"
     schemas: tuple[str, ...] = ()
+    #: By schema; see `landmarks`.
+    position: dict[str, int] = attrs.field(factory=dict)
     journal_mode: str | None = None
     size: int | None = None
     entries: dict[str, int] = attrs.field(factory=dict)
@@ -48,11 +51,15 @@ class WorkspaceStatus:
     workspace_hash: str | None
     workspace_path: str | None
     status: str
-    schemas: tuple[str, ...]
+    #: Names of all that it has, joined by `+`; None: not read yet, or none.
+    schema: str | None
+    #: `id`, `source` and `started_at` of each.
     sessions: tuple[JsonObject, ...]
     last_check: int | None
     last_activity: int | None
     generations: int
+    #: How far each schema was read: the last rowid, or the time of the newest generation.
+    position: dict[str, int]
     entries: dict[str, int]
     #: Entries passed over, by reason.
     skipped: dict[str, int]
@@ -73,6 +80,8 @@ class OutputState:
     sequence: int = 0
     errors: int = 0
     last_error: str | None = None
+    #: What it has taken is still there after a restart.
+    is_durable: bool = True
 
 
 @attrs.frozen
@@ -86,6 +95,24 @@ class OutputStatus:
     lag: int
     errors: int
     last_error: str | None
+
+
+@attrs.frozen
+class Progress:
+    """What changes from moment to moment, without a look at each workspace: to be asked for often."""
+
+    first_pass_done: bool
+    #: How many of how many workspaces were looked at since the start.
+    looked: int
+    total: int
+    #: Sequence of the newest record in the event log.
+    last_sequence: int
+    #: Events and gap records reported by this run.
+    generations: int
+    gaps: int
+    outputs: tuple[OutputStatus, ...]
+    #: Why the event log cannot be used at the moment; None: it can.
+    log_error: str | None
 
 
 @attrs.frozen
@@ -113,12 +140,23 @@ class Status:
     #: What somebody should look at, in words. Empty: all is well.
     alarms: tuple[str, ...]
     state_dir: str | None = None
-    #: Why the event log cannot be written at the moment; None: it can.
+    #: Why the event log cannot be written or read at the moment; None: it can.
     log_error: str | None = None
 
     def to_object(self) -> JsonObject:
         """As one JSON object."""
         return attrs.asdict(self)
+
+
+def landmarks(positions: Mapping[str, Position]) -> dict[str, int]:
+    """Of each position the one number by which a person sees that it moves; the rest is its schema's own."""
+    found = {}
+    for name, position in positions.items():
+        known: Any = json.loads(position)
+        number = next((known[key] for key in ("at", "newest_ms") if known.get(key) is not None), None)
+        if number is not None:
+            found[name] = number
+    return found
 
 
 def write_status(directory: Path, status: Status) -> None:
@@ -167,4 +205,18 @@ def disabled() -> Status:
         workspaces=(),
         outputs=(),
         alarms=(),
+    )
+
+
+def idle() -> Progress:
+    """The progress of the same."""
+    return Progress(
+        first_pass_done=False,
+        looked=0,
+        total=0,
+        last_sequence=0,
+        generations=0,
+        gaps=0,
+        outputs=(),
+        log_error=None,
     )

@@ -15,7 +15,7 @@ from trio_cursor.records import Session, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Sink
-from trio_cursor.status import OutputState, OutputStatus, Status, WorkspaceState, WorkspaceStatus
+from trio_cursor.status import OutputState, OutputStatus, Progress, Status, WorkspaceState, WorkspaceStatus
 from trio_cursor.version import __version__
 
 _ALARMING = ("error", "timeout", "locked", "unknown_schema")
@@ -61,7 +61,22 @@ class Board:
             outputs=tuple(self._output(state) for state in self.outputs),
             alarms=tuple(self._alarms()),
             state_dir=str(self.events.directory),
-            log_error=counts.trouble,
+            log_error=self.events.trouble,
+        )
+
+    def progress(self) -> Progress:
+        """What a program may ask for many times a second: no look at the workspaces."""
+        looked, total = self.first_pass.progress()
+        counts = self.sink.counts
+        return Progress(
+            first_pass_done=self.first_pass.over.is_set(),
+            looked=looked,
+            total=total,
+            last_sequence=self.events.last_sequence,
+            generations=counts.generations,
+            gaps=counts.gaps,
+            outputs=tuple(self._output(state) for state in self.outputs),
+            log_error=self.events.trouble,
         )
 
     def _workspace(self, state: WorkspaceState, sessions: list[Session]) -> WorkspaceStatus:
@@ -72,14 +87,15 @@ class Board:
             workspace_hash=workspace.hash,
             workspace_path=workspace.path,
             status=state.status,
-            schemas=state.schemas,
+            schema="+".join(state.schemas) or None,
             sessions=tuple(
-                {"session_id": item.session_id, "source": item.source, "started_at": item.started_at}
+                {"id": item.session_id, "source": item.source, "started_at": item.started_at}
                 for item in sessions
             ),
             last_check=state.last_check,
             last_activity=state.last_activity,
             generations=self.sink.counts.by_database.get(workspace.database, 0),
+            position=dict(state.position),
             entries=dict(state.entries),
             skipped=_merged(state.skipped.values()),
             errors=state.errors,
@@ -99,9 +115,7 @@ class Board:
         return OutputStatus(state.name, state.state, state.sequence, lag, state.errors, state.last_error)
 
     def _alarms(self) -> list[str]:
-        alarms = []
-        if self.sink.counts.trouble:
-            alarms.append(f"the event log cannot be written: {self.sink.counts.trouble}")
+        alarms = [self.events.trouble] if self.events.trouble else []
         alarms += [
             f"{self._place(state).name}: {state.status}: {state.last_error}"
             for state in self.states.values()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import attrs
 import trio
 
@@ -11,8 +13,9 @@ from trio_cursor.scanner import Scanner, Watched
 from trio_cursor.status import WorkspaceState
 from trio_cursor.watcher import Tools, watch_workspace
 
-#: So many workspaces are looked at for the first time at once: of ten thousand tasks nearly all would
-#: only wait for the few threads that read.
+#: So many workspaces are looked at for the first time at once: more would only wait for the few threads
+#: that read. The others wait for their turn in their own tasks, since whoever starts them takes the changes
+#: of all sessions, and would hold up the sweep.
 _FIRST_LOOKS = 1000
 
 
@@ -42,41 +45,38 @@ class Supervisor:
             async for change in changes:
                 match change:
                     case SessionStarted(workspace) if workspace.database not in self._watchers:
-                        await self._start(workspace, nursery)
+                        self._start(workspace, nursery)
                     case SessionEnded(database, None):
                         self._forget(database)
                     case SessionEnded(database) if watcher := self._watchers.get(database):
                         # Not cancelled: it leaves by itself once it has read all that there is.
                         watcher.watched.wake()
 
-    async def _start(self, workspace: Workspace, nursery: trio.Nursery) -> None:
+    def _start(self, workspace: Workspace, nursery: trio.Nursery) -> None:
         watched = self.scanner.watched.get(workspace.database)
         if watched is None:
             return  # it has vanished again
         state = self.states.setdefault(workspace.database, WorkspaceState(workspace))
-        if not state.looked:
-            await self._first_looks.acquire()
         self._watchers[workspace.database] = watcher = _Watcher(watched)
-        watched.active = True
         nursery.start_soon(self._watch, watcher, state)
 
     async def _watch(self, watcher: _Watcher, state: WorkspaceState) -> None:
         watched, database = watcher.watched, watcher.watched.workspace.database
-        is_first = not state.looked
+        turn = ExitStack()
 
         def looked() -> None:
-            nonlocal is_first
-            if is_first:
-                is_first = False
-                self._first_looks.release()
+            turn.close()
             self.first_pass.looked(watched.workspace)
 
         try:
-            with watcher.scope:
+            with turn, watcher.scope:
+                if not state.looked:
+                    await self._first_looks.acquire()
+                    turn.callback(self._first_looks.release)
+                # Not while it waits for its turn: the first look finds all that changes meanwhile.
+                watched.active = True
                 await watch_workspace(watched, state, self.tools, looked)
         finally:
-            if is_first:
-                self._first_looks.release()
             watched.active = False
             # It may have vanished and come back: then another one watches already.
             if self._watchers.get(database) is watcher:

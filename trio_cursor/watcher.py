@@ -35,7 +35,7 @@ from trio_cursor.records import Page as SchemaPage
 from trio_cursor.scanner import Watched
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Message, Submission
-from trio_cursor.status import WorkspaceState
+from trio_cursor.status import WorkspaceState, landmarks
 
 log = get_logger(__name__)
 
@@ -133,7 +133,8 @@ class Poller:
         database = self.watched.workspace.database
         self.known = await self.tools.log.known(database)
         if self._reaches_behind():
-            self.known = Known()
+            self.known = Known(scope=self.known.scope)
+        self.state.position = landmarks(self.known.positions)
         while True:
             changes = self.watched.changes
             rest = await self._look()
@@ -230,18 +231,26 @@ class Poller:
         """Hand the pages to the sink, and wait until they are in the log."""
         positions = {name: page.position for name, page in pages.items()}
         news = any(page.observations or page.gaps for page in pages.values())
+        workspace = attrs.evolve(self.watched.workspace, first_scope=self.known.scope)
         known = attrs.evolve(
             self.known,
+            scope=workspace.scope if any(page.observations for page in pages.values()) else self.known.scope,
             positions={**self.known.positions, **positions},
             identity=identity,
             since_ms=self._since_ms(),
         )
         if identity is None or not pages or (known == self.known and not news):
             return
-        submission = Submission(Batch(self.watched.workspace, pages, identity, known.since_ms))
+        if not news and any(page.more for page in pages.values()):
+            # A look for which the lock budget left no time, or that passed over everything. What follows
+            # at once is committed; if it never comes to that, the next run looks there again.
+            self.known = known
+            return
+        submission = Submission(Batch(workspace, pages, identity, known.since_ms))
         await self.tools.sends.send(submission)
         await submission.committed.wait()
         self.known = known
+        self.state.position = landmarks(known.positions)
         if news:
             self.state.last_activity = self.tools.now_ms()
 
@@ -308,9 +317,9 @@ class Poller:
                 self._fail()
                 self._turn("error", outcome.why)
                 self.first_look_is_over()
-                # A change says that somebody has mended it, at once; the clock finds what leaves no trace.
-                pause = max(tools.poll_every, backoff(tools.retry_backoff, self.failures))
-                return _Rest(pause, is_done=False)
+                # A change says that somebody has mended it, at once; the full check finds what leaves no
+                # trace, such as permissions.
+                return _Rest(tools.poll_every, is_done=False)
 
     def _fail(self) -> None:
         self.failures += 1

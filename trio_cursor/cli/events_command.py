@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,12 +18,14 @@ from trio_cursor.cli.output import Style, event_in_full, event_line, printable, 
 from trio_cursor.cli.stopping import terminable
 from trio_cursor.config import load_config
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog_format import FILE_NAME, Filter, open_for_reading, read_events
+from trio_cursor.eventlog_format import FILE_NAME, Filter, last_sequence, open_for_reading, read_events
 from trio_cursor.events import EVENT_TYPE, GAP_TYPE, to_object
 from trio_cursor.records import Event
 from trio_cursor.sqlite_library import sqlite3
 
 _LOOK_SECONDS = 0.1
+#: How often `tail` asks whether the log is still the one that it has open.
+_FILE_SECONDS = 1.0
 _BATCH_EVENTS = 500
 
 
@@ -69,40 +72,92 @@ def tail(arguments: argparse.Namespace) -> NoReturn:
     """Print what the log holds, by sequence, then what comes, until interrupted."""
     show = _printer(arguments, event_in_full if arguments.full else event_line)
     directory = Path(load_config(arguments.config, overrides=arguments.overrides).state.dir)
-    wanted = _filter(arguments, EVENT_TYPE)
-    with terminable(), closing(_opened(directory)) as connection, _readable(directory):
-        _follow(connection, wanted, arguments.number, show)
+    number = arguments.number
+    with terminable(), _readable(directory):
+        while True:
+            connection, file = _opened(directory)
+            with closing(connection):
+                position = LogPosition(connection, _filter(arguments, EVENT_TYPE))
+                if number is not None:
+                    position.leap_to_last(number)
+                _follow(position, partial(_is_file, directory, file), show)
+            number = None  # a new log is new from its beginning
 
 
-def _opened(directory: Path) -> Any:
-    connection = open_for_reading(directory)
-    if connection is None:
-        say(f"no event log in {printable(str(directory))} yet; waiting for one")
-    while connection is None:
-        time.sleep(_LOOK_SECONDS)
-        connection = open_for_reading(directory)
-    return connection
-
-
-def _follow(connection: Any, wanted: Filter, number: int | None, show: Callable[[Event], None]) -> NoReturn:
-    after, changed = 0, None
-    if number is not None:
-        found = read_events(connection, wanted, limit=number, newest=True)
-        for event in found:
-            show(event)
-        after = found[-1].sequence if found else 0
+def _opened(directory: Path) -> tuple[Any, tuple[int, int]]:
+    """Wait for a log; the connection, and which file that is."""
+    is_said = False
     while True:
+        # Both before and after: it may be replaced meanwhile.
+        file = _file(directory)
+        connection = open_for_reading(directory)
+        if connection is not None:
+            if file is not None and _file(directory) == file:
+                return connection, file
+            connection.close()
+        elif not is_said:
+            say(f"no event log in {printable(str(directory))} yet; waiting for one")
+            is_said = True
+        time.sleep(_LOOK_SECONDS)
+
+
+def _file(directory: Path) -> tuple[int, int] | None:
+    """Which file is the log now. As long as one is open, no other gets its number."""
+    try:
+        found = (directory / FILE_NAME).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_file(directory: Path, file: tuple[int, int]) -> bool:
+    return _file(directory) == file
+
+
+@attrs.define(eq=False)
+class LogPosition:
+    """How far the log of a service in another process was read."""
+
+    connection: Any
+    wanted: Filter
+    #: Everything up to this sequence was given, or is not wanted.
+    after: int = 0
+    _version: int | None = None
+
+    def leap_to_last(self, number: int) -> None:
+        """Begin with the last ones that are wanted."""
+        newest = last_sequence(self.connection)
+        found = read_events(self.connection, self.wanted, limit=number, newest=True)
+        self.after = found[0].sequence - 1 if found else newest
+
+    def news(self) -> Iterator[Event]:
+        """What was added."""
         # Changes with every commit of the service, and costs no reading.
-        version = connection.execute("PRAGMA data_version").fetchone()[0]
-        if version == changed:
-            sys.stdout.flush()
-            time.sleep(_LOOK_SECONDS)
-            continue
-        while found := read_events(connection, wanted, after=after, limit=_BATCH_EVENTS):
-            for event in found:
-                show(event)
-            after = found[-1].sequence
-        changed = version
+        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return
+        # Before reading: what is added meanwhile is for the next time.
+        newest = last_sequence(self.connection)
+        while found := read_events(self.connection, self.wanted, after=self.after, limit=_BATCH_EVENTS):
+            yield from found
+            self.after = found[-1].sequence
+        # Not where the last match was: everything behind it would be read again at each commit.
+        self.after = max(self.after, newest)
+        self._version = version
+
+
+def _follow(position: LogPosition, is_current: Callable[[], bool], show: Callable[[Event], None]) -> None:
+    """Show what comes, until there is another log, or none, where this one was."""
+    looked = time.monotonic()
+    while True:
+        for event in position.news():
+            show(event)
+        sys.stdout.flush()
+        time.sleep(_LOOK_SECONDS)
+        if time.monotonic() - looked >= _FILE_SECONDS:
+            if not is_current():
+                return
+            looked = time.monotonic()
 
 
 @contextmanager

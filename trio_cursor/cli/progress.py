@@ -40,9 +40,8 @@ async def show_progress(handle: Handle, *, is_wanted: bool, no_color: bool) -> N
     )
     with bar:
         task = bar.add_task("", total=None, of=0, generations=0)
-        while not (status := handle.status()).first_pass_done:
-            done, of = status.progress
+        while not (now := handle.progress()).first_pass_done:
             # Nobody knows how much a database holds: a single one gives a bar that only moves.
-            total = of if of > 1 else None
-            bar.update(task, completed=done, total=total, of=of, generations=status.generations)
+            total = now.total if now.total > 1 else None
+            bar.update(task, completed=now.looked, total=total, of=now.total, generations=now.generations)
             await trio.sleep(_FRAME_SECONDS)

@@ -79,7 +79,7 @@ def _show(found: JsonObject, style: Style) -> None:
         [
             printable(item["workspace_path"] or item["workspace_id"] or "global"),
             item["status"],
-            ",".join(item["schemas"]) or "-",
+            item["schema"] or "-",
             str(item["generations"]),
             clock(item["last_check"]) if item["last_check"] else "-",
             printable(item["last_error"] or item["note"] or ""),
@@ -87,7 +87,7 @@ def _show(found: JsonObject, style: Style) -> None:
         for item in found["workspaces"]
     ]
     if rows:
-        head, *lines = table(["workspace", "status", "schemas", "new", "checked", ""], rows)
+        head, *lines = table(["workspace", "status", "schema", "new", "checked", ""], rows)
         print("", style("bold", head), *lines, sep="\n")
     else:
         print(f"no workspace found in {printable(', '.join(found['searched']))}")

@@ -7,29 +7,51 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 import trio
 
 from trio_cursor.cli.output import Style
+from trio_cursor.logs import get_logger
+
+_log = get_logger("trio_cursor.run")
 
 _INTERRUPTED = 130
 #: A progress bar hides the cursor, and whoever ends at once cannot ask it to put that back.
 _SHOW_CURSOR = "\x1b[?25h"
 
 #: The last one is Windows' word for the second.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+#: The terminal was closed; for a daemon, which has none, a request to read its configuration again.
+_HANGUP: int | None = getattr(signal, "SIGHUP", None)
+
+
+def listened_to() -> list[int]:
+    """The signals that mean something to us. Not a hangup that whoever started us (`nohup`) has ignored."""
+    if _HANGUP is None or signal.getsignal(_HANGUP) is signal.SIG_IGN:
+        return _ENDING
+    return [*_ENDING, _HANGUP]
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM ends the block like any other end: what has to be removed is removed, the code is 0."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def terminable(*, by_hangup: bool = True) -> Iterator[None]:
+    """SIGTERM ends the block like any other end: what has to be removed is removed, the code is 0.
+
+    So does a hangup if it may; if not, it does nothing, for as long as nobody listens who can say more.
+    """
+
+    def on_signal(number: int, _frame: object) -> None:
+        if number != _HANGUP or by_hangup:
+            sys.exit(0)
+
+    numbers = [number for number in listened_to() if number in (signal.SIGTERM, _HANGUP)]
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -47,7 +69,7 @@ def uninterrupted() -> Iterator[None]:
             restore()
             signal.raise_signal(number)
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in listened_to()}
     try:
         yield
     finally:
@@ -63,12 +85,17 @@ class Stop:
     grace_seconds: float
     #: What must be gone even after an end that was not in good order.
     clean_up: Callable[[], None]
+    #: Whether the end of the terminal is the end of the run.
+    by_hangup: bool = True
     _first: int | None = None
     _timer: threading.Timer | None = None
 
     async def obey(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        """Cancel the scope for the first signal."""
+        """Cancel the scope for the first signal that asks for an end."""
         async for number in signals:
+            if number == _HANGUP and not self.by_hangup:
+                _log.warning("reload: not built yet; the configuration stays as it was")
+                continue
             self.ask(number)
             scope.cancel()
 
@@ -94,7 +121,8 @@ class Stop:
     def _end_at_once(self) -> None:
         try:
             if Style.of(sys.stderr, no_color=False, environ={}).is_on:
-                os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
+                with suppress(OSError):  # it may have been closed
+                    os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
             self.clean_up()
         finally:
             os._exit(self.exit_code())

@@ -6,21 +6,31 @@ import argparse
 import json
 import os
 import sys
-import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import trio
 
+from trio_cursor import state_dir
 from trio_cursor.cli.output import Style, clock, plural, printable, say, size
 from trio_cursor.config import Config, load_config
-from trio_cursor.cursor.guest import Guest, Page
-from trio_cursor.cursor.profiles import Lister, included
+from trio_cursor.cursor.guest import PRIVATE_CAP_BYTES, Guest, Page
+from trio_cursor.cursor.private_copies import place_for_copies
+from trio_cursor.cursor.profiles import Lister, hides_its_folder, included, list_workspaces
 from trio_cursor.cursor.schemas import FollowUp
 from trio_cursor.cursor.schemas.known import readable_columns, scan_database
+from trio_cursor.errors import StateError
 from trio_cursor.records import JsonObject, RingEntry, TableRow, Workspace
-from trio_cursor.service import cursor_dirs, is_rolled_out
+from trio_cursor.service import find_dirs, is_rolled_out
+
+_T = TypeVar("_T")
+
+#: To list a directory takes milliseconds; one that takes this long is on a mount that is dead.
+_LIST_SECONDS = 5.0
 
 
 @attrs.define
@@ -55,51 +65,110 @@ class _Found:
 def run(arguments: argparse.Namespace) -> int:
     """Print what is known of each workspace."""
     config = load_config(arguments.config, overrides=arguments.overrides)
-    dirs = cursor_dirs(config)
-    found, notes = trio.run(_look, config, dirs)
+    with ExitStack() as stack:
+        seen = trio.run(_look, config, _place_for_copies(Path(config.state.dir), stack))
     if arguments.json or not sys.stdout.isatty():
-        for item in found:
+        for item in seen.found:
             print(json.dumps(item.to_object()))
     else:
         style = Style.of(sys.stdout, no_color=arguments.no_color)
-        for item in found:
+        for item in seen.found:
             print(*_described(item, style), sep="\n")
-    for note in notes:
+    for note in seen.notes:
         say(printable(note))
-    if not any(os.path.isdir(path) for path in dirs):  # noqa: PTH112 - text, as it is shown
-        say("No Cursor found. Looked for:", *(f"  {printable(path)}" for path in dirs))
+    if not seen.there:
+        say("No Cursor found. Looked for:", *(f"  {printable(path)}" for path in seen.dirs))
         say("If yours is elsewhere, name its User directory with --cursor-dir.")
-    elif not any(item.workspace.id or item.size for item in found):
-        here = " or ".join(filter(os.path.isdir, dirs))
-        say(f"No workspace in {printable(here)}: is it a Cursor User directory, with workspaceStorage in it?")
+    elif not any(item.workspace.id or item.size for item in seen.found):
+        here = printable(" or ".join(seen.there))
+        say(f"No workspace in {here}: is it a Cursor User directory, with workspaceStorage in it?")
     return 0
 
 
-async def _look(config: Config, dirs: tuple[str, ...]) -> tuple[list[_Found], list[str]]:
-    listings = await trio.to_thread.run_sync(Lister(dirs).list)
+def _place_for_copies(directory: Path, stack: ExitStack) -> str | None:
+    """Where databases may be copied to that cannot be read in place; None: nowhere, which is said."""
+    try:
+        if said := state_dir.prepare(directory):
+            say(printable(said))
+        return stack.enter_context(place_for_copies(directory))
+    except (StateError, OSError) as error:
+        # Most can be seen all the same, and whoever looks may be looking for what is wrong.
+        say(printable(f"nothing can be copied in order to be read: {error}"))
+        return None
+
+
+@attrs.frozen
+class _Seen:
+    """What a look has brought."""
+
+    #: Where was looked, and what of it is there.
+    dirs: tuple[str, ...]
+    there: tuple[str, ...]
+    found: list[_Found]
+    #: What was passed over.
+    notes: list[str]
+
+
+async def _look(config: Config, private_dir: str | None) -> _Seen:
+    dirs = await find_dirs(config)
+    is_there: dict[str, bool | None] = {}
+
+    async def ask(path: str) -> None:
+        is_there[path] = await _in_time(partial(_is_there, path))
+
+    async with trio.open_nursery() as nursery:
+        for path in dirs:
+            nursery.start_soon(ask, path)
     # That one of the usual places does not exist is usual.
-    there = [item for item in listings if os.path.isdir(item.user_dir)]  # noqa: ASYNC240, PTH112 - nothing else runs
-    notes = [f"passed over: {note.path}: {note.reason}" for item in there for note in item.notes]
-    found = [_Found(workspace) for listing in listings for workspace in listing.workspaces]
+    there = tuple(path for path in dirs if is_there[path])
+    listings = await _in_time(Lister(there).list)
+    silent = [path for path in dirs if is_there[path] is None or (listings is None and is_there[path])]
+    notes = [f"passed over: {path}: it does not answer" for path in silent]
+    notes += [f"passed over: {note.path}: {note.reason}" for item in listings or () for note in item.notes]
+    found = [_Found(workspace) for listing in listings or () for workspace in listing.workspaces]
+    await _examine_all(config, there, found, private_dir)
+    return _Seen(dirs, there, found, notes)
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is such a directory. Looks at all that a listing looks at: what hangs, hangs here."""
+    list_workspaces(path)
+    return os.path.isdir(path)  # noqa: PTH112 - text, as it is shown
+
+
+async def _in_time(look: Callable[[], _T]) -> _T | None:
+    """Look in a thread, which is left alone if it does not end; then there is no answer."""
+    with trio.move_on_after(_LIST_SECONDS):
+        return await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
+    return None
+
+
+async def _examine_all(
+    config: Config, dirs: tuple[str, ...], found: list[_Found], private_dir: str | None
+) -> None:
     monitor = config.cursor_database_monitor
-    with tempfile.TemporaryDirectory(prefix="trio-cursor-") as private:
-        guest = Guest(
-            roots=dirs,
-            tables=readable_columns(),
-            deadline_seconds=monitor.query_timeout_seconds,
-            max_concurrent=monitor.max_concurrent_workspaces,
-            private_dir=str(Path(private) / "private"),
-        )
-        async with trio.open_nursery() as nursery:
-            for item in found:
-                if not included(item.workspace, config.cursor.include, config.cursor.exclude):
-                    item.why.append("left out by include or exclude")
-                elif not is_rolled_out(item.workspace, monitor.rollout_percent):
-                    item.why.append("left out by rollout_percent")
-                else:
-                    nursery.start_soon(_examine, guest, item)
-        await guest.aclose()
-    return found, notes
+    guest = Guest(
+        roots=dirs,
+        tables=readable_columns(),
+        deadline_seconds=monitor.query_timeout_seconds,
+        max_concurrent=monitor.max_concurrent_workspaces,
+        private_dir=private_dir or "",
+        private_cap_bytes=PRIVATE_CAP_BYTES if private_dir else 0,
+    )
+    async with trio.open_nursery() as nursery:
+        for item in found:
+            if config.cursor.exclude and hides_its_folder(item.workspace):
+                item.why += [
+                    item.workspace.problem or "",
+                    "left out: its folder is not known, and exclude is set",
+                ]
+            elif not included(item.workspace, config.cursor.include, config.cursor.exclude):
+                item.why.append("left out by include or exclude")
+            elif not is_rolled_out(item.workspace, monitor.rollout_percent):
+                item.why.append("left out by rollout_percent")
+            else:
+                nursery.start_soon(_examine, guest, item)
+    await guest.aclose()
 
 
 async def _examine(guest: Guest, item: _Found) -> None:

@@ -62,6 +62,8 @@ GRACE_SECONDS: Final = 0.04
 STRIKES: Final = 2
 QUARANTINE_SECONDS: Final = 60.0
 LONGEST_QUARANTINE_SECONDS: Final = 3600.0
+#: Without a number: whoever shows it takes other words for another state, and says so each time.
+QUARANTINED: Final = "quarantined: its reads do not end; it is tried again now and then"
 #: Up to this number, threads that hang do not take the places of those that work.
 MOST_ABANDONED: Final = 32
 #: Between two attempts at a busy database: shortest, longest.
@@ -69,6 +71,8 @@ BUSY_PAUSE_SECONDS: Final = (0.005, 0.05)
 #: Longest wait for a large log to stop growing.
 LOG_PATIENCE_SECONDS: Final = 1.0
 SHUTDOWN_SECONDS: Final = 1.0
+#: A larger database is not copied.
+PRIVATE_CAP_BYTES: Final = 64 << 20
 
 
 @attrs.define(eq=False)
@@ -91,13 +95,9 @@ class _Database:
     def __attrs_post_init__(self) -> None:
         self.next_quarantine = self.first_quarantine
 
-    def quarantine(self, now: float) -> str | None:
-        """Why it is left alone; None: it is not."""
-        if self.strikes < STRIKES:
-            return None
-        if now < self.quarantined_until:
-            return f"quarantined: its reads do not end; tried again in {self.quarantined_until - now:.0f} s"
-        return f"quarantined: {len(self.hanging)} of its reads still hang" if self.hanging else None
+    def is_quarantined(self, now: float) -> bool:
+        """Whether it is left alone: for a while, and as long as reads of it hang."""
+        return self.strikes >= STRIKES and (now < self.quarantined_until or bool(self.hanging))
 
     def strike(self, now: float) -> None:
         """Count a read that did not end."""
@@ -163,7 +163,7 @@ class Guest:
         deadline_seconds: float,
         max_concurrent: int,
         private_dir: str,
-        private_cap_bytes: int = 64 << 20,
+        private_cap_bytes: int = PRIVATE_CAP_BYTES,
         platform: str = sys.platform,
         filesystem: Callable[[str, str], str | None] = network_filesystem,
         quarantine_seconds: float = QUARANTINE_SECONDS,
@@ -184,7 +184,7 @@ class Guest:
     def quarantined(self) -> tuple[str, ...]:
         """Paths that are left alone because their reads do not end."""
         now = trio.current_time()
-        return tuple(path for path, database in self._databases.items() if database.quarantine(now))
+        return tuple(path for path, database in self._databases.items() if database.is_quarantined(now))
 
     async def aclose(self) -> None:
         """Wait for abandoned threads, a second at most and even if cancelled; what hangs longer is left."""
@@ -218,8 +218,8 @@ class Guest:
         refusal: Refusal | None = None
         async with database.lock:
             while True:
-                if why := database.quarantine(trio.current_time()):
-                    return Unreadable(why)
+                if database.is_quarantined(trio.current_time()):
+                    return Unreadable(QUARANTINED)
                 await trio.sleep_until(database.not_before)
                 turn = _Turn(self._limiter, left)
                 try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,14 +20,76 @@ from trio_cursor.cursor.opening import (
     open_claimed,
     verify_unchanged,
 )
+from trio_cursor.errors import AlreadyRunningError, StateError
+from trio_cursor.logs import get_logger
+from trio_cursor.state_dir import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+log = get_logger(__name__)
+
+#: Below a directory that is held by whoever copies.
+COPIES: Final = "private"
+#: Below the state directory: what processes hold that do not hold the state directory, a number each.
+_PLACE: Final = "workspaces-"
 _PREFIX: Final = "copy-"
 _CHUNK: Final = 1 << 20
-#: A copy lives for a second or two; an older one was left by a process that was killed.
+#: A copy lives for a second or two; an older one could not be removed when its time was over.
 _STALE_SECONDS: Final = 3600.0
+
+
+def remove_copies(state: Path) -> None:
+    """Remove the copies that killed processes have left below the state directory; the caller holds it.
+
+    There are prompts and tokens in them, so they must not lie about until the next copy is made, which
+    may be never. That the directory is held proves that nobody uses them.
+    """
+    _remove(state / COPIES)
+    _remove_unheld(state)
+
+
+@contextmanager
+def place_for_copies(state: Path) -> Iterator[str]:
+    """A directory for the copies of a process that does not hold the state directory; for the block only.
+
+    `state` has to be there. What others have left that were killed is removed first.
+
+    Raises:
+        StateError: No such place can be held.
+        OSError: The file system has a say.
+
+    """
+    _remove_unheld(state)
+    with ExitStack() as stack:
+        for number in itertools.count():
+            place = state / f"{_PLACE}{number}"
+            place.mkdir(mode=0o700, exist_ok=True)
+            with suppress(AlreadyRunningError):
+                stack.enter_context(held(place, tries=1))
+                break
+        # A thread that hangs leaves its copy behind, and a daemon's `finally` is not run at exit.
+        stack.callback(_remove, place / COPIES)
+        yield str(place / COPIES)
+
+
+def _remove_unheld(state: Path) -> None:
+    # The places themselves stay: a lock file that goes could be held by two, each its own.
+    for place in state.glob(f"{_PLACE}[0-9]*"):
+        try:
+            with held(place, tries=1):
+                _remove(place / COPIES)
+        except AlreadyRunningError:
+            continue
+        except StateError as error:
+            log.warning("a place for copies cannot be looked at", path=str(place), error=str(error))
+
+
+def _remove(directory: Path) -> None:
+    # A thread that was left behind by an earlier service of this process may remove its own meanwhile.
+    shutil.rmtree(directory, ignore_errors=True)
+    if os.path.lexists(directory):
+        log.warning("private copies of Cursor's databases cannot be removed", path=str(directory))
 
 
 @contextmanager
@@ -75,7 +138,7 @@ def _copy(source: str, target: str, file: FileStat, stop: Callable[[], None]) ->
 
 
 def _remove_stale(directory: str) -> None:
-    """Prompts must not lie about because a process was killed in the middle of a read."""
+    """Prompts must not lie about because a file could not be removed at the end of a read."""
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(_PREFIX):

@@ -63,13 +63,18 @@ def is_wsl(environ: Mapping[str, str], release: str) -> bool:
 
 
 def candidate_user_dirs(
-    platform: str, environ: Mapping[str, str], home: str, *, wsl: bool = False, mounts: str = "/mnt"
+    platform: str,
+    environ: Mapping[str, str],
+    home: str,
+    *,
+    wsl: bool = False,
+    mounts: str | None = "/mnt",
 ) -> list[Candidate]:
     """List every `User` directory that Cursor may have for this user, existing or not.
 
     `platform` as `sys.platform`. On Linux with `wsl` (or `WSL_DISTRO_NAME` in `environ`) also those of
     every Windows user under `mounts`: there the window is a Windows process, and its databases are in
-    the Windows profile.
+    the Windows profile. Only there is anything looked at, so without `mounts` nothing can hang.
     """
     if platform == "win32":
         roaming = environ.get("APPDATA") or ntpath.join(home, "AppData", "Roaming")
@@ -81,7 +86,7 @@ def candidate_user_dirs(
     # A relative one is to be ignored (XDG Base Directory Specification).
     base = configured if posixpath.isabs(configured) else posixpath.join(home, ".config")
     candidates = [Candidate(posixpath.join(base, edition, "User"), edition) for edition in EDITIONS]
-    if wsl or "WSL_DISTRO_NAME" in environ:
+    if mounts is not None and (wsl or "WSL_DISTRO_NAME" in environ):
         candidates += [
             Candidate(posixpath.join(roaming, edition, "User"), edition, through_wsl=True)
             for roaming in _windows_profiles(mounts)
@@ -195,6 +200,9 @@ def workspace_hash(text: str) -> str:
 _FOLDER_FILE = "workspace.json"
 _DATABASE_FILE = "state.vscdb"
 
+#: The one problem that is none: a window without a folder has no such file.
+_NO_FOLDER_FILE = "no workspace.json: a window without a folder, or not written yet"
+
 #: Real ones have about a hundred bytes.
 _LARGEST_FOLDER_FILE_BYTES = 1 << 20
 
@@ -235,7 +243,7 @@ def read_workspace_json(path: str) -> Folder:
                 return Folder(problem="workspace.json is not a regular file")
             content = file.read(_LARGEST_FOLDER_FILE_BYTES + 1)
     except FileNotFoundError:
-        return Folder(problem="no workspace.json: a window without a folder, or not written yet")
+        return Folder(problem=_NO_FOLDER_FILE)
     except OSError as error:
         return Folder(problem=f"workspace.json cannot be read ({error.strerror})")
     if len(content) > _LARGEST_FOLDER_FILE_BYTES:
@@ -515,6 +523,12 @@ def _identity(database: str) -> _Identity | None:
 
 # -- Which workspaces ----------------------------------------------------------------------------------
 
+
+def hides_its_folder(workspace: Workspace) -> bool:
+    """Tell whether it has a `workspace.json` that gives nothing: a folder, but nobody knows which."""
+    return workspace.problem not in (None, _NO_FOLDER_FILE)
+
+
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:|\\\\")
 
 
@@ -526,11 +540,15 @@ def included(
     The globs (`*` crosses `/`, as in `fnmatch`; `**` is allowed; a leading `~` is `home`) are held
     against the path, the URI and the URI without its escapes. One that names a folder covers what is
     below it. Windows paths are compared without regard to case, with either slash. A workspace of
-    which no folder is known is in no `include`. The global database, which belongs to no folder, is
-    always included: what it holds is judged by the workspace that it is attributed to.
+    which no folder is known is in no `include`. If its `workspace.json` is there and cannot be
+    understood, it is in every `exclude`: it may be the very one that must not be read. The global
+    database, which belongs to no folder, is always included: what it holds is judged by the workspace
+    that it is attributed to.
     """
     if workspace.is_global or not (include or exclude):
         return True
+    if exclude and hides_its_folder(workspace):
+        return False
     windows = bool(_WINDOWS_PATH.match(workspace.path or ""))
     home = os.path.expanduser("~") if home is None else home
     names = [_comparable(name, windows=windows) for name in _names_of(workspace)]

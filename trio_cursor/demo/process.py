@@ -116,8 +116,12 @@ class FakeCursorProcess:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "trio_cursor.demo", str(self.directory), "--json"]
-        # A file and no pipe, which would fill up when nobody reads it.
-        with tempfile.NamedTemporaryFile(delete=False) as words:
+        # A file and no pipe, which would fill up when nobody reads it. Beside the directory: whoever is
+        # killed leaves that as well, and nothing of us lies about elsewhere.
+        beside = self.directory.absolute()
+        with tempfile.NamedTemporaryFile(
+            prefix=f"{beside.name}-words-", dir=beside.parent, delete=False
+        ) as words:
             self._words_file = Path(words.name)
             self._child = subprocess.Popen(
                 [*command, "--parent", str(os.getpid()), *self._options],
@@ -164,8 +168,10 @@ class FakeCursorProcess:
             raise FakeCursorError("the fake Cursor has no stdout")
         # A child that hangs is killed, which ends the line that is waited for.
         too_late = threading.Timer(_READY_SECONDS, child.kill)
-        too_late.start()
+        # Not one to keep the whole program for minutes, if a signal comes before it can be called off.
+        too_late.daemon = True
         try:
+            too_late.start()
             line = child.stdout.readline()
         finally:
             too_late.cancel()

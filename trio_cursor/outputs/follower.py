@@ -50,6 +50,7 @@ class Output(Protocol):
 
 async def follow(output: Output, events: EventLog, state: OutputState) -> None:
     """Hand every event to the output, in order, from its cursor on, until cancelled or closed."""
+    state.is_durable = output.is_durable
     pause = _RETRY_FIRST_SECONDS
     resumed = False
     while True:

@@ -24,6 +24,9 @@ from trio_cursor.records import Event
 _START = b'{"version":'
 #: Bytes before the end by which a file is known again.
 _ENDING_BYTES = 256
+#: A longer line is somebody else's, and may have no end at all. Ours stay far below, unless
+#: `max_text_bytes` was raised to its utmost; then such an event is there twice after a kill.
+_LONGEST_LINE = 64 << 20
 
 
 class JsonLinesFile:
@@ -32,6 +35,9 @@ class JsonLinesFile:
     The cursor keeps the size of the file and a digest of its last bytes. What stands behind them was
     written by a run that died before it could say so: its whole lines count as delivered, a torn last one
     is cut off. A file that was rotated away is made anew; of one without those bytes all lines are looked at.
+
+    Such lines may come from an event log that was deleted or restored since, and their events in any order.
+    So each counts until its event comes, and until all have come the cursor stays before them.
     """
 
     is_durable = True
@@ -41,12 +47,16 @@ class JsonLinesFile:
         self.name = f"json_lines:{self.path}"
         #: Events that are in the file although the cursor does not say so.
         self._delivered: set[str] = set()
+        #: What the cursor says.
+        self._detail = ""
+        # Own thread, like the log's: a host that uses all of Trio's must not stop the output.
+        self._limiter = trio.CapacityLimiter(1)
 
     async def resume(self, detail: str) -> None:
-        await trio.to_thread.run_sync(self._resume, detail)
+        await trio.to_thread.run_sync(self._resume, detail, limiter=self._limiter)
 
     def _resume(self, detail: str) -> None:
-        self._delivered = set()
+        self._delivered, self._detail = set(), detail
         with self._translated():
             try:
                 self._refuse_special_files()
@@ -58,7 +68,12 @@ class JsonLinesFile:
 
     def _read_from(self, file: BufferedRandom, start: int) -> None:
         whole = file.seek(start)
-        for line in file:
+        while line := file.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                whole += len(line)
+                while not line.endswith(b"\n") and (line := file.readline(_LONGEST_LINE)):
+                    whole += len(line)
+                continue
             if not line.endswith(b"\n"):
                 if line.startswith(_START[: len(line)]):
                     file.truncate(whole)
@@ -68,7 +83,7 @@ class JsonLinesFile:
                 self._delivered.add(json.loads(line)["event_id"])
 
     async def write(self, events: list[Event]) -> str:
-        return await trio.to_thread.run_sync(self._write, events)
+        return await trio.to_thread.run_sync(self._write, events, limiter=self._limiter)
 
     def _write(self, events: list[Event]) -> str:
         lines = [to_json(event) for event in events if event.event_id not in self._delivered]
@@ -78,9 +93,10 @@ class JsonLinesFile:
             with open(self.path, "a+b", buffering=0, opener=_open_private) as file:
                 _append(file, "".join(f"{line}\n" for line in lines).encode())
                 detail = _detail(file)
-        if lines:  # events come in order: none of the later ones can be there already
-            self._delivered = set()
-        return detail
+        self._delivered.difference_update(event.event_id for event in events)
+        if not self._delivered:
+            self._detail = detail
+        return self._detail
 
     def _refuse_special_files(self) -> None:
         """A pipe would hang us when it is opened, and nothing that was written to it can be found again."""
@@ -152,12 +168,14 @@ class JsonLinesStream:
         #: Up to this sequence events were turned into bytes, of which these are not written yet.
         self._taken = 0
         self._unwritten = b""
+        # Own thread, as for a file; whoever was abandoned in it keeps it, and nobody comes after.
+        self._limiter = trio.CapacityLimiter(1)
 
     async def resume(self, detail: str) -> None:
         """There is nothing to take up."""
 
     async def write(self, events: list[Event]) -> str:
-        await trio.to_thread.run_sync(self._write, events, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(self._write, events, abandon_on_cancel=True, limiter=self._limiter)
         return ""
 
     def _write(self, events: list[Event]) -> None:

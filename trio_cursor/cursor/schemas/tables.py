@@ -66,7 +66,7 @@ class _Seen:
     verified: int | None = None
     #: The end was reached once: what comes above `at` is new.
     synced: bool = False
-    #: Looks in a row that read nothing because the lock budget was spent.
+    #: Looks in a row that read nothing because the lock budget was spent, up to `_TRIES`.
     unanswered: int = 0
 
     @classmethod
@@ -119,7 +119,8 @@ class TablesSchema:
 
     def _unanswered(self, seen: _Seen) -> Page:
         """The lock budget was spent before anything could be read: a slow moment, or a slow disk."""
-        tries = seen.unanswered + 1
+        # No further: a position that still changes is one more commit for each look.
+        tries = min(seen.unanswered + 1, _TRIES)
         problem = f"{self.generations} could not be read within the lock budget"
         return Page(
             (),

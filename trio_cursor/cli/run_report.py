@@ -1,0 +1,147 @@
+"""What a run says of itself: where events go, what was found, what came of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from trio_cursor.cli.output import plural, say
+from trio_cursor.cli.words import Words
+from trio_cursor.config import Config
+from trio_cursor.handle import Handle
+from trio_cursor.service import window_ms
+from trio_cursor.status import Status
+
+_LOOK_SECONDS = 0.5
+#: A directory answers in microseconds; one that takes this long is on a mount that is dead.
+_PATIENCE_SECONDS = 5.0
+_ERRORS = ("error", "timeout", "locked", "unknown_schema")
+
+
+async def existing(paths: Sequence[str]) -> list[str]:
+    """Those of the directories that are there, as far as they answer."""
+    here = set()
+
+    async def look(path: str) -> None:
+        # Own threads, which are left behind if they hang: nobody waits for them at the end.
+        work = trio.to_thread.run_sync
+        if await work(os.path.isdir, path, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1)):
+            here.add(path)
+
+    with trio.move_on_after(_PATIENCE_SECONDS):
+        async with trio.open_nursery() as nursery:
+            for path in paths:
+                nursery.start_soon(look, path)
+    return [path for path in paths if path in here]
+
+
+def _is_cursor(status: Status) -> bool:
+    """Whether there is anything: for the global database there is always a place, if nothing in it."""
+    return any(item.workspace_id is not None or item.size is not None for item in status.workspaces)
+
+
+@attrs.frozen
+class Report:
+    """The words of one run."""
+
+    config: Config
+    words: Words
+    #: With `--once` nothing is waited for, and what could not be read is listed.
+    is_once: bool
+    began: float = attrs.field(factory=time.monotonic)
+
+    def introduce(self, handle: Handle) -> None:
+        """Say at the start where events go, and that nothing else is done with them."""
+        names = [item.name.removeprefix("json_lines:") for item in handle.progress().outputs]
+        outputs = ["standard output" if name == "-" else name for name in names]
+        places = " and to ".join([f"the event log in {self.config.state.dir}", *outputs])
+        self.words.tell(
+            f"Events go to {places}. Nothing leaves this machine.",
+            "started",
+            state_dir=self.config.state.dir,
+            outputs=outputs,
+        )
+
+    async def what_is_there(self, status: Status) -> bool:
+        """After the first pass: how much there is, or (False) what to do if there is no Cursor at all."""
+        if _is_cursor(status):
+            self._how_much(status)
+            return True
+        if here := await existing(status.searched):
+            self._that_it_is_empty(here)
+        else:
+            self._that_there_is_none(status)
+        return False
+
+    def _that_there_is_none(self, status: Status) -> None:
+        lines = [
+            "No Cursor found. Looked for:",
+            *(f"  {path}" for path in status.searched),
+            *(f"but {alarm}" for alarm in status.alarms),
+            "If yours is elsewhere, name its User directory with --cursor-dir;",
+            "to see this work without one, use `run --demo`.",
+        ]
+        if not self.is_once:
+            lines.append("Waiting for one to appear; ^C stops.")
+        self.words.warn("\n".join(lines), "no Cursor found", searched=status.searched, alarms=status.alarms)
+
+    def _that_it_is_empty(self, here: list[str]) -> None:
+        self.words.warn(
+            f"No workspace in {' or '.join(here)}. A Cursor User directory has workspaceStorage and "
+            "globalStorage in it: is this one?",
+            "no workspace found",
+            searched=here,
+        )
+
+    def _how_much(self, status: Status) -> None:
+        read = sum(item.size is not None for item in status.workspaces)
+        bad = sum(item.status in _ERRORS for item in status.workspaces)
+        unread = f" ({bad} could not be: `status` says why)" if bad else ""
+        hint = ""
+        if not status.last_sequence and window_ms(self.config) is not None:
+            hours = self.config.cursor_database_monitor.sync_window_hours
+            hint = f" Nothing in the last {hours:g} h; --since all reads what is older."
+        watching = "" if self.is_once else " Watching; ^C stops."
+        self.words.tell(
+            f"{plural(read, 'database')} read{unread}, {plural(status.generations, 'generation')} new."
+            f"{hint}{watching}",
+            "first pass done",
+            databases=read,
+            unreadable=bad,
+            generations=status.generations,
+        )
+
+    async def when_it_appears(self, handle: Handle) -> None:
+        """Wait for a Cursor, and say that there is one."""
+        while not _is_cursor(handle.status()):  # noqa: ASYNC110 - the handle is looked at, it does not call
+            await trio.sleep(_LOOK_SECONDS)
+        self.words.tell("Cursor found. Watching; ^C stops.", "Cursor found")
+
+    def summary(self, status: Status, *, trouble: str | None, is_interrupted: bool) -> None:
+        """One line at the end; with `--once` also what could not be read."""
+        if self.is_once:
+            for item in status.workspaces:
+                if item.status in _ERRORS:
+                    place, why = item.workspace_path or item.database, item.last_error
+                    self.words.warn(f"Not read: {place}: {why}", "not read", database=item.database, why=why)
+        if is_interrupted and sys.stderr.isatty():
+            say("")  # behind the ^C that the terminal shows
+        if trouble:
+            self.words.warn(f"Not delivered: {trouble}", "not delivered", why=trouble)
+        active = sum(bool(item.generations) for item in status.workspaces)
+        seconds = time.monotonic() - self.began
+        gaps = f", {plural(status.gaps, 'gap')}" if status.gaps else ""
+        self.words.tell(
+            f"{plural(status.generations, 'generation')} from {plural(active, 'workspace')}"
+            f" in {seconds:.0f} s{gaps}.",
+            "stopped",
+            generations=status.generations,
+            workspaces=active,
+            gaps=status.gaps,
+            seconds=round(seconds, 1),
+        )
