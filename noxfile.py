@@ -47,7 +47,8 @@ def _found() -> list[str]:
 @nox.session(python=_found())
 def tests(session: nox.Session) -> None:
     """The whole suite with branch coverage; words after `--` go to pytest."""
-    session.install(".", *nox.project.dependency_groups(PROJECT, "tests"))
+    # Editable: children started here import the package from this folder, and coverage must see one of it.
+    session.install("--editable", ".", *nox.project.dependency_groups(PROJECT, "tests"))
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()).resolve() / "coverage")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", str(os.cpu_count() or 2), *session.posargs)
