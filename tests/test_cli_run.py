@@ -492,6 +492,23 @@ print("still here", flush=True)
     assert (done.returncode, done.stdout) == (130, "cleaned up\n")
 
 
+def test_a_signal_that_is_told_to_the_process_and_to_its_group_is_one_request():
+    program = """
+import signal
+from trio_cursor.cli.stopping import Stop
+
+stop = Stop(3600, lambda: None, same_seconds=3600)
+stop.ask(signal.SIGINT)
+stop.ask(signal.SIGINT)
+stop.settled()
+print("still here", stop.exit_code(), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "still here 130\n")
+
+
 # -- run on a terminal ---------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,6 +19,8 @@ from trio_cursor.logs import get_logger
 _log = get_logger("trio_cursor.run")
 
 _INTERRUPTED = 130
+#: One request may come twice: `timeout` and others tell the process, and then its whole group.
+_SAME_SECONDS = 0.2
 #: A progress bar hides the cursor, and whoever ends at once cannot ask it to put that back.
 _SHOW_CURSOR = "\x1b[?25h"
 
@@ -87,7 +90,9 @@ class Stop:
     clean_up: Callable[[], None]
     #: Whether the end of the terminal is the end of the run.
     by_hangup: bool = True
+    same_seconds: float = _SAME_SECONDS
     _first: int | None = None
+    _first_at: float = 0.0
     _timer: threading.Timer | None = None
 
     async def obey(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -101,9 +106,12 @@ class Stop:
 
     def ask(self, number: int) -> None:
         """Somebody wants an end."""
+        now = time.monotonic()
+        if number == self._first and now - self._first_at < self.same_seconds:
+            return
         if self._first is not None:
             self._end_at_once()
-        self._first = number
+        self._first, self._first_at = number, now
         # A thread: what does not end may be what keeps the event loop.
         self._timer = threading.Timer(self.grace_seconds, self._end_at_once)
         self._timer.daemon = True
