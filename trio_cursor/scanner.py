@@ -24,8 +24,9 @@ _HANGS_AFTER_SECONDS = 5.0
 _GRACE_SECONDS = 0.04
 #: Below one `User` directory so many paths may hang each by itself, then it is left alone as a whole.
 _MOST_HANGING_BELOW = 2
-#: Idle databases, and the list of directories, are looked at at least this often...
-_IDLE_SECONDS = 1.0
+#: Idle databases, and the list of directories, are looked at this often, so that even what happens first
+#: in a quiet window is in the log within a second...
+_IDLE_SECONDS = 0.75
 #: ... up to this many workspaces; above that in proportion.
 _IDLE_WORKSPACES = 1000
 
