@@ -10,11 +10,14 @@ import attrs
 import trio
 from trio_util import RepeatedEvent
 
+from trio_cursor.assembly import Assembler
+from trio_cursor.atlas import Atlas
 from trio_cursor.cursor.guest import FileStat, Page, Signature, Unchanged
 from trio_cursor.cursor.opening import is_settled
 from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
-from trio_cursor.eventlog_format import Known
+from trio_cursor.eventlog import Known
 from trio_cursor.events import numbered
+from trio_cursor.freshness import Freshness
 from trio_cursor.records import Workspace
 
 EPOCH_MS = 1_800_000_000_000
@@ -121,7 +124,7 @@ class FakeLog:
     directory = Path("state")
 
     def __init__(self) -> None:
-        self.events, self.keys, self.pending_items = [], [], {}
+        self.events, self.keys, self.pending_items, self.place_items = [], [], {}, {}
         self.positions: dict[str, Known] = {}
         self.sessions = {}
         self.last_sequence = 0
@@ -138,14 +141,18 @@ class FakeLog:
     async def append(self, entry):
         await self._checkpoint()
         self.writes += 1
-        for key, event in entry.events:
-            assert key is None or key not in self.keys
+        for keys, event in entry.events:
+            assert isinstance(keys, tuple)
+            assert not set(keys) & set(self.keys)
             self.last_sequence += 1
-            self.keys.append(key)
+            self.keys += keys
             self.events.append(numbered(event, self.last_sequence))
         for key in entry.settled:
             del self.pending_items[key]
         self.pending_items |= {item.key: item for item in entry.pending}
+        self.place_items |= {
+            (profile, place.conversation_id, place.rule): (profile, place) for profile, place in entry.places
+        }
         self.sessions |= {session.database: session for session in entry.sessions}
         if entry.database is not None:
             known = self.positions.get(entry.database, Known())
@@ -161,6 +168,14 @@ class FakeLog:
     async def known(self, database):
         await self._checkpoint()
         return self.positions.get(database, Known())
+
+    async def pending(self):
+        await self._checkpoint()
+        return list(self.pending_items.values())
+
+    async def places(self):
+        await self._checkpoint()
+        return list(self.place_items.values())
 
     async def save_sessions(self, sessions):
         await self._checkpoint()
@@ -180,3 +195,22 @@ class FakeScanner:
 
     watched: dict = attrs.field(factory=dict)
     listings: dict = attrs.field(factory=dict)
+    has_swept: bool = True
+    hurries: int = 0
+
+    def hurry(self):
+        self.hurries += 1
+
+
+def make_assembler(scanner, *, ring_grace_ms=0, conversation_wait_ms=0, settle_timeout_ms=300_000):
+    """A real one, that knows what the scanner knows; and its freshness."""
+    freshness = Freshness(scanner)
+    atlas = Atlas(scanner, lambda _: True)
+    assembler = Assembler(
+        atlas,
+        freshness,
+        ring_grace_ms=ring_grace_ms,
+        conversation_wait_ms=conversation_wait_ms,
+        settle_timeout_ms=settle_timeout_ms,
+    )
+    return assembler, freshness

@@ -11,22 +11,29 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 import trio
 from scans import NOW_MS, uuid, workspace
 
-from trio_cursor.assembly import Pending
+from trio_cursor.assembly import PendingEntry, PendingTurn
 from trio_cursor.eventlog import Entry, EventLog, open_event_log
 from trio_cursor.events import build_event, build_gap
+from trio_cursor.observations import Place, RingEntry, Turn, TurnId
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.json_lines import JsonLinesFile
-from trio_cursor.records import Event, Gap, Generation, RingEntry, Workspace
+from trio_cursor.records import Event, Gap, Generation, Workspace
 from trio_cursor.status import OutputState
 
 HOME = workspace("w1", path="/home/me/project", hash_="0123456789abcdef")
+PLACE = Place("conversation", 2, workspace_id="w1")
 EVENTS_AT_ONCE = 3
+
+
+def sequences(events: Iterable[Event]) -> list[int]:
+    return [item.sequence for item in events]
 
 
 def event(
@@ -52,12 +59,31 @@ def gap(place: Workspace = HOME) -> Event:
 
 def entry(*numbers: int, **options: object) -> Entry:
     """What the sink appends, with a key for each event."""
-    return Entry(tuple((uuid(number), event(number, **options)) for number in numbers))  # type: ignore[arg-type]
+    return Entry(tuple(((uuid(number),), event(number, **options)) for number in numbers))  # type: ignore[arg-type]
 
 
-def pending(number: int) -> Pending:
+def pending(number: int) -> PendingEntry:
     found = RingEntry(uuid(number), NOW_MS, "composer", "a\ufffdb", 5, {"unixMs": [1, None, True]})
-    return Pending(uuid(number), HOME, found, NOW_MS + 1)
+    return PendingEntry(uuid(number), HOME, found, NOW_MS + 1)
+
+
+def pending_turn(conversation: str, place: Workspace = HOME) -> PendingTurn:
+    turn = Turn(
+        TurnId(conversation, "bubble"),
+        "conversations",
+        generation_id=None,
+        is_named_by_bubble=False,
+        is_settled=False,
+        is_first=True,
+        is_last=True,
+        is_sub_agent=False,
+        created_ms=NOW_MS,
+        timestamp=None,
+        timestamp_source=None,
+        newest_ms=None,
+        fingerprint="f",
+    )
+    return PendingTurn(place, turn, NOW_MS + 1, NOW_MS + 2)
 
 
 async def append_for_ever(log: EventLog) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 
 from trio_cursor.cli import main
-from trio_cursor.eventlog_format import Filter, read_log
+from trio_cursor.eventlog import Filter, read_log
 
 
 class TerminalText(io.StringIO):
@@ -54,12 +54,34 @@ def command(cursor_dir, state_dir, *options):
     return [*run, *options]
 
 
-def run_once(cursor_dir, state_dir):
+def run_once(cursor_dir, state_dir, **environ):
     """What it has said on stderr."""
     done = subprocess.run(
-        command(cursor_dir, state_dir, "--once"), capture_output=True, text=True, timeout=60, check=True
+        command(cursor_dir, state_dir, "--once"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, **environ},
     )
     return done.stderr
+
+
+#: For what is not about conversations.
+SOON = {
+    "TRIO_CURSOR_ASSEMBLY__RING_GRACE_SECONDS": "0.2",
+    "TRIO_CURSOR_ASSEMBLY__CONVERSATION_WAIT_SECONDS": "1",
+}
+#: For a Cursor that has ended: what has not come by now never will.
+AT_ONCE = {
+    f"TRIO_CURSOR_ASSEMBLY__{name}": "0"
+    for name in ("RING_GRACE_SECONDS", "CONVERSATION_WAIT_SECONDS", "SETTLE_TIMEOUT_SECONDS")
+}
+
+
+def run_once_more(cursor_dir, state_dir):
+    """Everything that is left, after the end of a Cursor; what it has said on stderr."""
+    return run_once(cursor_dir, state_dir, **AT_ONCE)
 
 
 def reported(state_dir):
@@ -67,11 +89,17 @@ def reported(state_dir):
     return Counter(event.generation_id for event in read_log(state_dir, Filter()) or [])
 
 
+def logged_events(state_dir):
+    """Every event in the log, in the order of the log."""
+    return read_log(state_dir, Filter()) or []
+
+
 def assert_exactly_once(counted, ledger):
     """Everything that Cursor has committed is there, nothing that it has not, and nothing twice."""
     assert {id_: times for id_, times in counted.items() if times > 1} == {}
-    assert set(ledger.committed) - counted.keys() == set()
-    assert counted.keys() - set(ledger.committed) - set(ledger.uncertain) == set()
+    sure = ledger.committed.keys() | ledger.turns.keys()
+    assert sure - counted.keys() == set()
+    assert counted.keys() - sure - ledger.uncertain.keys() - ledger.open_turns.keys() == set()
 
 
 def assert_owner_unhurt(ledger):

@@ -101,10 +101,26 @@ def run(connection, scan, answer=None):
         return finished.value()
 
 
-def look(connection, schema, position=None, *, rescan=False, verify=False, answers=Budget, catalog=None):
+def look(
+    connection,
+    schema,
+    position=None,
+    *,
+    rescan=False,
+    verify=False,
+    since_ms=None,
+    answers=Budget,
+    catalog=None,
+):
     """One page, with all the further looks that it asks for; `answers` makes the budget of each look."""
     catalog = catalog or catalog_of(connection)
-    step = run(connection, schema.scan(catalog, position, rescan=rescan, verify=verify), answers())
+    scan = schema.scan(catalog, position, rescan=rescan, verify=verify, since_ms=since_ms)
+    return follow(connection, run(connection, scan, answers()), answers=answers, catalog=catalog)
+
+
+def follow(connection, step, *, answers=Budget, catalog=None):
+    """The page that a step becomes after all the further looks that it asks for."""
+    catalog = catalog or catalog_of(connection)
     for _ in range(10_000):
         if not isinstance(step, FollowUp):
             return step
@@ -112,11 +128,11 @@ def look(connection, schema, position=None, *, rescan=False, verify=False, answe
     raise AssertionError("the page asks for further looks without end")
 
 
-def walk(connection, schema, position=None, *, answers=Budget, most=10_000):
+def walk(connection, schema, position=None, *, since_ms=None, answers=Budget, most=10_000):
     """Pages until there is no more to read."""
     pages = []
     for _ in range(most):
-        page = look(connection, schema, position, answers=answers)
+        page = look(connection, schema, position, since_ms=since_ms, answers=answers)
         pages.append(page)
         position = page.position
         if not page.more:
@@ -125,4 +141,10 @@ def walk(connection, schema, position=None, *, answers=Budget, most=10_000):
 
 
 def ids(*pages):
-    return [found.generation_id for page in pages for found in page.observations]
+    """Of everything that has one; places have none."""
+    return [
+        found.generation_id
+        for page in pages
+        for found in page.observations
+        if hasattr(found, "generation_id")
+    ]

@@ -11,23 +11,37 @@ import pytest
 ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 #: A room imports only from rooms of a lower number, or of its own number without a circle.
 FLOORS = [
-    ["records", "errors", "version", "durations", "sqlite_library"],
-    ["assembly", "events", "config", "logs", "cursor.schemas", "sessions.registry"],
+    ["observations", "records", "errors", "version", "durations", "sqlite_library"],
+    ["assembly", "events", "config", "logs", "cursor.folders", "cursor.schemas", "sessions.registry"],
     [
-        *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.private_copies", "cursor.profiles"),
+        *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.private_copies"),
+        *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
-        *("eventlog", "eventlog_format", "state_dir", "status"),
+        *("eventlog", "state_dir", "status"),
     ],
-    ["sessions.discovery", "outputs", "scanner", "watcher", "sink", "first_pass"],
+    [
+        *("sessions.discovery", "outputs", "watched", "sweep", "scanner", "freshness", "atlas"),
+        *("condition", "polling", "watcher", "sink", "first_pass"),
+    ],
     ["supervisor", "handle", "keeping", "status_board"],
-    ["service"],
+    ["asked", "parts", "service"],
     ["demo"],
     ["cli"],
     ["__main__", "__init__"],
 ]
 #: Packages without anything in their `__init__`.
 BARE = {"cursor", "sessions"}
-PURE = ["records", "errors", "assembly", "events", "sessions.registry", "cursor.schemas", "durations"]
+PURE = [
+    "observations",
+    "records",
+    "errors",
+    "assembly",
+    "events",
+    "sessions.registry",
+    "cursor.folders",
+    "cursor.schemas",
+    "durations",
+]
 IMPURE_MODULES = {
     *("trio", "trio_util", "sqlite3", "pysqlite3", "redis", "logging", "structlog"),
     *("time", "random", "os", "threading", "socket", "subprocess", "trio_cursor.sqlite_library"),
@@ -35,7 +49,7 @@ IMPURE_MODULES = {
 DOORS_TO_THREADS = {
     *("cursor.guest", "eventlog", "scanner"),
     #: Our own files, and nobody else's: lock, status, JSON lines, the terminal.
-    *("service", "keeping", "outputs", "cli"),
+    *("asked", "service", "keeping", "outputs", "cli"),
 }
 #: The border of a workspace, and the border of an output.
 BORDERS = {"watcher", "outputs.follower"}
@@ -170,7 +184,7 @@ def test_a_state_vscdb_is_opened_by_the_door_alone():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "sqlite3.connect"
     }
-    assert connecting == {"cursor.jobs", "eventlog_format", "demo.storage"}
+    assert connecting == {"cursor.jobs", "eventlog.file", "demo.storage"}
     naming = {
         name
         for name, tree in MODULES.items()

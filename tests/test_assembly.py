@@ -1,38 +1,42 @@
-"""The Assembler: each generation once, with what is known of it, whatever the order of things."""
+"""The Assembler: what rings and tables know, each generation once, whatever the order of things."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import random
+import sys
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from assembly_world import (
+    CONVERSATION_WAIT_MS,
+    DAY_MS,
+    GLOBAL,
+    PROFILE,
+    RING_GRACE_MS,
+    W1,
+    W2,
+    Everywhere,
+    World,
+    entry,
+    new,
+    old,
+    row,
+    turn,
+)
 from scans import NOW_MS, uuid, workspace
 
-from trio_cursor.assembly import Assembler, Change, key_of
-from trio_cursor.records import Prompt, RingEntry, TableRow
-
-WAIT_MS = 2000
-W1, W2 = workspace("w1"), workspace("w2")
-
-
-def entry(number, time=NOW_MS, *, id_=None, type_="composer", text="ask"):
-    return RingEntry(id_ or uuid(number), time, type_, text, 5, {"unixMs": time})
-
-
-def row(number, value=None, *, id_=None, **other):
-    return TableRow("tables_v1", id_ or uuid(number), 9, 7, NOW_MS + 50, value or {}, **other)
-
-
-def ids(change):
-    return [generation.generation_id for generation in change.released]
+from trio_cursor.assembly import key_of
 
 
 @pytest.fixture
-def assembler():
-    return Assembler(wait_ms=WAIT_MS)
+def world():
+    return World()
+
+
+def ids(released):
+    return [generation.generation_id for generation in released]
 
 
 class TestKeys:
@@ -44,366 +48,297 @@ class TestKeys:
         assert key_of("X", W1) == "w1/X"
         assert key_of("X", workspace(None)) == "global/X"
 
+    def test_that_the_log_is_asked_for(self, world):
+        def keys(found, place=W1):
+            return world.assembler.keys_of(place, found)
+
+        assert keys(entry(1, id_="X")) == keys(row(1, id_="X")) == ("w1/X",)
+        assert keys(turn(1, at="c/b"), GLOBAL) == (uuid(1), "turn/c/b")
+        assert keys(turn(None, at="c/b"), GLOBAL) == ("turn/c/b",)
+
 
 class TestRingEntries:
-    def test_wait_for_the_other_rings_of_their_profile(self, assembler):
-        change = assembler.observe(W1, [entry(1)], NOW_MS)
-        assert (ids(change), [item.key for item in change.pending], change.settled) == ([], [uuid(1)], ())
-        assert assembler.release(NOW_MS + WAIT_MS - 1) == Change()
-        assembler.profile_read("/another")
-        assert assembler.release(NOW_MS) == Change()
-        assembler.profile_read(W1.profile)
-        assert assembler.next_deadline_ms() == 0
-        change = assembler.release(NOW_MS)
-        assert (ids(change), change.settled) == ([uuid(1)], (uuid(1),))
-        assert assembler.release(NOW_MS + 10**9) == Change()
-        assert assembler.next_deadline_ms() is None
+    def test_wait_for_a_conversation_that_knows_of_them(self, world):
+        assert world.observe(W1, new(entry(1, NOW_MS - 1000))) == []
+        assert list(world.log.pending) == [uuid(1)]
+        assert world.assembler.next_deadline_ms() == NOW_MS - 1000 + CONVERSATION_WAIT_MS
+        assert world.wait(CONVERSATION_WAIT_MS - 1001) == []
+        (generation,) = world.wait(1)
+        assert (generation.schema, generation.status) == ("ring", "unknown")
+        assert (world.log.pending, world.assembler.next_deadline_ms()) == ({}, None)
 
-    def test_but_not_for_longer_than_the_grace(self, assembler):
-        assembler.observe(W1, [entry(1)], NOW_MS)
-        assembler.observe(W2, [entry(2)], NOW_MS + 5)
-        assert assembler.next_deadline_ms() == NOW_MS + WAIT_MS
-        assert ids(assembler.release(NOW_MS + WAIT_MS)) == [uuid(1)]
-        assert assembler.next_deadline_ms() == NOW_MS + WAIT_MS + 5
+    @pytest.mark.parametrize("type_", ["cmdk", "apply"])
+    def test_that_no_conversation_will_know_of_wait_for_the_rings_alone(self, world, type_):
+        world.freshness.of_conversations[PROFILE] = -math.inf
+        world.observe(W1, new(entry(1, type_=type_)))
+        assert world.wait(RING_GRACE_MS - 1) == []
+        assert ids(world.wait(1)) == [uuid(1)]
 
-    def test_go_out_at_once_when_their_profile_was_read(self, assembler):
-        assembler.profile_read(W1.profile)
-        change = assembler.observe(W1, [entry(1), entry(2)], NOW_MS)
-        assert (ids(change), change.pending, change.settled) == ([uuid(1), uuid(2)], (), ())
+    @pytest.mark.parametrize(
+        ("time", "is_old", "wait_ms"),
+        [
+            (None, True, 0),
+            (None, False, CONVERSATION_WAIT_MS),
+            (NOW_MS + 10**9, True, 0),
+            (NOW_MS + 10**9, False, 0),
+            (NOW_MS + 1, True, 0),
+            (NOW_MS - 10**9, False, 0),
+        ],
+    )
+    def test_wait_from_their_own_time(self, world, time, is_old, wait_ms):
+        world.observe(W1, (old if is_old else new)(entry(1, time)))
+        if wait_ms:
+            assert world.wait(wait_ms - 1) == []
+            world.now_ms += 1
+        assert ids(world.release()) == [uuid(1)]
 
-    def test_are_unknown_in_status_and_know_only_what_a_ring_knows(self, assembler):
-        assembler.profile_read(W1.profile)
-        (generation,) = assembler.observe(W1, [entry(1)], NOW_MS).released
-        assert (generation.key, generation.schema, generation.status) == (uuid(1), "ring", "unknown")
-        assert (generation.timestamp, generation.timestamp_source) == (NOW_MS, "ring")
-        assert (generation.generation_type, generation.prompt_text, generation.data_version) == (
-            "composer",
-            "ask",
-            5,
-        )
-        assert (generation.model, generation.tokens_used, generation.tokens_source) == (None, None, None)
-        assert generation.full_generation_data == {"unixMs": NOW_MS}
+    def test_are_old_only_if_they_were_there_in_all_rings(self, world):
+        world.freshness.all_until(-1)
+        world.observe(W1, old(entry(1, None)))
+        world.observe(W2, new(entry(1, None)))
+        world.freshness.all_until(math.inf)
+        assert world.release() == []
+        assert world.assembler.next_deadline_ms() == NOW_MS + CONVERSATION_WAIT_MS
 
-    def test_without_a_time_have_no_source_of_it(self, assembler):
-        assembler.profile_read(W1.profile)
-        (generation,) = assembler.observe(W1, [entry(1, None)], NOW_MS).released
-        assert (generation.timestamp, generation.timestamp_source) == (None, None)
+    def test_of_a_clock_a_little_ahead_of_ours_are_not_long_past(self, world):
+        world.observe(W1, new(entry(1, NOW_MS + 30_000)))
+        assert world.assembler.next_deadline_ms() == NOW_MS + CONVERSATION_WAIT_MS
 
-    def test_of_an_applied_suggestion_hold_a_file_name_and_no_prompt(self, assembler):
-        assembler.profile_read(W1.profile)
-        (generation,) = assembler.observe(W1, [entry(1, type_="apply", text="main.py")], NOW_MS).released
-        assert generation.prompt_text is None
+    @pytest.mark.parametrize(
+        ("rings", "conversations"), [(59.9, math.inf), (math.inf, 59.9), (-math.inf, 60), (60, -math.inf)]
+    )
+    def test_need_rings_and_conversations_read_after_their_wait(self, world, rings, conversations):
+        world.observe(W1, new(entry(1)))
+        world.freshness.of_rings[PROFILE] = rings
+        world.freshness.of_conversations[PROFILE] = conversations
+        assert world.wait(CONVERSATION_WAIT_MS) == []
+        assert world.assembler.waits_for_freshness()
+        assert world.assembler.waits_for_freshness(PROFILE)
+        assert not world.assembler.waits_for_freshness("/another")
+        assert world.assembler.next_deadline_ms() == NOW_MS + DAY_MS
+        world.freshness.all_until(60)
+        assert world.assembler.next_deadline_ms() == 0
+        assert ids(world.release()) == [uuid(1)]
+        assert not world.assembler.waits_for_freshness()
 
-    def test_of_several_rings_the_earliest_counts_then_the_smallest_workspace(self, assembler):
-        told = [(W2, None), (W2, NOW_MS + 9), (W1, NOW_MS + 9), (workspace(None), NOW_MS + 9)]
+    @pytest.mark.parametrize("type_", ["cmdk", "apply"])
+    def test_of_these_types_wait_for_a_locked_ring_for_their_grace_alone(self, world, type_):
+        world.freshness.all_until(-math.inf)
+        world.observe(W1, old(entry(1, None, type_=type_)))
+        assert world.wait(RING_GRACE_MS - 1) == []
+        assert world.assembler.waits_for_freshness()
+        # In a run that has just begun no ring was read yet, and it begins anew.
+        world.restart()
+        assert world.wait(RING_GRACE_MS - 1) == []
+        assert ids(world.wait(1)) == [uuid(1)]
+
+    def test_wait_for_nothing_a_day_after_they_were_seen(self, world):
+        world.freshness.all_until(-math.inf)
+        world.observe(W1, old(entry(1)))
+        world.wait(DAY_MS - 1)
+        world.restart()
+        assert world.release() == []
+        assert ids(world.wait(1)) == [uuid(1)]
+
+    def test_of_several_rings_the_earliest_counts_then_the_smallest_workspace(self):
+        told = [(W2, None), (W2, NOW_MS + 9), (W1, NOW_MS + 9), (GLOBAL, NOW_MS + 3)]
         for order in itertools.permutations(told):
-            fresh = Assembler(wait_ms=WAIT_MS)
+            fresh = World()
             for place, time in order:
-                fresh.observe(place, [entry(1, time)], NOW_MS)
-            fresh.profile_read(W1.profile)
-            (generation,) = fresh.release(NOW_MS).released
-            assert (generation.workspace, generation.timestamp) == (W1, NOW_MS + 9)
+                fresh.observe(place, old(entry(1, time)))
+            (generation,) = fresh.wait(CONVERSATION_WAIT_MS + 9)
+            assert (generation.workspace, generation.timestamp) == (W1, NOW_MS + 3)
 
-    def test_wait_from_when_the_first_of_them_was_seen(self, assembler):
-        assembler.observe(W2, [entry(1, NOW_MS)], NOW_MS)
-        change = assembler.observe(W1, [entry(1, NOW_MS - 5)], NOW_MS + 1500)
-        assert [(item.key, item.seen_ms) for item in change.pending] == [(uuid(1), NOW_MS)]
-        assert assembler.observe(W2, [entry(1, NOW_MS + 7)], NOW_MS + 1600) == Change()
-        (generation,) = assembler.release(NOW_MS + WAIT_MS).released
-        assert generation.timestamp == NOW_MS - 5
+    def test_of_the_global_ring_belong_to_no_workspace(self, world):
+        world.observe(GLOBAL, old(entry(1, None)))
+        (generation,) = world.release()
+        assert generation.workspace == GLOBAL
 
-    def test_in_two_profiles_are_one(self, assembler):
-        assembler.observe(W1, [entry(1)], NOW_MS)
-        assembler.profile_read("/nightly")
+    def test_wait_for_a_day_from_when_the_first_of_them_was_seen(self, world):
+        world.freshness.all_until(-math.inf)
+        world.observe(W2, old(entry(1, NOW_MS)))
+        world.now_ms += 1500
+        world.observe(W1, old(entry(1, NOW_MS - 5)))
+        assert world.assembler.next_deadline_ms() < NOW_MS + DAY_MS
+        world.wait(CONVERSATION_WAIT_MS)
+        assert world.assembler.next_deadline_ms() == NOW_MS + DAY_MS
+
+    def test_that_say_nothing_new_are_not_written_again(self, world):
+        world.observe(W1, new(entry(1)))
+        change = world.assembler.observe(
+            W1, new(entry(1), entry(1, NOW_MS + 5), entry(1, rowid=9)), NOW_MS, 0.0
+        )
+        assert (change.pending, change.settled) == ((), ())
+
+    def test_in_two_profiles_are_one_and_wait_for_the_first_of_them(self, world):
         nightly = workspace("w0", profile="/nightly")
-        change = assembler.observe(nightly, [entry(1, NOW_MS - 5)], NOW_MS)
-        assert (ids(change), change.settled) == ([uuid(1)], (uuid(1),))
-        assert assembler.release(NOW_MS + WAIT_MS) == Change()
+        world.freshness.all_until(-math.inf)
+        world.observe(W1, old(entry(1, NOW_MS - 10**6)))
+        world.observe(nightly, old(entry(1, NOW_MS - 10**7)))
+        assert ids(world.release()) == [uuid(1)]
+        assert world.log.pending == {}
+
+    def test_of_an_excluded_workspace_are_counted_and_not_released(self):
+        world = World(directory=Everywhere(excluded=frozenset(["w2"])))
+        world.observe(W2, old(entry(1, None)))
+        assert (world.release(), world.excluded, world.log.pending) == ([], 1, {})
+        assert world.log.keys == set()
+
+
+class TestWindows:
+    SINCE = NOW_MS - 3_600_000
+
+    @pytest.mark.parametrize(
+        ("time", "is_inside"),
+        [(SINCE, True), (SINCE - 1, False), (SINCE - 60_000, False), (SINCE - 60_001, False), (None, True)],
+    )
+    def test_let_old_entries_through_that_lie_inside(self, world, time, is_inside):
+        world.observe(W1, old(entry(1, time), since_ms=self.SINCE))
+        assert ids(world.release()) == [uuid(1)] * is_inside
+        assert (world.log.pending, world.excluded) == ({}, 0)
+
+    def test_count_for_what_is_old_alone(self, world):
+        world.observe(W1, new(entry(1, self.SINCE - 10**9)))
+        assert ids(world.release()) == [uuid(1)]
+
+    def test_do_not_count_if_anything_of_it_is_new(self, world):
+        world.observe(W1, old(entry(1, self.SINCE - 10), since_ms=self.SINCE))
+        world.observe(W2, new(entry(1, self.SINCE - 5)))
+        assert ids(world.release()) == [uuid(1)]
+
+    def test_are_not_left_by_being_seen_once_more(self, world):
+        world.observe(W1, old(entry(1, self.SINCE - 10), since_ms=self.SINCE))
+        world.observe(W1, new(entry(1, self.SINCE - 10)))
+        assert world.release() == []
+
+    @pytest.mark.parametrize(("time", "is_inside"), [(SINCE, True), (SINCE - 1, False), (None, True)])
+    def test_let_rows_through_that_lie_inside(self, world, time, is_inside):
+        assert len(world.observe(W1, old(row(1, time=time), since_ms=self.SINCE))) == is_inside
+        assert len(world.observe(W1, new(row(2, time=time)))) == 1
 
 
 class TestRows:
-    def test_go_out_at_once_and_are_completed(self, assembler):
-        value = {
-            "model": "gpt",
-            "promptTokens": 3,
-            "completionTokens": 4,
-            "responseText": "because",
-            "text": "never",
-            "promptId": "p",
-            "requestParameters": {"t": [1]},
-        }
-        prompt = Prompt("p", "why?", NOW_MS - 1)
-        (generation,) = assembler.observe(W1, [row(1, value, prompt=prompt)], NOW_MS).released
-        assert (generation.schema, generation.status, generation.model) == ("tables_v1", "completed", "gpt")
-        assert (generation.timestamp, generation.timestamp_source) == (NOW_MS + 50, "row")
-        assert (generation.prompt_tokens, generation.completion_tokens, generation.tokens_used) == (3, 4, 7)
-        assert generation.tokens_source == "database"
-        assert (generation.response_text, generation.prompt_text) == ("because", "why?")
-        assert (generation.prompt_id, generation.prompt_timestamp) == ("p", NOW_MS - 1)
-        assert (generation.request_parameters, generation.data_version) == ({"t": [1]}, 7)
-        assert (generation.full_generation_data, generation.truncated) == (value, ())
+    def test_go_out_at_once(self, world):
+        world.freshness.all_until(-math.inf)
+        assert ids(world.observe(W1, new(row(1)))) == [uuid(1)]
+        assert world.assembler.next_deadline_ms() is None
 
-    def test_of_which_nothing_is_known_are_generations(self, assembler):
-        bare = TableRow("tables_v2", "x", 1, 1, None, None, raw="[1]", left_out=("response_text",))
-        (generation,) = assembler.observe(W1, [bare], NOW_MS).released
-        assert (generation.status, generation.timestamp, generation.timestamp_source) == (
-            "completed",
-            None,
-            None,
-        )
-        assert (generation.model, generation.response_text, generation.tokens_source) == (None, None, None)
-        assert (generation.full_generation_data, generation.truncated) == ("[1]", ("response_text",))
-
-    @pytest.mark.parametrize("pending", [True, False])
-    def test_are_joined_with_the_ring_entry_of_the_same_pass(self, assembler, pending):
+    @pytest.mark.parametrize("is_pending", [True, False])
+    def test_are_joined_with_a_ring_entry(self, world, is_pending):
         together = [row(1), entry(1)]
-        if pending:
-            assembler.observe(W2, [together.pop()], NOW_MS)
-        change = assembler.observe(W1, together, NOW_MS)
+        if is_pending:
+            world.observe(W2, new(together.pop()))
+        change = world.assembler.observe(W1, new(*together), NOW_MS, 0.0)
         (generation,) = change.released
-        assert change.settled == ((uuid(1),) if pending else ())
-        assert (generation.timestamp, generation.timestamp_source) == (NOW_MS, "ring")
-        assert (generation.generation_type, generation.prompt_text, generation.schema) == (
-            "composer",
-            "ask",
-            "tables_v1",
-        )
-        assert generation.workspace == W1
-        assert assembler.next_deadline_ms() is None
+        assert change.settled == ((uuid(1),) if is_pending else ())
+        assert (generation.timestamp, generation.workspace, generation.schema) == (NOW_MS, W1, "tables_v1")
+        assert world.assembler.next_deadline_ms() is None
 
-    def test_keep_their_own_time_where_the_ring_has_none(self, assembler):
-        (generation,) = assembler.observe(W1, [entry(1, None), row(1)], NOW_MS).released
-        assert (generation.timestamp, generation.timestamp_source) == (NOW_MS + 50, "row")
+    def test_of_the_global_database_belong_where_the_ring_says(self, world):
+        world.observe(W2, new(entry(1)))
+        (generation,) = world.observe(GLOBAL, new(row(1)))
+        assert generation.workspace == W2
+        (generation,) = world.observe(GLOBAL, new(row(2)))
+        assert generation.workspace == GLOBAL
 
-    def test_the_earlier_of_two_ring_entries_is_the_one_joined(self, assembler):
-        assembler.observe(W2, [entry(1, NOW_MS - 9)], NOW_MS)
-        (generation,) = assembler.observe(W1, [entry(1, NOW_MS), row(1)], NOW_MS).released
+    def test_the_earlier_of_two_ring_entries_is_the_one_joined(self, world):
+        world.observe(W2, new(entry(1, NOW_MS - 9)))
+        (generation,) = world.observe(W1, new(entry(1, NOW_MS), row(1)))
         assert generation.timestamp == NOW_MS - 9
 
-    def test_the_first_of_several_counts(self, assembler):
+    def test_the_first_of_several_counts(self, world):
         rows = [row(1, {"text": "first"}), row(1, {"text": "second"}, id_=uuid(1).upper())]
-        (generation,) = assembler.observe(W1, rows, NOW_MS).released
+        (generation,) = world.observe(W1, new(*rows))
         assert generation.response_text == "first"
 
-    @pytest.mark.parametrize(
-        ("value", "counts"),
-        [
-            ({"promptTokens": 0, "completionTokens": 0}, (None, None, None, None)),
-            ({"promptTokens": 0, "completionTokens": 0, "tokensUsed": 0}, (None, None, None, None)),
-            ({"promptTokens": 3, "completionTokens": 4, "tokensUsed": 9}, (3, 4, 9, "database")),
-            ({"promptTokens": 3, "completionTokens": 0}, (3, 0, 3, "database")),
-            ({"promptTokens": 3}, (3, None, None, "database")),
-            ({"completionTokens": 4}, (None, 4, 4, "database")),
-            ({"tokensUsed": 5}, (None, None, 5, "database")),
-            ({"promptTokens": True, "completionTokens": "4", "tokensUsed": -1}, (None, None, None, None)),
-            ({"promptTokens": 10**300, "completionTokens": 1e300}, (None, None, None, None)),
-        ],
-    )
-    def test_counts_that_were_given_and_no_others(self, assembler, value, counts):
-        (generation,) = assembler.observe(W1, [row(1, value)], NOW_MS).released
-        found = attrs.astuple(generation, recurse=False, filter=lambda field, _: "tokens" in field.name)
-        assert found == (counts[2], counts[0], counts[1], None, counts[3])
+    def test_that_were_reported_already_change_nothing(self, world):
+        world.observe(W1, new(row(1)))
+        assert world.observe(W2, new(row(1), entry(1))) == []
+        assert world.log.pending == {}
 
-    @pytest.mark.parametrize("model", ["default", "", None, 5, ["m"], "m" * 201])
-    def test_what_is_no_model(self, assembler, model):
-        (generation,) = assembler.observe(W1, [row(1, {"model": model})], NOW_MS).released
-        assert generation.model is None
-
-    @pytest.mark.parametrize(
-        ("value", "text"),
-        [({"text": "b"}, "b"), ({"responseText": None, "text": "b"}, "b"), ({"responseText": ["a"]}, None)],
-    )
-    def test_response_texts(self, assembler, value, text):
-        (generation,) = assembler.observe(W1, [row(1, value)], NOW_MS).released
-        assert generation.response_text == text
-
-    @pytest.mark.parametrize("is_too_large", [True, False])
-    def test_a_prompt_without_text_leaves_it_to_the_ring(self, assembler, is_too_large):
-        prompt = Prompt("p", None, None, is_too_large)
-        (generation,) = assembler.observe(W1, [entry(1), row(1, prompt=prompt)], NOW_MS).released
-        assert generation.prompt_text == "ask"
-        assert generation.truncated == (("prompt_text",) if is_too_large else ())
+    def test_of_an_excluded_workspace_are_counted_and_not_released(self):
+        world = World(directory=Everywhere(excluded=frozenset(["w2"])))
+        assert (world.observe(W2, new(row(1))), world.excluded) == ([], 1)
 
 
-def test_what_an_earlier_run_left_is_released_in_this_one(assembler):
-    assembler.observe(W1, [entry(1), entry(2)], NOW_MS)
-    stored = assembler.observe(W2, [entry(3)], NOW_MS).pending
-    later = Assembler(wait_ms=WAIT_MS)
-    later.restore(stored, NOW_MS + 10**6)
-    assert later.next_deadline_ms() == NOW_MS + 10**6 + WAIT_MS  # no ring was read in this run yet
-    assert ids(later.release(NOW_MS + 10**6 + WAIT_MS)) == [uuid(3)]
+def test_what_an_earlier_run_left_is_released_in_this_one(world):
+    world.observe(W1, new(entry(1), entry(2)))
+    world.restart()
+    assert len(world.assembler) == 2
+    assert world.assembler.holds(W1.database)
+    assert not world.assembler.holds(W2.database)
+    assert ids(world.wait(CONVERSATION_WAIT_MS)) == [uuid(1), uuid(2)]
+    assert not world.assembler.holds(W1.database)
 
 
 class TestVeryMany:
     """A first pass over a thousand workspaces leaves a hundred thousand entries pending."""
 
-    def test_go_out_in_steps_and_in_the_order_of_time_over_all_workspaces(self, assembler):
+    def test_go_out_in_steps_and_in_the_order_of_time_over_all_workspaces(self, world):
         numbers = list(range(1200))
         random.Random(1).shuffle(numbers)
+        world.freshness.all_until(-math.inf)
         for place, some in ((W1, numbers[::2]), (W2, numbers[1::2])):
-            assembler.observe(place, [entry(number, NOW_MS + number) for number in some], NOW_MS)
-        assembler.observe(W2, [entry(5000, None)], NOW_MS)
-        assembler.profile_read(W1.profile)
+            world.observe(place, old(*(entry(number, NOW_MS - 10**9 + number) for number in some)))
+        world.observe(W2, old(entry(5000, None)))
+        assert world.release() == []
+        world.freshness.all_until(0)
         steps = []
-        while assembler.next_deadline_ms() == 0:
-            steps.append(assembler.release(NOW_MS))
+        while world.assembler.next_deadline_ms() == 0:
+            steps.append(world.assembler.release(NOW_MS, 0.0))
         assert [len(step.released) for step in steps] == [500, 500, 201]
-        assert [id_ for step in steps for id_ in ids(step)] == [
+        assert [id_ for step in steps for id_ in ids(step.released)] == [
             uuid(number) for number in (*range(1200), 5000)
         ]
-        assert all(step.settled == tuple(ids(step)) for step in steps)
-        assert assembler.next_deadline_ms() is None
+        assert all(step.settled == tuple(ids(step.released)) for step in steps)
+        assert world.assembler.next_deadline_ms() is None
 
-    def test_go_out_in_steps_as_well_when_their_grace_is_over(self, assembler):
-        assembler.observe(W1, [entry(number) for number in range(501)], NOW_MS)
-        assert len(assembler.release(NOW_MS + WAIT_MS).released) == 500
-        assert assembler.next_deadline_ms() == 0
-        assert len(assembler.release(NOW_MS + WAIT_MS).released) == 1
-        assert assembler.next_deadline_ms() is None
+    def test_between_two_steps_the_earliest_entry_still_counts_and_counts_once(self, world):
+        then = NOW_MS - 10**9
+        world.observe(W1, old(*(entry(number, then + number) for number in range(600))))
+        change = world.assembler.release(NOW_MS, 0.0)
+        world.log.commit(change)
+        assert world.observe(W2, old(entry(550, then + 551), entry(560, then + 559))) == []
+        rest = {found.generation_id: found.timestamp for found in world.release()}
+        assert rest == {uuid(number): then + (559 if number == 560 else number) for number in range(500, 600)}
 
-    def test_between_two_steps_the_earliest_entry_still_counts_and_counts_once(self, assembler):
-        assembler.observe(W1, [entry(number, NOW_MS + number) for number in range(600)], NOW_MS)
-        assembler.profile_read(W1.profile)
-        assembler.release(NOW_MS)
-        assert assembler.observe(W2, [entry(550, NOW_MS + 551)], NOW_MS) == Change()
-        change = assembler.observe(W2, [entry(560, NOW_MS + 559)], NOW_MS)
-        assert ([item.timestamp for item in change.released], change.settled) == (
-            [NOW_MS + 559],
-            (uuid(560),),
-        )
-        elsewhere = workspace("w3", profile="/nightly")
-        assembler.observe(elsewhere, [entry(570, NOW_MS + 1)], NOW_MS)
-        rest = assembler.release(NOW_MS)
-        assert {item.generation_id: item.timestamp for item in rest.released} == {
-            uuid(number): NOW_MS + (1 if number == 570 else number)
-            for number in range(500, 600)
-            if number != 560
-        }
-        assert assembler.next_deadline_ms() is None
+    def test_cost_each_call_the_same_however_much_is_pending(self):
+        def calls(many):
+            """How much is done by calls that find nothing to do, and by one that brings one thing."""
+            world = World()
+            world.freshness.all_until(-math.inf)
+            for at in range(many):
+                of = attrs.evolve(turn(10**6 + at, at=f"c{at % 7}/b{at}"), is_settled=at % 2 == 0)
+                world.observe(GLOBAL, old(of))
+                world.observe(W1, old(entry(at, NOW_MS - at)))
+            world.release()
+            done = 0
 
-    def test_cost_each_message_the_same_however_much_is_pending(self):
-        def questions(workspaces):
-            """How often anybody asked an entry whether it is its time."""
-            asked = 0
+            def count(*_):
+                nonlocal done
+                done += 1
 
-            class Profile(str):
-                __slots__ = ()
+            assembler = world.assembler
+            sys.setprofile(count)
+            assembler.next_deadline_ms()
+            assembler.release(NOW_MS, 0.0)
+            assembler.wanted(GLOBAL.database)
+            assembler.wanted_databases()
+            assembler.unsettled(GLOBAL.database, 10)
+            assembler.waits_for_freshness()
+            assembler.waits_for_freshness("/u")
+            assembler.holds(W1.database)
+            assembler.observe(W1, new(entry(10**7)), NOW_MS, 0.0)
+            sys.setprofile(None)
+            return done
 
-                def __hash__(self):
-                    nonlocal asked
-                    asked += 1
-                    return super().__hash__()
+        assert calls(400) <= calls(100) + 20
 
-            class Time(int):
-                def __add__(self, other):
-                    nonlocal asked
-                    asked += 1
-                    return int(self) + other
-
-            assembler, profile = Assembler(wait_ms=WAIT_MS), Profile("/u")
-            for number in range(workspaces):
-                place = workspace(f"w{number}", profile=profile)
-                assembler.observe(place, [entry(10 * number + at) for at in range(10)], Time(NOW_MS))
-                assembler.next_deadline_ms()
-                assembler.release(Time(NOW_MS + 1))
-            assembler.profile_read(profile)
-            while assembler.next_deadline_ms() == 0:
-                assembler.release(Time(NOW_MS + 1))
-            return asked
-
-        assert questions(200) <= 2 * questions(100) + 10
-
-    def test_clocks_that_were_set_back_hold_up_nothing(self, assembler):
-        assembler.observe(W1, [entry(1)], NOW_MS + 3_600_000)
-        assembler.observe(W1, [entry(2)], NOW_MS)
-        assert assembler.next_deadline_ms() == NOW_MS + WAIT_MS
-        assert ids(assembler.release(NOW_MS + WAIT_MS)) == [uuid(2)]
-        assert assembler.next_deadline_ms() == NOW_MS + 3_600_000 + WAIT_MS
-
-
-places = st.sampled_from([W1, W2, workspace(None), workspace("w3", profile="/nightly")])
-times = st.none() | st.integers(NOW_MS, NOW_MS + 3)
-observations = st.lists(
-    st.one_of(
-        st.builds(entry, st.integers(0, 5), times, id_=st.none() | st.sampled_from(["a", "A"])),
-        st.builds(row, st.integers(0, 5), id_=st.none() | st.sampled_from(["a", "A"])),
-    ),
-    max_size=4,
-)
-steps = st.one_of(
-    st.tuples(st.just("page"), places, observations),
-    st.tuples(st.just("read"), st.sampled_from([W1.profile, "/nightly"])),
-    st.tuples(st.just("wait"), st.integers(0, 3000)),
-    st.just(("crash",)),
-    st.just(("killed before the commit", W1, [entry(0), row(1)])),
-)
-
-
-class Log:
-    """What the event log keeps: keys, and what is pending. A change is committed whole or not at all."""
-
-    def __init__(self):
-        self.keys, self.pending, self.observed = [], {}, set()
-
-    def commit(self, change):
-        for key in change.settled:
-            del self.pending[key]
-        self.pending.update({item.key: item for item in change.pending})
-        self.keys += [generation.key for generation in change.released]
-
-    def fresh(self, place, found):
-        self.observed |= {key_of(item.generation_id, place) for item in found}
-        return [item for item in found if key_of(item.generation_id, place) not in self.keys]
-
-
-@settings(derandomize=True, deadline=None, max_examples=300)
-@given(st.lists(steps, max_size=25))
-def test_whatever_happens_each_key_goes_out_once_and_nothing_waits_for_ever(history):
-    log, assembler, now = Log(), Assembler(wait_ms=WAIT_MS), NOW_MS
-    for step in history:
-        match step:
-            case ("page", place, found):
-                log.commit(assembler.observe(place, log.fresh(place, found), now))
-            case ("read", profile):
-                assembler.profile_read(profile)
-                log.commit(assembler.release(now))
-            case ("wait", milliseconds):
-                now += milliseconds
-                log.commit(assembler.release(now))
-            case ("killed before the commit", place, found):
-                unseen = [item for item in found if key_of(item.generation_id, place) not in log.keys]
-                assembler.observe(place, unseen, now)
-                assembler = Assembler(wait_ms=WAIT_MS)
-                assembler.restore(log.pending.values(), now)
-            case ("crash",):
-                assembler = Assembler(wait_ms=WAIT_MS)
-                assembler.restore(log.pending.values(), now)
-        assert len(log.keys) == len(set(log.keys))
-        assert not set(log.keys) & set(log.pending)
-        waiting = assembler.next_deadline_ms()
-        assert (waiting is None) == (not log.pending)
-    now += WAIT_MS
-    log.commit(assembler.release(now))
-    assert not log.pending
-    assert set(log.keys) == log.observed
-
-
-@settings(derandomize=True, deadline=None, max_examples=200)
-@given(
-    st.lists(st.tuples(st.sampled_from([W1, W2, workspace("w3")]), times), min_size=1, max_size=6),
-    st.randoms(use_true_random=False),
-)
-def test_within_a_first_pass_the_order_of_the_files_makes_no_difference(rings, chance):
-    def outcome(order):
-        assembler = Assembler(wait_ms=WAIT_MS)
-        for place, time in order:
-            assembler.observe(place, [entry(1, time)], NOW_MS)
-        assembler.profile_read(W1.profile)
-        return assembler.release(NOW_MS).released
-
-    shuffled = rings[:]
-    chance.shuffle(shuffled)
-    (generation,) = outcome(rings)
-    assert outcome(shuffled) == (generation,)
-    known = [time for _, time in rings if time is not None]
-    assert generation.timestamp == min(known, default=None)
+    def test_clocks_that_were_set_back_hold_up_nothing(self, world):
+        world.now_ms += 3_600_000
+        world.observe(W1, new(entry(1, None)))
+        world.now_ms -= 3_600_000
+        world.observe(W1, new(entry(2, None)))
+        assert world.assembler.next_deadline_ms() == NOW_MS + CONVERSATION_WAIT_MS
+        assert ids(world.wait(CONVERSATION_WAIT_MS)) == [uuid(2)]
+        assert ids(world.wait(3_600_000)) == [uuid(1)]

@@ -13,19 +13,17 @@ from trio_cursor.cli.output import (
     Style,
     clock,
     cut,
-    event_in_full,
-    event_line,
+    moment,
     padded,
     plural,
     printable,
     size,
+    span,
     table,
     terminal_width,
+    wrapped,
 )
-from trio_cursor.events import GAP_TYPE
-from trio_cursor.records import Event
 
-PLAIN = Style(is_on=False)
 NOW = 1_760_000_000_000
 
 
@@ -34,17 +32,6 @@ class TerminalText(io.StringIO):
 
     def isatty(self):
         return True
-
-
-def event(prompt="Explain this", answer=None, *, path="/home/ada/site", kind="chat", **payload):
-    return Event(
-        sequence=1,
-        event_id="e",
-        timestamp=NOW,
-        session_id="s",
-        metadata={"workspace_path": path, "workspace_id": "id"},
-        payload={"generation_type": kind, "prompt_text": prompt, "response_text": answer, **payload},
-    )
 
 
 # -- Text that only shows ------------------------------------------------------------------------------
@@ -75,6 +62,10 @@ def test_lines_stay_lines_where_several_are_wanted():
     assert printable("a\nb\x07", multiline=True) == "a\nb\\u0007"
 
 
+def test_what_is_indented_by_tabs_stays_so_where_lines_stay_lines():
+    assert printable("if a:\r\n\tb", multiline=True) == "if a:\n\tb"
+
+
 @given(st.text(st.characters(exclude_categories=[]) | st.sampled_from("\x1b\u202e\ud800\r\n")))
 def test_nothing_that_moves_the_cursor_or_turns_the_text_is_ever_printed(text):
     shown = printable(text)
@@ -96,105 +87,20 @@ def test_a_text_that_fits_is_not_cut():
     assert cut("日本語", 4) == "日…"
 
 
-# -- Lines ---------------------------------------------------------------------------------------------
+def test_a_wrapped_text_breaks_between_words_and_within_those_that_are_too_long():
+    assert wrapped("one two three", 8) == ["one two", "three"]
+    assert wrapped("/home/ada/site and more", 6) == ["/home/", "ada/si", "te and", "more"]
+    assert wrapped("日本語", 4) == ["日本", "語"]
+    assert wrapped("", 9) == [""]
 
 
-def test_a_line_tells_when_where_what_and_the_first_words():
-    line = event_line(event(), PLAIN)
-    assert line == f"{clock(NOW)}  site              chat      Explain this"
-
-
-def test_a_line_tells_answer_model_and_tokens_if_they_are_known():
-    line = event_line(event("Why?", "Because.", model="sonnet", tokens_used=1200), PLAIN)
-    assert line.endswith("Why?  → Because.  [sonnet]  1200 tokens")
-    assert "unknown" not in event_line(event(model="unknown"), PLAIN)
-
-
-@pytest.mark.parametrize(
-    ("path", "shown"),
-    [
-        ("/home/ada/größer", "größer"),
-        ("C:\\work\\site", "site"),
-        ("/", "/"),
-        ("/home/ada/a-very-long-name-of-a-folder", "a-very-long-nam…"),
-        ("/home/\x1b[J", "\\u001b[J"),
-    ],
-)
-def test_a_workspace_is_shown_by_the_name_of_its_folder(path, shown):
-    assert event_line(event(path=path), PLAIN).split("  ")[1] == shown
-
-
-@pytest.mark.parametrize(
-    "place",
-    [{"workspace_path": None, "workspace_id": "4f2a"}, {"workspace_path": None, "workspace_id": None}],
-)
-def test_a_workspace_without_a_folder_is_shown_by_its_id_and_the_global_one_as_such(place):
-    shown = Event(
-        sequence=1, event_id="e", timestamp=NOW, session_id="s", metadata=place, payload={"prompt_text": "?"}
-    )
-    assert (place["workspace_id"] or "global") in event_line(shown, PLAIN)
-
-
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
-@pytest.mark.parametrize(
-    "prompt", ["x" * 10_000, "語" * 5000, "🙂 " * 3000, "\x1b[31m" * 2000, "a\n" * 500, None]
-)
-@pytest.mark.parametrize("answer", [None, "y" * 9000, "短い答え" * 900, "yes"])
-def test_a_line_fits_its_terminal(width, prompt, answer):
-    line = event_line(event(prompt, answer, model="m" * 90, tokens_used=12), PLAIN, width)
-    assert cell_len(line) <= width
-    assert "\n" not in line
-
-
-def test_on_a_narrow_terminal_the_prompt_goes_before_everything_else():
-    line = event_line(event("p" * 90, "answer", model="sonnet", tokens_used=5), PLAIN, 60)
-    assert line.endswith("ppppppppp…")
-    assert cell_len(line) <= 60
-
-
-def test_an_answer_without_a_prompt_has_the_line_to_itself():
-    line = event_line(event(None, "y" * 90), PLAIN, 100)
-    assert "chat      → yyy" in line
-    assert cell_len(line) == 100
-
-
-def test_without_any_words_the_line_says_so():
-    assert event_line(event(None), PLAIN).endswith("  (no prompt)")
-    assert event_line(event(None), PLAIN, 80).endswith("  (no prompt)")
-
-
-def test_a_short_answer_leaves_its_room_to_the_prompt():
-    line = event_line(event("p" * 300, "yes"), PLAIN, 100)
-    assert line.endswith("p…  → yes")
-    assert cell_len(line) == 100
-
-
-def test_columns_are_aligned_behind_wide_characters():
-    wide, narrow = event_line(event(path="/日本語"), PLAIN), event_line(event(path="/abc"), PLAIN)
-    assert cell_len(wide.partition("chat")[0]) == cell_len(narrow.partition("chat")[0])
-
-
-def test_a_gap_is_told_with_what_is_missing():
-    gap = Event(
-        sequence=1,
-        event_id="e",
-        timestamp=NOW,
-        session_id="s",
-        metadata={"workspace_path": "/a/site"},
-        payload={"detail": "the ring rolled on " * 20},
-        event_type=GAP_TYPE,
-    )
-    assert "gap  the ring rolled on" in event_line(gap, PLAIN)
-    assert 70 < cell_len(event_line(gap, PLAIN, 80)) <= 80
-
-
-def test_in_full_every_line_of_prompt_and_answer_is_there_and_harmless():
-    text = event_in_full(event("one\ntwo\x1b[2J", "three"), PLAIN)
-    assert text.splitlines()[1:] == ["  prompt:", "    one", "    two\\u001b[2J", "  answer:", "    three"]
-
-
-def test_in_full_without_texts_is_the_line():
-    assert event_in_full(event(None), PLAIN, 80) == event_line(event(None), PLAIN, 80)
+@given(st.text() | st.text("ab 語🙂  "), st.integers(2, 30))
+def test_a_wrapped_text_fits_and_loses_nothing_but_spaces(text, cells):
+    shown = printable(text)
+    lines = wrapped(shown, cells)
+    assert lines
+    assert max(map(cell_len, lines)) <= cells
+    assert "".join("".join(lines).split()) == "".join(shown.split())
 
 
 # -- Colours -------------------------------------------------------------------------------------------
@@ -215,13 +121,6 @@ def test_an_empty_no_color_says_nothing():
     assert Style.of(TerminalText(), no_color=False, environ={"NO_COLOR": ""}).is_on
 
 
-def test_a_coloured_line_differs_by_its_colours_only():
-    coloured = event_line(event("Why?", "Because."), Style(is_on=True), 80)
-    for code in ("2", "33", "36", "0"):
-        coloured = coloured.replace(f"\x1b[{code}m", "")
-    assert coloured == event_line(event("Why?", "Because."), PLAIN, 80)
-
-
 # -- Numbers, times, tables ----------------------------------------------------------------------------
 
 
@@ -229,6 +128,32 @@ def test_the_clock_shows_the_date_only_of_other_days():
     local = time.localtime(NOW / 1000)
     assert clock(NOW, NOW) == time.strftime("%H:%M:%S", local)
     assert clock(NOW, NOW + 3 * 86_400_000) == time.strftime("%Y-%m-%d %H:%M:%S", local)
+
+
+def test_a_moment_always_has_its_date():
+    assert moment(NOW) == time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW / 1000))
+    assert moment(10**20) == f"{10**20} ms"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [
+        (0, "0 ms"),
+        (999, "999 ms"),
+        (1000, "1.0 s"),
+        (3249, "3.2 s"),
+        (9949, "9.9 s"),
+        (9950, "10 s"),
+        (59_499, "59 s"),
+        (59_500, "1 min"),
+        (72_000, "1 min 12 s"),
+        (3_599_500, "1 h"),
+        (7_380_000, "2 h 3 min"),
+        (4_000_000_000, "1,111 h 6 min"),
+    ],
+)
+def test_stretches_of_time_are_for_people(milliseconds, shown):
+    assert span(milliseconds) == shown
 
 
 def test_a_time_beyond_the_calendar_is_shown_as_it_is():

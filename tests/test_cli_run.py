@@ -21,7 +21,7 @@ from trio_cursor.cli import main
 from trio_cursor.cli.events_command import LogPosition
 from trio_cursor.cli.run_report import existing
 from trio_cursor.demo.home import NotOursError, claim
-from trio_cursor.eventlog_format import Filter, open_for_reading
+from trio_cursor.eventlog import Filter, open_for_reading
 from trio_cursor.state_dir import held
 
 pytestmark = pytest.mark.timeout(60)
@@ -43,9 +43,10 @@ def places(user_dir, tmp_path):
     return ["--cursor-dir", str(user_dir), "--state-dir", str(tmp_path / "state"), "--http", "off"]
 
 
-def recent(number=0):
+def recent(number=0, **fields):
     """An item of the last hour."""
-    return cursor_files.ring_item(number, unixMs=int(time.time() * 1000) - 3_600_000 + number)
+    unix_ms = int(time.time() * 1000) - 3_600_000 + number
+    return cursor_files.ring_item(number, unixMs=unix_ms, **fields)
 
 
 def record(process, name):
@@ -361,7 +362,7 @@ def test_meanwhile_status_tells_of_each_workspace_by_the_names_of_the_contract(u
         assert finished(process, signal.SIGTERM)[0] == 0
     assert (found["database"], found["workspace_path"]) == (str(database), "/home/demo/a1")
     assert (found["schema"], found["status"], found["errors"], found["last_error"]) == (
-        "ring", "synced", 0, None,
+        "ring+composers", "synced", 0, None,
     )  # fmt: skip
     assert (found["generations"], found["position"]) == (1, {"ring": entry["unixMs"]})
     [session] = found["sessions"]
@@ -564,7 +565,8 @@ def test_events_of_a_redirected_run_stay_out_of_the_bar(user_dir, places, tmp_pa
     import pty  # noqa: PLC0415 - not on Windows
 
     database = cursor_files.make_workspace(user_dir, "held", [recent()])
-    cursor_files.make_workspace(user_dir, "free", [recent(1)])
+    # Nobody has to be waited for: no conversation will ever know it.
+    cursor_files.make_workspace(user_dir, "free", [recent(1, type="cmdk")])
     owner = sqlite3.connect(database, isolation_level=None)
     owner.execute("BEGIN EXCLUSIVE")
     ours, theirs = pty.openpty()

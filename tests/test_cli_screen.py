@@ -43,7 +43,7 @@ class World:
         first = self.generations
         self.generations += number
         entries = [
-            (f"id{at}", self._event(f"question {at}", timestamp)) for at in range(first, first + number)
+            ((f"id{at}",), self._event(f"question {at}", timestamp)) for at in range(first, first + number)
         ]
         await self.log.append(Entry(tuple(entries)))
 
@@ -51,7 +51,7 @@ class World:
         """So many gap records."""
         self.gaps += number
         gap = attrs.evolve(self._event("", 1), event_type="database_gap")
-        await self.log.append(Entry(((None, gap),) * number))
+        await self.log.append(Entry((((), gap),) * number))
 
     def _event(self, prompt, timestamp):
         payload = {"generation_id": prompt, "prompt_text": prompt}

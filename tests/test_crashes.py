@@ -19,9 +19,9 @@ import trio
 from deadlines import within
 
 import trio_cursor
-from trio_cursor.config import Config, CursorConfig, DatabaseMonitorConfig, StateConfig
+from trio_cursor.config import AssemblyConfig, Config, CursorConfig, DatabaseMonitorConfig, StateConfig
 from trio_cursor.demo.process import FakeCursorProcess
-from trio_cursor.eventlog_format import FILE_NAME
+from trio_cursor.eventlog import FILE_NAME
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "5"))
 
@@ -47,7 +47,7 @@ def test_killed_again_and_again_while_cursor_writes(tmp_path, journal):
                 service.kill()
             assert service.returncode == -signal.SIGKILL
         assert cursor.stop() == 0
-        running.run_once(cursor.cursor_dir, state_dir)
+        running.run_once_more(cursor.cursor_dir, state_dir)
         ledger = cursor.ledger()
     running.assert_exactly_once(running.reported(state_dir), ledger)
     running.assert_owner_unhurt(ledger)
@@ -67,13 +67,17 @@ def test_a_full_disk_stops_the_log_and_when_there_is_room_again_nothing_is_missi
         "--stay",
         "--window-seconds",
         "0",
+        "--conversations",
+        "0",
     )
     with FakeCursorProcess(tmp_path / "cursor", "--history", "0", *options) as cursor:
         running.run_once(cursor.cursor_dir, state_dir)
         words = tmp_path / "words"
         with words.open("wb") as stderr:
             service = subprocess.Popen(
-                running.command(cursor.cursor_dir, state_dir, "--log-format", "json"), stderr=stderr
+                running.command(cursor.cursor_dir, state_dir, "--log-format", "json"),
+                stderr=stderr,
+                env={**os.environ, **running.SOON},
             )
         try:
             # From here on no file of its can grow beyond what it is now, and a bit.
@@ -130,6 +134,7 @@ def config_of(cursor_dir, state_dir):
     return Config(
         cursor=CursorConfig(dirs=(str(cursor_dir),)),
         state=StateConfig(dir=str(state_dir)),
+        assembly=AssemblyConfig(conversation_wait_seconds=1, ring_grace_seconds=0.2),
         cursor_database_monitor=DatabaseMonitorConfig(
             probe_interval_seconds=0.01, poll_interval_seconds=0.05, sync_window_hours=876_000
         ),
@@ -159,6 +164,10 @@ async def test_cancelled_at_any_step_it_leaves_nothing_behind_and_loses_nothing(
             assert trio.lowlevel.current_statistics().tasks_living == tasks
             assert descriptors() == before
         cursor.stop()
+        # What has not come by now never will.
+        config = attrs.evolve(config, assembly=AssemblyConfig(
+                ring_grace_seconds=0, conversation_wait_seconds=0, settle_timeout_seconds=0
+            ))
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 handle = await nursery.start(trio_cursor.serve, config)

@@ -11,9 +11,9 @@ from trio_cursor.cursor.guest import FileStat, Signature
 from trio_cursor.errors import StateError
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.records import Session, SessionEnded, SessionStarted
-from trio_cursor.scanner import Appeared, Changed, Swept, Vanished, Watched
 from trio_cursor.sessions.discovery import Discovery
 from trio_cursor.sessions.registry import Registry
+from trio_cursor.watched import Appeared, Changed, Swept, Vanished, Watched
 
 HOUR = 3600.0
 

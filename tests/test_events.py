@@ -58,6 +58,7 @@ def test_everything_that_is_known_is_in_its_place():
         "completed_timestamp": NOW_MS + 2,
         "duration_ms": 2,
         "prompt_timestamp": NOW_MS - 1,
+        "tool_calls": ({"name": "grep", "status": None},),
         "full_generation_data": {"model": "gpt"},
     }
     event = event_of(attrs.evolve(BARE, **known))
@@ -86,10 +87,10 @@ def test_everything_that_is_known_is_in_its_place():
             "generation_id": "id",
             "status": "unknown",
             "generation_timestamp": NOW_MS,
-            "tool_calls": None,
             "lines_added": None,
             "lines_removed": None,
             **{name: value for name, value in known.items() if not name.startswith("timestamp")},
+            "tool_calls": [{"name": "grep", "status": None}],
         },
     }
     assert event.generation_id == "id"
@@ -159,6 +160,13 @@ class TestCutting:
     def test_what_could_not_be_read_is_named_as_well(self):
         cut = attrs.evolve(BARE, prompt_text="x" * 2000, truncated=("response_text", "prompt_text"))
         assert event_of(cut).payload["truncated"] == ["prompt_text", "response_text"]
+
+    @pytest.mark.parametrize(("many", "left"), [(0, 0), (1000, 1000), (1001, 1000)])
+    def test_of_very_many_tool_calls_the_first_are_named(self, many, left):
+        calls = tuple({"name": str(number), "status": "completed"} for number in range(many))
+        payload = event_of(attrs.evolve(BARE, tool_calls=calls)).payload
+        assert payload["tool_calls"] == list(calls[:left])
+        assert payload.get("truncated") == (["tool_calls"] if many > left else None)
 
     def test_nothing_unknown_is_cut_however_small_the_limit(self):
         assert event_of(BARE, limit=1).payload.get("truncated") is None

@@ -34,7 +34,7 @@ def handle(log, first_pass):
 
 
 async def append(log, *names, **fields):
-    await log.append(Entry(tuple((name, event(name, **fields)) for name in names)))
+    await log.append(Entry(tuple(((name,), event(name, **fields)) for name in names)))
 
 
 async def test_a_subscriber_gets_what_is_there_and_what_comes(handle, log, nursery, autojump_clock):

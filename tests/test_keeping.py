@@ -27,7 +27,7 @@ def event(number, captured_at):
 
 
 async def fill(log, *ages_in_days):
-    records = [(f"g{number}", event(number, NOW - age * DAY)) for number, age in enumerate(ages_in_days)]
+    records = [((f"g{number}",), event(number, NOW - age * DAY)) for number, age in enumerate(ages_in_days)]
     await log.append(Entry(tuple(records)))
 
 
@@ -89,7 +89,7 @@ async def test_an_output_that_takes_no_more_or_remembers_nothing_keeps_nothing(l
 
 @within(30)
 async def test_a_limit_that_the_keys_alone_exceed_is_said_once_and_deletes_nothing_for_it(log, logged):
-    await log.append(Entry(tuple((f"{'k' * 60}{number}", event(number, 1)) for number in range(20_000))))
+    await log.append(Entry(tuple(((f"{'k' * 60}{number}",), event(number, 1)) for number in range(20_000))))
     await keeper(log).retire_once()  # past their days: only their keys are left
     await fill(log, *[0] * 10)
     keeps = keeper(log, max_megabytes=1)

@@ -7,11 +7,28 @@ from contextlib import closing
 
 import pytest
 import trio
-from scans import ITEM_TABLE, NOW_MS, RING_KEY, Budget, catalog_of, ids, item, memory, run, set_ring, uuid
+from chats import HEADERS, KV, Chat, places, want
+from scans import (
+    ITEM_TABLE,
+    NOW_MS,
+    RING_KEY,
+    Budget,
+    catalog_of,
+    follow,
+    ids,
+    item,
+    memory,
+    run,
+    set_ring,
+    uuid,
+)
 
 from trio_cursor.cursor.guest import Guest, Page
 from trio_cursor.cursor.schemas import Catalog
-from trio_cursor.cursor.schemas.known import SCHEMAS, readable_columns, scan_database
+from trio_cursor.cursor.schemas.composers import KEY as LIST_KEY
+from trio_cursor.cursor.schemas.composers import PANES
+from trio_cursor.cursor.schemas.known import SCHEMAS, readable_columns, reread_database, scan_database
+from trio_cursor.observations import TurnContent, TurnGone
 from trio_cursor.sqlite_library import sqlite3
 
 V1_TABLE = 'CREATE TABLE "aiService.generations" (uuid TEXT, value TEXT)'
@@ -19,14 +36,21 @@ V2_TABLE = 'CREATE TABLE "ai.generations" (uuid TEXT, value TEXT)'
 
 
 def scan(connection, positions=(), *, answer=None):
-    made = scan_database(catalog_of(connection), dict(positions), rescan=False, verify=False)
+    made = scan_database(catalog_of(connection), dict(positions), rescan=False, verify=False, since_ms=None)
     return run(connection, made, answer)
 
 
 def test_names_are_unique_and_every_table_is_declared_with_its_columns():
-    assert [schema.name for schema in SCHEMAS] == ["ring", "tables_v1", "tables_v2", "tables_plain"]
+    assert [schema.name for schema in SCHEMAS] == [
+        *("ring", "tables_v1", "tables_v2", "tables_plain"),
+        *("composers", "conversations"),
+    ]
     assert readable_columns() == {
         "ItemTable": {"key", "value"},
+        "cursorDiskKV": {"key", "value"},
+        "composerHeaders": {
+            *("composerId", "workspaceId", "createdAt", "lastUpdatedAt", "isSubagent", "checkpointAt"),
+        },
         **{
             name: {"uuid", "data_version", "value", "timestamp"}
             for name in ("aiService.generations", "ai.generations", "generations")
@@ -36,19 +60,23 @@ def test_names_are_unique_and_every_table_is_declared_with_its_columns():
 
 
 def test_all_that_match_are_read_in_one_look_and_go_on_from_their_positions():
-    database = memory(ITEM_TABLE, V1_TABLE, V2_TABLE)
+    database = memory(ITEM_TABLE, V1_TABLE, V2_TABLE, KV)
     set_ring(database, [item(1)])
+    Chat(database, "c").turn(2).write()
     database.execute("""INSERT INTO "aiService.generations" VALUES ('a', '{}')""")
     database.execute("""INSERT INTO "ai.generations" VALUES ('b', '{}')""")
     first = scan(database)
-    assert {name: ids(step) for name, step in first.steps.items()} == {
+    pages = {name: follow(database, step) for name, step in first.steps.items()}
+    assert {name: ids(page) for name, page in pages.items()} == {
         "ring": [uuid(1)],
         "tables_v1": ["a"],
         "tables_v2": ["b"],
+        "composers": [],
+        "conversations": [uuid(2)],
     }
     assert first.unknown == ()
-    again = scan(database, {name: step.position for name, step in first.steps.items()})
-    assert all(step.observations == () for step in again.steps.values())
+    again = scan(database, {name: page.position for name, page in pages.items()})
+    assert all(follow(database, step).observations == () for step in again.steps.values())
 
 
 def test_a_layout_that_nobody_knows_is_named_never_passed_over_in_silence():
@@ -60,7 +88,7 @@ def test_a_layout_that_nobody_knows_is_named_never_passed_over_in_silence():
 def test_a_table_of_another_shape_is_named_beside_what_can_be_read():
     database = memory(ITEM_TABLE, 'CREATE TABLE "ai.generations" (id, body)')
     reading = scan(database)
-    assert list(reading.steps) == ["ring"]
+    assert list(reading.steps) == ["ring", "composers"]
     assert reading.unknown == ("ai.generations lacks uuid or value; columns found: body, id",)
 
 
@@ -82,9 +110,31 @@ def test_a_budget_that_the_ring_has_spent_leaves_the_tables_for_the_next_look():
     assert (ids(steps["tables_v1"]), steps["tables_v1"].more) == ([], True)
 
 
+def test_what_is_wanted_is_answered_by_its_schema():
+    database = memory(ITEM_TABLE, KV)
+    Chat(database, "c").turn(2).write()
+    catalog = catalog_of(database)
+    wanted = (want("c", "b0"), want("c", "b9"), want("i", "m", schema="composers"))
+    page = follow(database, run(database, reread_database(catalog, wanted)))
+    content, gone = page.observations
+    assert isinstance(content, TurnContent)
+    assert content.prompt_text == "ask 2"
+    assert gone == TurnGone(wanted[1].id)
+    page = follow(database, run(database, reread_database(catalog, wanted[2:])))
+    assert page.observations == (TurnGone(wanted[2].id),)
+    of_a_schema_that_is_no_more = (want("c", "b0", schema="other"),)
+    page = follow(database, run(database, reread_database(catalog, of_a_schema_that_is_no_more)))
+    assert page.observations == (TurnGone(wanted[0].id),)
+    assert run(database, reread_database(catalog, ())).observations == ()
+    no_tables = Catalog(1, {})
+    assert run(database, reread_database(no_tables, wanted)).observations == tuple(
+        TurnGone(one.id) for one in wanted[:2]
+    )
+
+
 def test_nothing_is_asked_of_a_database_without_any_of_our_tables():
     with pytest.raises(StopIteration):
-        next(scan_database(Catalog(1, {}), {}, rescan=False, verify=False))
+        next(scan_database(Catalog(1, {}), {}, rescan=False, verify=False, since_ms=None))
 
 
 HOSTILE = {
@@ -104,6 +154,10 @@ HOSTILE = {
         "CREATE TABLE ItemTable (key TEXT, value BLOB, _rowid_ TEXT)",
         "ItemTable has a column called _rowid_, which hides the number of the row",
     ),
+    "a view instead of conversations": (
+        "CREATE VIEW cursorDiskKV AS SELECT 'composerData:c' AS key, '{}' AS value",
+        "cursorDiskKV is a view, not a table with rowids",
+    ),
     "a virtual table": (
         "CREATE VIRTUAL TABLE ItemTable USING fts5(key, value)",
         "ItemTable is a virtual table, not a table with rowids",
@@ -118,7 +172,7 @@ def read(tmp_path):
     home.mkdir(parents=True)
     path = home / "state.vscdb"
 
-    async def read_through_the_door(*statements):
+    async def read_through_the_door(*statements, since_ms=None):
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             for statement, *params in statements:
                 connection.execute(statement, params)
@@ -131,7 +185,9 @@ def read(tmp_path):
         )
         with trio.fail_after(30):
             outcome = await guest.read(
-                str(path), lambda catalog: scan_database(catalog, {}, rescan=False, verify=False), unless=None
+                str(path),
+                lambda catalog: scan_database(catalog, {}, rescan=False, verify=True, since_ms=since_ms),
+                unless=None,
             )
             assert isinstance(outcome, Page), outcome
             pages = {}
@@ -169,17 +225,40 @@ async def test_the_door_lets_every_query_of_every_schema_through(read):
             (f'INSERT INTO "{name}.prompts" VALUES (?, ?, 1)', "p", f"ask {number}"),
         )
     ]
+    message = {"bubbleId": "m", "type": 1, "requestId": uuid(4), "text": "inline"}
+    head = {"composerId": "i", "conversation": [message]}
+    header = {"bubbleId": "b", "type": 1}
+    rows = [
+        ("composerData:c", json.dumps({"fullConversationHeadersOnly": [header]})),
+        ("bubbleId:c:b", json.dumps({"type": 1, "requestId": uuid(5)})),
+        ("composerData:d", json.dumps({"fullConversationHeadersOnly": [header]})),
+        ("messageRequestContext:d:b", json.dumps({"projectLayouts": [{"rootPath": "/p"}]})),
+    ]
     pages, unknown = await read(
         (ITEM_TABLE,),
         ("INSERT INTO ItemTable VALUES (?, ?)", RING_KEY, json.dumps([item(1)])),
         ("INSERT INTO ItemTable VALUES (?, ?)", "cursorAuth/accessToken", "secret"),
+        ("INSERT INTO ItemTable VALUES (?, ?)", LIST_KEY, json.dumps({"allComposers": [head]})),
+        ("INSERT INTO ItemTable VALUES (?, ?)", PANES, json.dumps({"workbench.panel.aichat.view.c": {}})),
         *tables,
+        (KV,),
+        (HEADERS,),
+        ("INSERT INTO composerHeaders (composerId, workspaceId) VALUES ('c', 'w')",),
+        *(("INSERT INTO cursorDiskKV VALUES (?, ?)", *row) for row in rows),
     )
     assert unknown == ()
     assert {name: ids(page) for name, page in pages.items()} == {
         "ring": [uuid(1)],
         "tables_v1": ["g0"],
         "tables_v2": ["g1"],
+        "composers": [uuid(4)],
+        "conversations": [uuid(5)],
+    }
+    assert {(place.rule, place.conversation_id) for place in places(*pages.values())} == {
+        (2, "c"),
+        (4, "i"),
+        (5, "c"),
+        (6, "d"),
     }
     assert [pages[name].observations[0].prompt.text for name in ("tables_v1", "tables_v2")] == [
         "ask 0",

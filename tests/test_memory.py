@@ -26,7 +26,7 @@ async def test_a_read_leaves_nothing_behind(user_dir, tmp_path):
         private_dir=str(tmp_path / "private"),
     )
     before = _alive()
-    scan = partial(scan_database, positions={}, rescan=False, verify=False)
+    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=None)
     for _ in range(5):
         assert isinstance(await guest.read(str(database), scan), Page)
     await guest.aclose()

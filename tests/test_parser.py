@@ -9,9 +9,9 @@ import pytest
 from trio_cursor.cli import main
 from trio_cursor.cli.parser import parse
 
-COMMANDS = ["run", "events", "tail", "workspaces", "status", "config", "demo", "version"]
+COMMANDS = ["run", "events", "tail", "show", "workspaces", "status", "config", "demo", "version"]
 NOT_BUILT = [
-    *("show", "top", "stats", "plot", "export", "replay", "consume", "compare"),
+    *("top", "stats", "plot", "export", "replay", "consume", "compare"),
     *("doctor", "audit", "purge", "hook", "service"),
 ]
 

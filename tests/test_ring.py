@@ -397,10 +397,10 @@ def test_a_column_that_hides_the_rowid_is_another_layout():
 
 def test_an_interrupted_scan_leaves_nothing_behind(database):
     set_ring(database, items(1))
-    scan = RING.scan(catalog_of(database), None, rescan=False, verify=False)
+    scan = RING.scan(catalog_of(database), None, rescan=False, verify=False, since_ms=None)
     next(scan)
     scan.close()
-    assert run(database, RING.scan(catalog_of(database), None, rescan=False, verify=False)).entries == 1
+    assert run(database, RING.scan(catalog_of(database), None, rescan=False, verify=False, since_ms=None)).entries == 1
 
 
 #: Each state of a ring: absent, broken, or numbers of entries, some of them twice.

@@ -15,8 +15,9 @@ from deadlines import within
 from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.cursor.guest import Signature, signature_of
-from trio_cursor.cursor.profiles import Lister
-from trio_cursor.scanner import Appeared, Changed, Scanner, Swept, Watched, scan_clock
+from trio_cursor.cursor.listing import Lister
+from trio_cursor.scanner import Scanner, scan_clock
+from trio_cursor.watched import Appeared, Changed, Swept, Watched
 
 PROBE = 0.25
 

@@ -20,7 +20,8 @@ import trio
 from deadlines import within
 
 import trio_cursor
-from trio_cursor import service
+from trio_cursor import asked as asked_module
+from trio_cursor.asked import cursor_dirs, is_rolled_out, window_ms
 from trio_cursor.config import (
     Config,
     CursorConfig,
@@ -30,11 +31,10 @@ from trio_cursor.config import (
     SessionsConfig,
     StateConfig,
 )
-from trio_cursor.cursor import profiles
+from trio_cursor.cursor import user_dirs
 from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import AlreadyRunningError, NotBuiltYetError, StateError
 from trio_cursor.records import Workspace
-from trio_cursor.service import cursor_dirs, is_rolled_out, window_ms
 
 MONITOR = DatabaseMonitorConfig(
     probe_interval_seconds=0.02,
@@ -560,8 +560,8 @@ async def test_a_drive_of_windows_that_does_not_answer_keeps_nobody_from_startin
 
     monkeypatch.setenv("WSL_DISTRO_NAME", "Ubuntu")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(profiles, "_windows_profiles", hang)
-    monkeypatch.setattr(service, "_FIND_SECONDS", 0.1)
+    monkeypatch.setattr(user_dirs, "_windows_profiles", hang)
+    monkeypatch.setattr(asked_module, "_FIND_SECONDS", 0.1)
     try:
         async with trio.open_nursery() as nursery:
             handle = await nursery.start(trio_cursor.serve, attrs.evolve(config, cursor=CursorConfig()))

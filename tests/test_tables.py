@@ -471,7 +471,7 @@ class TestPrompts:
     def test_a_table_that_goes_away_meanwhile(self, database, walking):
         add(database, 1, promptId="p")
         catalog = catalog_of(database)
-        scan = V1.scan(catalog, None, rescan=False, verify=False)
+        scan = V1.scan(catalog, None, rescan=False, verify=False, since_ms=None)
         step = run(database, scan)
         if walking:
             step = run(database, step.make(catalog), lambda *_: Rows([], "budget"))

@@ -9,7 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 
 from trio_cursor.cursor.schemas.values import clean_text
-from trio_cursor.records import Event, Gap, Generation, Json, JsonObject, Workspace
+from trio_cursor.observations import Json, JsonObject
+from trio_cursor.records import Event, Gap, Generation, Workspace
 
 VERSION = "0.1.0"
 EVENT_TYPE = "database_trace"
@@ -17,6 +18,8 @@ GAP_TYPE = "database_gap"
 
 #: All others are short by what they are.
 _CUT_FIELDS = ("response_text", "prompt_text", "request_parameters", "full_generation_data")
+#: Tool calls of one generation, each of which is a name and a word.
+_CALLS_MOST = 1000
 
 
 def event_id(key: str) -> str:
@@ -28,6 +31,7 @@ def build_event(
     generation: Generation, *, session_id: str, captured_at: int, host: str, max_text_bytes: int
 ) -> Event:
     """Publishable form of a generation. Times are integer milliseconds; what is not known is None."""
+    calls = generation.tool_calls
     payload: JsonObject = {
         "trace_type": "generation",
         "generation_id": generation.generation_id,
@@ -49,12 +53,14 @@ def build_event(
         "completed_timestamp": generation.completed_timestamp,
         "duration_ms": generation.duration_ms,
         "prompt_timestamp": generation.prompt_timestamp,
-        "tool_calls": None,
+        "tool_calls": None if calls is None else list(calls[:_CALLS_MOST]),
         "lines_added": None,
         "lines_removed": None,
         "full_generation_data": generation.full_generation_data,
     }
     truncated = [*generation.truncated, *_cut(payload, max_text_bytes)]
+    if calls is not None and len(calls) > _CALLS_MOST:
+        truncated.append("tool_calls")
     if truncated:
         payload["truncated"] = sorted(set(truncated))
     return Event(

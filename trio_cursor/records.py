@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
-#: What ``json.loads`` may give.
-Json: TypeAlias = Any
-JsonObject: TypeAlias = dict[str, Any]
+from trio_cursor.observations import Json, JsonObject, Observation
 
 #: The schema's own bookmark in a database, JSON text that only the schema reads.
 Position: TypeAlias = str
@@ -88,58 +86,6 @@ class SessionEnded:
 
 
 @attrs.frozen
-class RingEntry:
-    """An item of `aiService.generations` in `ItemTable`: something was asked."""
-
-    generation_id: str
-    unix_ms: int | None
-    type: str | None
-    text: str | None
-    #: Of the ring's row, which Cursor replaces at every change.
-    rowid: int
-    #: The item's known keys as they stand in the file.
-    source: JsonObject
-
-    @property
-    def timestamp(self) -> int | None:
-        return self.unix_ms
-
-
-@attrs.frozen
-class Prompt:
-    """A row of a prompts table."""
-
-    uuid: str
-    text: str | None
-    timestamp: int | None
-    #: The file holds a text, but one that was too large to read.
-    is_too_large: bool = False
-
-
-@attrs.frozen
-class TableRow:
-    """A row of a generations table."""
-
-    schema: str
-    generation_id: str
-    rowid: int
-    #: The column's, else the rowid.
-    data_version: int
-    #: The value's, else the column's; milliseconds since the epoch.
-    timestamp: int | None
-    #: None if the column holds no JSON object.
-    value: JsonObject | None
-    #: The value as text where it is not a JSON object.
-    raw: str | None = None
-    prompt: Prompt | None = None
-    #: Names of payload texts that the file holds but that were too large to read.
-    left_out: tuple[str, ...] = ()
-
-
-Observation: TypeAlias = RingEntry | TableRow
-
-
-@attrs.frozen
 class Gap:
     """Entries that went through the ring while nobody looked: known to be missing, never silent."""
 
@@ -161,7 +107,7 @@ class Generation:
     schema: str
     status: str
     timestamp: int | None
-    #: Which source knew the time: `ring` or `row`; None if none did.
+    #: Which source knew the time: `ring`, `bubble`, `row` or `conversation`; None if none did.
     timestamp_source: str | None = None
     generation_type: str | None = None
     conversation_id: str | None = None
@@ -179,8 +125,12 @@ class Generation:
     completed_timestamp: int | None = None
     duration_ms: int | None = None
     prompt_timestamp: int | None = None
+    #: `name` and `status` of each, nothing else; None: not known whether there were any.
+    tool_calls: tuple[JsonObject, ...] | None = None
     full_generation_data: Json = None
     truncated: tuple[str, ...] = ()
+    #: Further names that it must not be reported under again, kept like the key.
+    aliases: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -231,8 +181,10 @@ class Batch:
 
     workspace: Workspace
     #: By schema name.
-    pages: dict[str, Page]
-    #: (st_dev, st_ino) of the file that the positions belong to.
-    identity: tuple[int, int]
+    pages: dict[str, Page] = attrs.field(factory=dict)
+    #: (st_dev, st_ino) of the file that the positions belong to; None: no position moves.
+    identity: tuple[int, int] | None = None
     #: What is older is passed over in pages of `backfill`; milliseconds since the epoch, None: nothing is.
-    since_ms: int | None
+    since_ms: int | None = None
+    #: What stands there of turns that were asked for.
+    answers: tuple[Observation, ...] = ()

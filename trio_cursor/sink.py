@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import attrs
 import trio
 
-from trio_cursor.assembly import Assembler, Change, key_of
+from trio_cursor.assembly import Assembler, Change, Told
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Entry, EventLog
 from trio_cursor.events import build_event, build_gap
+from trio_cursor.freshness import Freshness
 from trio_cursor.logs import get_logger
-from trio_cursor.records import Batch, Event, Observation, Page, RingEntry, Session, Workspace
+from trio_cursor.observations import RingEntry, TableRow
+from trio_cursor.records import Batch, Event, Session, Workspace
+from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.registry import Registry
 
 log = get_logger(__name__)
@@ -34,14 +37,19 @@ class Submission:
 
 @attrs.frozen
 class ProfileRead:
-    """Every ring of a profile that can be read was read in this run."""
+    """Every database of a profile was looked at in this run."""
 
     profile: str
-    #: Set once what waited for it is in the log.
+    #: Set once everything is in the log that does not have to wait any longer.
     done: trio.Event = attrs.field(factory=trio.Event)
 
 
-Message = Submission | ProfileRead
+@attrs.frozen
+class Renewed:
+    """Something was read, or found to be as it was: what waited for that may go out."""
+
+
+Message = Submission | ProfileRead | Renewed
 
 
 @attrs.define(eq=False)
@@ -51,6 +59,8 @@ class Counts:
     generations: int = 0
     gaps: int = 0
     duplicates: int = 0
+    #: Generations of workspaces that are not to be monitored.
+    excluded: int = 0
     #: By database.
     by_database: dict[str, int] = attrs.field(factory=dict)
 
@@ -62,10 +72,16 @@ class Sink:
     log: EventLog
     assembler: Assembler
     registry: Registry
+    scanner: Scanner
+    freshness: Freshness
     now_ms: Callable[[], int]
     host: str
     max_text_bytes: int
     counts: Counts = attrs.field(factory=Counts)
+    #: Profiles that were looked at, and have generations that only need to be fetched.
+    _unfinished: list[ProfileRead] = attrs.field(factory=list, init=False)
+    #: Databases that were told that something is wanted of them.
+    _called: set[str] = attrs.field(factory=set, init=False)
 
     async def deliver(self, messages: trio.abc.ReceiveChannel[Message]) -> None:
         """Take in messages until cancelled, and release what has waited long enough."""
@@ -75,12 +91,19 @@ class Sink:
                 case Submission(batch, committed):
                     await self._commit(batch)
                     committed.set()
-                case ProfileRead(profile, done):
-                    self.assembler.profile_read(profile)
-                    await self._release()
-                    done.set()
-                case None:
-                    await self._release()
+                    if self.assembler.waits_for_freshness():
+                        self.scanner.hurry()
+                case ProfileRead():
+                    self._unfinished.append(message)
+                case _:
+                    pass
+            await self._release()
+            self._call()
+            self._finish()
+
+    def waits(self) -> bool:
+        """Whether anything would go out if more were known to be read."""
+        return bool(self._unfinished) or self.assembler.waits_for_freshness()
 
     async def _next(self, messages: trio.abc.ReceiveChannel[Message]) -> Message | None:
         """The next message; None if something is to be released first."""
@@ -95,33 +118,54 @@ class Sink:
 
     async def _release(self) -> None:
         """Write what has waited long enough, step by step, all of it."""
-        await self._write(self.assembler.release(self.now_ms()))
+        await self._write(self.assembler.release(self.now_ms(), trio.current_time()))
         while self.assembler.next_deadline_ms() == 0:
-            await self._write(self.assembler.release(self.now_ms()))
+            await self._write(self.assembler.release(self.now_ms(), trio.current_time()))
+
+    def _call(self) -> None:
+        """Wake the pollers of databases in which something is to be read now; each once."""
+        wanted = self.assembler.wanted_databases()
+        self._called.intersection_update(wanted)
+        for database in wanted - self._called:
+            if (watched := self.scanner.watched.get(database)) is not None:
+                watched.wake()
+                self._called.add(database)
+
+    def _finish(self) -> None:
+        """Tell those profiles in which nothing is left that could go out now."""
+        if not self._unfinished:
+            return
+        wanted = (self.scanner.watched.get(database) for database in self.assembler.wanted_databases())
+        busy = {item.workspace.profile for item in wanted if item is not None}
+        for told in list(self._unfinished):
+            waits = told.profile in busy or self.assembler.waits_for_freshness(told.profile)
+            if not waits or self.freshness.is_blocked(told.profile):
+                self._unfinished.remove(told)
+                told.done.set()
 
     async def _commit(self, batch: Batch) -> None:
-        fresh = await self._fresh(batch)
-        change = self.assembler.observe(batch.workspace, fresh, self.now_ms())
+        told = await self._told(batch)
+        change = self.assembler.observe(batch.workspace, told, self.now_ms(), trio.current_time())
         await self._write(change, batch)
 
-    async def _fresh(self, batch: Batch) -> list[Observation]:
-        """What lies inside the window and was never reported."""
-        inside = [
-            (key_of(item.generation_id, batch.workspace), item)
-            for page in batch.pages.values()
-            for item in page.observations
-            if _is_inside(item, page, batch.since_ms)
-        ]
-        if not inside:
-            return []
-        known = await self._insist(lambda: self.log.known_keys(key for key, _ in inside))
-        self.counts.duplicates += sum(key in known for key, _ in inside)
-        return [item for key, item in inside if key not in known]
+    async def _told(self, batch: Batch) -> list[Told]:
+        """What the batch brought, and of each whether it was reported already."""
+        found = [(self.assembler.keys_of(batch.workspace, told.observation), told) for told in _told(batch)]
+        keys = {key for keys, _ in found for key in keys}
+        if not keys:
+            return [told for _, told in found]
+        known = await self._insist(lambda: self.log.known_keys(keys))
+        told = [attrs.evolve(told, is_reported=not known.isdisjoint(keys)) for keys, told in found]
+        # A turn is told again with each change of its conversation, which makes no duplicate of it.
+        self.counts.duplicates += sum(
+            one.is_reported and isinstance(one.observation, RingEntry | TableRow) for one in told
+        )
+        return told
 
     async def _write(self, change: Change, batch: Batch | None = None) -> None:
         now = self.now_ms()
         opened: list[Session] = []
-        events: list[tuple[str | None, Event]] = []
+        events: list[tuple[tuple[str, ...], Event]] = []
         for generation in change.released:
             opened += self._alive(generation.workspace, now)
             event = build_event(
@@ -131,16 +175,21 @@ class Sink:
                 host=self.host,
                 max_text_bytes=self.max_text_bytes,
             )
-            events.append((generation.key, event))
-        for item in change.pending:
-            opened += self._alive(item.workspace, now)
+            events.append(((generation.key, *generation.aliases), event))
         if batch is not None:
             events += self._gaps(batch, now)
         events.sort(key=lambda pair: pair[1].timestamp)
-        if not (events or change.pending or change.settled or batch):
+        self.counts.excluded += change.excluded
+        if not (events or change.pending or change.settled or change.places or (batch and batch.identity)):
             return
-        entry = Entry(tuple(events), change.pending, change.settled, tuple(opened))
-        if batch is not None:
+        entry = Entry(
+            events=tuple(events),
+            pending=change.pending,
+            settled=change.settled,
+            places=change.places,
+            sessions=tuple(opened),
+        )
+        if batch is not None and batch.identity is not None:
             entry = attrs.evolve(
                 entry,
                 database=batch.workspace.database,
@@ -156,7 +205,7 @@ class Sink:
         session = self.registry.sign_of_life(workspace, now)
         return [session] if session else []
 
-    def _gaps(self, batch: Batch, now: int) -> list[tuple[str | None, Event]]:
+    def _gaps(self, batch: Batch, now: int) -> list[tuple[tuple[str, ...], Event]]:
         session_id = self.registry.session_id(batch.workspace)
         gaps = [
             build_gap(batch.workspace, gap, session_id=session_id, captured_at=now, host=self.host)
@@ -165,9 +214,9 @@ class Sink:
         ]
         for _ in gaps:
             log.warning("generations were missed: the ring rolled on unseen", workspace=batch.workspace.name)
-        return [(None, gap) for gap in gaps]
+        return [((), gap) for gap in gaps]
 
-    def _count(self, change: Change, events: list[tuple[str | None, Event]]) -> None:
+    def _count(self, change: Change, events: list[tuple[tuple[str, ...], Event]]) -> None:
         self.counts.generations += len(change.released)
         self.counts.gaps += len(events) - len(change.released)
         for generation in change.released:
@@ -193,13 +242,15 @@ class Sink:
             return result
 
 
+def _told(batch: Batch) -> Iterator[Told]:
+    for page in batch.pages.values():
+        for item in page.observations:
+            yield Told(item, page.backfill, batch.since_ms)
+    for item in batch.answers:
+        yield Told(item, is_old=False, since_ms=None)
+
+
 def _scope(batch: Batch) -> str | None:
     """The scope to be kept; while nothing was found under any it may still change."""
     found = any(page.observations for page in batch.pages.values())
     return batch.workspace.scope if found else batch.workspace.first_scope
-
-
-def _is_inside(item: Observation, page: Page, since_ms: int | None) -> bool:
-    """What has no time is inside every window; what appears in a file already synced is new."""
-    time = item.unix_ms if isinstance(item, RingEntry) else item.timestamp
-    return not page.backfill or since_ms is None or time is None or time >= since_ms

@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 
-from trio_cursor.records import JsonObject, Position, Workspace
+from trio_cursor.observations import JsonObject
+from trio_cursor.records import Position, Workspace
 from trio_cursor.version import __version__
 
 FILE_NAME = "status.json"
@@ -110,6 +111,8 @@ class Progress:
     #: Events and gap records reported by this run.
     generations: int
     gaps: int
+    #: Observed and not reported yet: in flight, or waiting for a database that cannot be read.
+    pending: int
     outputs: tuple[OutputStatus, ...]
     #: Why the event log cannot be used at the moment; None: it can.
     log_error: str | None
@@ -134,6 +137,10 @@ class Status:
     generations: int
     gaps: int
     duplicates: int
+    #: Observed and not reported yet: in flight, or waiting for a database that cannot be read.
+    pending: int
+    #: Generations of workspaces that are not to be monitored.
+    excluded: int
     searched: tuple[str, ...]
     workspaces: tuple[WorkspaceStatus, ...]
     outputs: tuple[OutputStatus, ...]
@@ -201,6 +208,8 @@ def disabled() -> Status:
         generations=0,
         gaps=0,
         duplicates=0,
+        pending=0,
+        excluded=0,
         searched=(),
         workspaces=(),
         outputs=(),
@@ -217,6 +226,7 @@ def idle() -> Progress:
         last_sequence=0,
         generations=0,
         gaps=0,
+        pending=0,
         outputs=(),
         log_error=None,
     )

@@ -54,6 +54,8 @@ class Board:
             generations=counts.generations,
             gaps=counts.gaps,
             duplicates=counts.duplicates,
+            pending=len(self.sink.assembler),
+            excluded=counts.excluded,
             searched=tuple(self.scanner.listings) or tuple(self.scanner.dirs),
             workspaces=tuple(
                 self._workspace(state, sessions.get(database, [])) for database, state in self.states.items()
@@ -75,6 +77,7 @@ class Board:
             last_sequence=self.events.last_sequence,
             generations=counts.generations,
             gaps=counts.gaps,
+            pending=len(self.sink.assembler),
             outputs=tuple(self._output(state) for state in self.outputs),
             log_error=self.events.trouble,
         )

@@ -8,10 +8,12 @@ import attrs
 import trio
 
 from trio_cursor.first_pass import FirstPass
+from trio_cursor.polling import Tools
 from trio_cursor.records import SessionEnded, SessionStarted, Workspace
-from trio_cursor.scanner import Scanner, Watched
+from trio_cursor.scanner import Scanner
 from trio_cursor.status import WorkspaceState
-from trio_cursor.watcher import Tools, watch_workspace
+from trio_cursor.watched import Watched
+from trio_cursor.watcher import watch_workspace
 
 #: So many workspaces are looked at for the first time at once: more would only wait for the few threads
 #: that read. The others wait for their turn in their own tasks, since whoever starts them takes the changes

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import attrs
 
-from trio_cursor.cli.output import Style, event_in_full, event_line, printable, say, terminal_width
+from trio_cursor.cli.event_words import event_in_full, event_json, event_line
+from trio_cursor.cli.log_access import PassedOver, readable
+from trio_cursor.cli.output import Style, printable, say, terminal_width
 from trio_cursor.cli.stopping import terminable
 from trio_cursor.config import load_config
-from trio_cursor.errors import StateError
-from trio_cursor.eventlog_format import FILE_NAME, Filter, last_sequence, open_for_reading, read_events
-from trio_cursor.events import EVENT_TYPE, GAP_TYPE, to_object
+from trio_cursor.eventlog import FILE_NAME, Filter, last_sequence, open_for_reading, read_events
+from trio_cursor.events import EVENT_TYPE, GAP_TYPE
 from trio_cursor.records import Event
-from trio_cursor.sqlite_library import sqlite3
 
 _LOOK_SECONDS = 0.1
 #: How often `tail` asks whether the log is still the one that it has open.
@@ -37,8 +36,8 @@ def events(arguments: argparse.Namespace) -> int:
     found = 0
     connection = open_for_reading(directory)
     if connection is not None:
-        with closing(connection), _readable(directory):
-            for event in _by_time(connection, wanted, arguments.number):
+        with closing(connection), readable(directory):
+            for event in _by_time(connection, wanted, arguments.number, PassedOver()):
                 show(event)
                 found += 1
     if not found:
@@ -50,15 +49,18 @@ def events(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _by_time(connection: Any, wanted: Filter, number: int | None) -> Iterator[Event]:
+def _by_time(
+    connection: Any, wanted: Filter, number: int | None, unreadable: Callable[[int], None]
+) -> Iterator[Event]:
     """By time, some at a time: the log may be larger than the memory."""
+    read = partial(read_events, connection, by_time=True, unreadable=unreadable)
     if number is not None:
-        yield from read_events(connection, wanted, limit=number, by_time=True, newest=True)
+        yield from read(wanted, limit=number, newest=True)
         return
     #: Those of the last moment that were given already: the next read begins with that moment again.
     given: set[int] = set()
     while True:
-        found = read_events(connection, wanted, limit=_BATCH_EVENTS + len(given), by_time=True)
+        found = read(wanted, limit=_BATCH_EVENTS + len(given))
         fresh = [event for event in found if event.sequence not in given]
         if not fresh:
             return
@@ -73,7 +75,7 @@ def tail(arguments: argparse.Namespace) -> NoReturn:
     show = _printer(arguments, event_in_full if arguments.full else event_line)
     directory = Path(load_config(arguments.config, overrides=arguments.overrides).state.dir)
     number = arguments.number
-    with terminable(), _readable(directory):
+    with terminable(), readable(directory):
         while True:
             connection, file = _opened(directory)
             with closing(connection):
@@ -122,12 +124,14 @@ class LogPosition:
     wanted: Filter
     #: Everything up to this sequence was given, or is not wanted.
     after: int = 0
+    #: Told the sequence of each row that is no event, once or several times.
+    unreadable: Callable[[int], None] = attrs.field(factory=PassedOver)
     _version: int | None = None
 
     def leap_to_last(self, number: int) -> None:
         """Begin with the last ones that are wanted."""
         newest = last_sequence(self.connection)
-        found = read_events(self.connection, self.wanted, limit=number, newest=True)
+        found = self._read(limit=number, newest=True)
         self.after = found[0].sequence - 1 if found else newest
 
     def news(self) -> Iterator[Event]:
@@ -138,12 +142,15 @@ class LogPosition:
             return
         # Before reading: what is added meanwhile is for the next time.
         newest = last_sequence(self.connection)
-        while found := read_events(self.connection, self.wanted, after=self.after, limit=_BATCH_EVENTS):
+        while found := self._read(after=self.after, limit=_BATCH_EVENTS):
             yield from found
             self.after = found[-1].sequence
         # Not where the last match was: everything behind it would be read again at each commit.
         self.after = max(self.after, newest)
         self._version = version
+
+    def _read(self, **options: Any) -> list[Event]:
+        return read_events(self.connection, self.wanted, unreadable=self.unreadable, **options)
 
 
 def _follow(position: LogPosition, is_current: Callable[[], bool], show: Callable[[Event], None]) -> None:
@@ -160,17 +167,6 @@ def _follow(position: LogPosition, is_current: Callable[[], bool], show: Callabl
             looked = time.monotonic()
 
 
-@contextmanager
-def _readable(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:  # not SQLite, or a row that is no event
-        raise StateError(
-            f"the event log {directory / FILE_NAME} cannot be read ({error}); "
-            "if that stays so, move it away to start a new one"
-        ) from error
-
-
 def _filter(arguments: argparse.Namespace, event_type: str) -> Filter:
     since = None if arguments.since is None else int((time.time() - arguments.since) * 1000)
     return Filter(since, arguments.workspace, arguments.session, event_type)
@@ -181,6 +177,6 @@ def _printer(
 ) -> Callable[[Event], None]:
     """For a person on a terminal, JSON lines everywhere else."""
     if arguments.json or not sys.stdout.isatty():
-        return lambda event: print(json.dumps({"sequence": event.sequence, **to_object(event)}))
+        return lambda event: print(event_json(event))
     style = Style.of(sys.stdout, no_color=arguments.no_color)
     return lambda event: print(line(event, style, terminal_width()))

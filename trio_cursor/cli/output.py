@@ -1,4 +1,4 @@
-"""How things read on a terminal: one line for each generation, nothing that a prompt could do to it."""
+"""How things read on a terminal: widths, colours, numbers, and nothing that a prompt could do to it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,15 @@ import sys
 import time
 import unicodedata
 from collections.abc import Mapping
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import TextIO
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
-from trio_cursor.events import GAP_TYPE
-from trio_cursor.records import Event, Json
-
-_PLACE_WIDTH = 16
-_KIND_WIDTH = 8
-_MODEL_WIDTH = 24
-#: Of a prompt and of an answer, where no terminal sets a limit.
-_TEXT_WIDTH = 60
-#: Less is not worth an answer, model or tokens beside it.
-_WORDS_WIDTH = 24
-#: On a terminal too narrow for anything.
-_LEAST_WIDTH = 10
-_ARROW = "→ "
-#: A prompt may have megabytes, and only its beginning is shown.
-_LOOKED_AT = 1000
 _SHOWN = {"\n": "⏎", "\r": "", "\t": " "}
 #: Format characters that languages and emoji need between their letters, and that move nothing there.
 _JOINERS = "\u200c\u200d"
+
+_SECOND_MS = 1000
 
 _CODES = {"dim": "2", "bold": "1", "cyan": "36", "yellow": "33", "red": "31", "green": "32"}
 
@@ -65,7 +51,7 @@ def printable(text: str, *, multiline: bool = False) -> str:
     def shown(match: re.Match[str]) -> str:
         char = match[0]
         if char in _SHOWN:
-            return char if multiline and char == "\n" else _SHOWN[char]
+            return char if multiline and char in "\n\t" else _SHOWN[char]
         joins = (
             char in _JOINERS and unicodedata.category(text[match.end() : match.end() + 1] or " ")[0] in "LMS"
         )
@@ -90,87 +76,31 @@ def padded(text: str, cells: int) -> str:
     return set_cell_size(cut(text, cells), cells)
 
 
+def wrapped(text: str, cells: int) -> list[str]:
+    """The text in lines of at most so many columns, broken between words where that is possible."""
+    cells = max(cells, 2)  # the widest character
+    lines = [""]
+    for word in re.findall(r"\S+\s*|\s+", text):
+        if cell_len(lines[-1]) + cell_len(word.rstrip()) <= cells:
+            lines[-1] += word
+        else:
+            lines += chop_cells(word, cells)
+    return [line.rstrip() for line in lines if line.strip()] or [""]
+
+
 def clock(milliseconds: int, now_ms: int | None = None) -> str:
     """Local time of day, with the date if it is not today."""
+    now = time.localtime(time.time() if now_ms is None else now_ms / 1000)
+    then = moment(milliseconds)
+    return then.removeprefix(time.strftime("%Y-%m-%d ", now))
+
+
+def moment(milliseconds: int) -> str:
+    """Local date and time of day."""
     try:
-        then = time.localtime(milliseconds / 1000)
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(milliseconds / 1000))
     except (OSError, OverflowError, ValueError):
         return f"{milliseconds} ms"  # beyond what this platform's calendar holds
-    now = time.localtime(time.time() if now_ms is None else now_ms / 1000)
-    day = "" if then[:3] == now[:3] else time.strftime("%Y-%m-%d ", then)
-    return day + time.strftime("%H:%M:%S", then)
-
-
-def event_line(event: Event, style: Style, width: int | None = None) -> str:
-    """Time, workspace, kind, first words of prompt and answer, model and tokens if known.
-
-    Fits into `width` columns if that is given.
-    """
-    payload, place = event.payload, event.metadata
-    is_gap = event.event_type == GAP_TYPE
-    when = clock(event.timestamp)
-    where = padded(_name(place.get("workspace_path") or place.get("workspace_id") or "global"), _PLACE_WIDTH)
-    kind = "gap" if is_gap else padded(_beginning(payload.get("generation_type")) or "-", _KIND_WIDTH)
-    room = None if width is None else width - cell_len(f"{when}  {where}  {kind}  ")
-    words = _beginning(payload.get("detail")) if is_gap else _words(payload, style, room)
-    if is_gap and room is not None:
-        words = cut(words, max(room, _LEAST_WIDTH))
-    head = [style("dim", when), style("cyan", where), style("red" if is_gap else "yellow", kind)]
-    return "  ".join([*head, words])
-
-
-def _words(payload: Mapping[str, Json], style: Style, room: int | None) -> str:
-    prompt, answer = (_beginning(payload.get(name)) for name in ("prompt_text", "response_text"))
-    notes = []
-    if payload.get("model") not in (None, "unknown"):
-        notes.append(f"[{cut(_beginning(payload['model']), _MODEL_WIDTH)}]")
-    if payload.get("tokens_used") is not None:
-        notes.append(f"{payload['tokens_used']} tokens")
-    if room is None:
-        of_prompt = of_answer = _TEXT_WIDTH
-    else:
-        while notes and room - sum(2 + cell_len(note) for note in notes) < _WORDS_WIDTH:
-            notes.pop()  # the words matter more
-        room = max(room - sum(2 + cell_len(note) for note in notes), _LEAST_WIDTH)
-        if prompt and room < _WORDS_WIDTH:
-            answer = ""
-        of_prompt, of_answer = _shares(room, cell_len(prompt), cell_len(answer))
-    words = [cut(prompt, of_prompt)] if prompt else []
-    if answer:
-        words.append(style("dim", _ARROW + cut(answer, of_answer)))
-    if not words:
-        words.append(style("dim", cut("(no prompt)", of_answer)))
-    return "  ".join([*words, *(style("dim", note) for note in notes)])
-
-
-def _shares(room: int, prompt: int, answer: int) -> tuple[int, int]:
-    """One half for each, and what the other does not need."""
-    if answer:
-        room -= len(_ARROW) + (2 if prompt else 0)
-    of_prompt = min(prompt, max(room // 2, room - answer))
-    return of_prompt, room - of_prompt
-
-
-def event_in_full(event: Event, style: Style, width: int | None = None) -> str:
-    """The line, and below it the whole texts."""
-    lines = [event_line(event, style, width)]
-    for title, name in (("prompt", "prompt_text"), ("answer", "response_text")):
-        text = event.payload.get(name)
-        if isinstance(text, str) and text:
-            lines.append(style("dim", f"  {title}:"))
-            lines += [f"    {line}" for line in printable(text, multiline=True).split("\n")]
-    return "\n".join(lines)
-
-
-def _name(path: Json) -> str:
-    """The last part of a path of either kind."""
-    text = path if isinstance(path, str) else ""
-    return _beginning((PureWindowsPath(text).name if "\\" in text else PurePosixPath(text).name) or text)
-
-
-def _beginning(text: Json) -> str:
-    """First words of a text, on one line."""
-    return printable(" ".join(text[:_LOOKED_AT].split())) if isinstance(text, str) else ""
 
 
 def size(number: int | None) -> str:
@@ -183,6 +113,21 @@ def size(number: int | None) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"  # noqa: PLR2004
+
+
+def span(milliseconds: int) -> str:
+    """How long something took: `85 ms`, `3.2 s`, `42 s`, `1 min 12 s`, `2 h 3 min`."""
+    if milliseconds < _SECOND_MS:
+        return f"{milliseconds} ms"
+    if milliseconds < 10 * _SECOND_MS - 50:
+        return f"{milliseconds / _SECOND_MS:.1f} s"
+    seconds = (milliseconds + _SECOND_MS // 2) // _SECOND_MS
+    if seconds < 60:  # noqa: PLR2004 - as a minute has them
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours:,} h", f"{minutes} min"] if hours else [f"{minutes} min", f"{seconds} s"]
+    return " ".join(part for part in parts if not part.startswith("0 "))
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:

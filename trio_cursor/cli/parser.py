@@ -10,20 +10,16 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, NoReturn
 
+from trio_cursor.cli.overrides import UNSET, overrides
 from trio_cursor.durations import parse_duration
 from trio_cursor.version import __version__
 
-#: A window without a beginning, as the configuration writes it.
-_ALL_HOURS = 876_000.0
-_HOUR_SECONDS = 3600.0
-#: `all` is parsed to None, so that cannot mean "not given".
-_UNSET = -1.0
 #: Longer lines are hard to read, however wide the terminal is.
 _WIDEST_HELP = 100
 
 #: Commands that have a name already and no work behind it yet.
 _NOT_BUILT = (
-    *("show", "top", "stats", "plot", "export", "replay", "consume", "compare"),
+    *("top", "stats", "plot", "export", "replay", "consume", "compare"),
     *("doctor", "audit", "purge", "hook", "service"),
 )
 
@@ -53,7 +49,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         command.error(f"{what} {option!r}{_did_you_mean(option, _options(command))}")
     if arguments.command == "run":
         _refuse_what_is_not_built(arguments, command)
-    arguments.overrides = _overrides(arguments)
+    arguments.overrides = overrides(arguments)
     return arguments
 
 
@@ -113,6 +109,7 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("run", "watch Cursor in the foreground (the default)", _run_arguments)
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
+    command("show", "one generation in full", _show, " ID")
     command("workspaces", "what was found, and why a workspace has nothing")
     command("status", "how the running service is; exit 0 well, 3 not, 4 none")
     command("config", "show or check the configuration, or write a file", _config, " show|check|init")
@@ -141,7 +138,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--once", action="store_true", help="sync everything of the window, forward it, exit")
-    add("--since", metavar="DURATION", type=_duration, default=_UNSET,
+    add("--since", metavar="DURATION", type=_duration, default=UNSET,
         help="how far a first sync reaches back: 30m, 24h, 7d, all (default 24h)")  # fmt: skip
     add("--json-lines", metavar="FILE|-", help="append events to a file as well, or print them")
     add("--sessions", metavar="MODE", choices=["auto", "extension", "discovery"],
@@ -173,6 +170,10 @@ def _events_arguments(parser: argparse.ArgumentParser) -> None:
 def _tail_arguments(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
     parser.add_argument("--full", action="store_true", help="whole prompts and answers")
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    import_module("trio_cursor.cli.show_command").add_arguments(parser)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -270,32 +271,3 @@ def _refuse_what_is_not_built(arguments: argparse.Namespace, parser: _Parser) ->
     given += ["--workspaces"] if arguments.workspaces is not None else []
     if given and not arguments.demo:
         parser.error(f"{' and '.join(given)}: only the fake Cursor has that: add --demo")
-
-
-def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options as dotted keys of the configuration; None stands for not given."""
-    given = vars(arguments)
-    overrides: dict[str, Any] = {
-        "cursor.dirs": given.get("cursor_dir"),
-        "state.dir": given.get("state_dir"),
-        "logging.level": given.get("log_level"),
-        "logging.format": given.get("log_format"),
-    }
-    if overrides["logging.level"] is None and (given["verbose"] or given["quiet"]):
-        overrides["logging.level"] = "debug" if given["verbose"] else "warning"
-    if given["command"] == "run":
-        if arguments.since != _UNSET:
-            overrides["cursor_database_monitor.sync_window_hours"] = _hours(arguments.since)
-        overrides |= {
-            "sessions.mode": arguments.sessions,
-            "redis.url": arguments.redis_url,
-            "redis.stream": arguments.stream,
-            "outputs.json_lines.path": arguments.json_lines,
-            "http.listen": arguments.http,
-            "privacy.mode": arguments.privacy,
-        }
-    return overrides
-
-
-def _hours(seconds: float | None) -> float:
-    return _ALL_HOURS if seconds is None else seconds / _HOUR_SECONDS

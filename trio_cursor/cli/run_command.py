@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import attrs
 import trio
 
+from trio_cursor.asked import refuse_what_is_not_built
 from trio_cursor.cli.demo_place import DemoPlace, demo_place
 from trio_cursor.cli.log_setup import logging_to_stderr
 from trio_cursor.cli.output import Style, plural, say
@@ -20,7 +21,7 @@ from trio_cursor.cli.stopping import Stop, listened_to, terminable
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, load_config
 from trio_cursor.handle import Handle
-from trio_cursor.service import refuse_what_is_not_built, serve
+from trio_cursor.service import serve
 from trio_cursor.status import Status
 
 _LOOK_SECONDS = 0.05

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from trio_cursor.asked import window_ms
 from trio_cursor.cli.output import plural, say
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config
 from trio_cursor.handle import Handle
-from trio_cursor.service import window_ms
 from trio_cursor.status import Status
 
 _LOOK_SECONDS = 0.5
@@ -122,6 +122,16 @@ class Report:
             await trio.sleep(_LOOK_SECONDS)
         self.words.tell("Cursor found. Watching; ^C stops.", "Cursor found")
 
+    def _left(self, status: Status) -> None:
+        """What was seen and not reported: in flight, or on half the evidence."""
+        if not status.pending:
+            return
+        is_unread = any(item.status in _ERRORS for item in status.workspaces)
+        say_it = self.words.warn if is_unread else self.words.tell
+        why = "could not be finished without what was not read" if is_unread else "not finished yet"
+        left = f"{plural(status.pending, 'generation')} {why}: left for the next run."
+        say_it(left, "left for the next run", generations=status.pending, is_unread=is_unread)
+
     def summary(self, status: Status, *, trouble: str | None, is_interrupted: bool) -> None:
         """One line at the end; with `--once` also what could not be read."""
         if self.is_once:
@@ -129,6 +139,7 @@ class Report:
                 if item.status in _ERRORS:
                     place, why = item.workspace_path or item.database, item.last_error
                     self.words.warn(f"Not read: {place}: {why}", "not read", database=item.database, why=why)
+        self._left(status)
         if is_interrupted and sys.stderr.isatty():
             say("")  # behind the ^C that the terminal shows
         if trouble:

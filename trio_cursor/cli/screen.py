@@ -6,7 +6,8 @@ from collections import deque
 
 import trio
 
-from trio_cursor.cli.output import Style, event_line, terminal_width
+from trio_cursor.cli.event_words import event_line
+from trio_cursor.cli.output import Style, terminal_width
 from trio_cursor.cli.words import Words
 from trio_cursor.events import to_json
 from trio_cursor.handle import Handle, Subscription

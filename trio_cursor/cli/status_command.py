@@ -11,7 +11,7 @@ from pathlib import Path
 from trio_cursor.cli.output import Style, clock, plural, printable, say, table
 from trio_cursor.config import load_config
 from trio_cursor.errors import StateError
-from trio_cursor.records import JsonObject
+from trio_cursor.observations import JsonObject
 from trio_cursor.state_dir import is_held
 from trio_cursor.status import FILE_NAME, read_status
 
@@ -74,7 +74,8 @@ def _show(found: JsonObject, style: Style) -> None:
     )
     print(f"event log in {printable(found['state_dir'])}: {plural(found['last_sequence'], 'record')} ever")
     gaps = f", {plural(found['gaps'], 'gap')}" if found["gaps"] else ""
-    print(f"{plural(found['generations'], 'generation')} reported by this run{gaps}")
+    pending = f", {found['pending']:,} in flight" if found["pending"] else ""
+    print(f"{plural(found['generations'], 'generation')} reported by this run{pending}{gaps}")
     rows = [
         [
             printable(item["workspace_path"] or item["workspace_id"] or "global"),

@@ -16,16 +16,18 @@ import attrs
 import trio
 
 from trio_cursor import state_dir
+from trio_cursor.asked import find_dirs, is_rolled_out
 from trio_cursor.cli.output import Style, clock, plural, printable, say, size
 from trio_cursor.config import Config, load_config
 from trio_cursor.cursor.guest import PRIVATE_CAP_BYTES, Guest, Page
+from trio_cursor.cursor.listing import Lister, list_workspaces
 from trio_cursor.cursor.private_copies import place_for_copies
-from trio_cursor.cursor.profiles import Lister, hides_its_folder, included, list_workspaces
 from trio_cursor.cursor.schemas import FollowUp
 from trio_cursor.cursor.schemas.known import readable_columns, scan_database
+from trio_cursor.cursor.selection import hides_its_folder, included
 from trio_cursor.errors import StateError
-from trio_cursor.records import JsonObject, RingEntry, TableRow, Workspace
-from trio_cursor.service import find_dirs, is_rolled_out
+from trio_cursor.observations import JsonObject, Observation, RingEntry, TableRow, Turn
+from trio_cursor.records import Workspace
 
 _T = TypeVar("_T")
 
@@ -174,7 +176,7 @@ async def _examine_all(
 async def _examine(guest: Guest, item: _Found) -> None:
     if item.workspace.problem:
         item.why.append(item.workspace.problem)
-    scan = partial(scan_database, positions={}, rescan=False, verify=False)
+    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=None)
     outcome = await guest.read(item.workspace.database, scan)
     if not isinstance(outcome, Page):
         item.why.append(getattr(outcome, "why", "unchanged"))
@@ -194,6 +196,9 @@ async def _examine(guest: Guest, item: _Found) -> None:
         item.schemas.append(name)
         if step.problem:
             item.why.append(step.problem)
+        if name == "conversations":
+            # How many there are nobody knows without reading gigabytes.
+            continue
         number = step.entries if step.entries is not None else len(step.observations)
         item.entries = (item.entries or 0) + number
         if step.more:
@@ -205,8 +210,8 @@ async def _examine(guest: Guest, item: _Found) -> None:
         item.why.append("nothing was asked in this window yet")
 
 
-def _time(observation: RingEntry | TableRow) -> int | None:
-    return observation.unix_ms if isinstance(observation, RingEntry) else observation.timestamp
+def _time(observation: Observation) -> int | None:
+    return observation.timestamp if isinstance(observation, RingEntry | TableRow | Turn) else None
 
 
 def _described(item: _Found, style: Style) -> list[str]:

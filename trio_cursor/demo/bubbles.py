@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from trio_cursor.demo.eras import Era
-    from trio_cursor.records import JsonObject
+    from trio_cursor.observations import JsonObject
 
 USER: Final = 1
 ASSISTANT: Final = 2

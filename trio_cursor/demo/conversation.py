@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trio_cursor.demo.eras import Era
     from trio_cursor.demo.places import Place
     from trio_cursor.demo.rows import Rows
-    from trio_cursor.records import Json, JsonObject
+    from trio_cursor.observations import Json, JsonObject
 
 _NAMED = 0.73
 _LAST_UPDATED = 0.73

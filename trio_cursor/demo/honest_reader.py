@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from trio_cursor.demo.turns import Turn
-    from trio_cursor.records import Json, JsonObject
+    from trio_cursor.observations import Json, JsonObject
 
 _VALUE: Final = "SELECT value FROM cursorDiskKV WHERE key = ?"
 

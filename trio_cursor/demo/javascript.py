@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trio_cursor.records import Json
+    from trio_cursor.observations import Json
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trio_cursor.demo.conversation import Conversation
     from trio_cursor.demo.eras import Era
     from trio_cursor.demo.rows import Rows
-    from trio_cursor.records import JsonObject
+    from trio_cursor.observations import JsonObject
 
 _CHECKPOINT = 0.4
 _AGENT_BLOB = 0.5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from random import Random
 
-    from trio_cursor.records import JsonObject
+    from trio_cursor.observations import JsonObject
 
 RING_KEY: Final = "aiService.generations"
 PROMPTS_KEY: Final = "aiService.prompts"

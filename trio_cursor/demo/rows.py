@@ -13,7 +13,7 @@ from trio_cursor.demo.javascript import stringify
 
 if TYPE_CHECKING:
     from trio_cursor.demo.storage import Storage
-    from trio_cursor.records import JsonObject
+    from trio_cursor.observations import JsonObject
 
 INSERT: Final = "INSERT INTO cursorDiskKV VALUES (?, ?)"
 INSERT_HEADER: Final = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trio_cursor.demo.rows import Rows
     from trio_cursor.demo.turn_plan import Part, TurnPlan
     from trio_cursor.demo.turns import TurnBook
-    from trio_cursor.records import JsonObject
+    from trio_cursor.observations import JsonObject
 
 
 class Streaming:

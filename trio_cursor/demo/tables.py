@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trio_cursor.demo.ledger import Entry
     from trio_cursor.demo.storage import Storage
-    from trio_cursor.records import Json, JsonObject
+    from trio_cursor.observations import Json, JsonObject
 
 #: Word on the command line -> schema in events, table of generations, table of prompts, dots and all.
 SCHEMAS: Final = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trio_cursor.demo.ring import RingItem
     from trio_cursor.demo.storage import Storage
-    from trio_cursor.records import Json, JsonObject
+    from trio_cursor.observations import Json, JsonObject
 
 COMPOSER_DATA_KEY: Final = "composer.composerData"
 

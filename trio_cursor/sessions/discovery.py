@@ -16,8 +16,8 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Session, SessionEnded, SessionStarted
-from trio_cursor.scanner import Appeared, Changed, Sighting, Swept, Vanished, Watched
 from trio_cursor.sessions.registry import Registry
+from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Watched
 
 log = get_logger(__name__)
 
@@ -74,6 +74,11 @@ class Discovery:
     async def _revive(
         self, watched: Watched, changes: trio.abc.SendChannel[SessionStarted | SessionEnded]
     ) -> None:
+        if watched.workspace.is_global:
+            # It changes with everything that happens anywhere, which says nothing about a session of its own.
+            if not watched.active:
+                await changes.send(SessionStarted(watched.workspace, None))
+            return
         session = self.registry.sign_of_life(watched.workspace, self.now_ms())
         if session is not None:
             await self._save(session)

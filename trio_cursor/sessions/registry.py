@@ -56,6 +56,10 @@ class Registry:
         """Whether somebody works in the workspace, as far as is known."""
         return database in self._open
 
+    def open_databases(self) -> list[str]:
+        """Where somebody works, as far as is known."""
+        return list(self._open)
+
     def is_active(self, database: str) -> bool:
         """Whether the workspace is to be watched: it is open, and not too many changed later than it did."""
         known = self._open.get(database)

@@ -115,9 +115,18 @@ class Schema(Protocol):
     def matches(self, catalog: Catalog) -> bool | str:
         """Whether the database has this layout; words if it has something of that name in another shape."""
 
-    def scan(self, catalog: Catalog, position: Position | None, *, rescan: bool, verify: bool) -> Scan[Step]:
+    def scan(
+        self,
+        catalog: Catalog,
+        position: Position | None,
+        *,
+        rescan: bool,
+        verify: bool,
+        since_ms: int | None,
+    ) -> Scan[Step]:
         """Read what changed since the position.
 
         `rescan`: the file is another one than the position was made for. `verify`: look also at what
-        the position says is known, for changes that leave no trace in it.
+        the position says is known, for changes that leave no trace in it. `since_ms`: what is older need
+        not be read where nothing is known yet; None: everything is to be read.
         """

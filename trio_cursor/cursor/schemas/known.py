@@ -7,12 +7,19 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from trio_cursor.cursor.schemas import Catalog, Scan, Schema, Step
+from trio_cursor.cursor.schemas.composers import ComposersSchema
+from trio_cursor.cursor.schemas.conversations import ConversationsSchema
 from trio_cursor.cursor.schemas.ring import RingSchema
 from trio_cursor.cursor.schemas.tables import PLAIN, V1, V2
-from trio_cursor.records import Position
+from trio_cursor.observations import TurnGone, Wanted
+from trio_cursor.records import Page, Position
 
 #: In the order in which a database is read: cheap ones first.
-SCHEMAS: tuple[Schema, ...] = (RingSchema(), V1, V2, PLAIN)
+SCHEMAS: tuple[Schema, ...] = (RingSchema(), V1, V2, PLAIN, ComposersSchema(), ConversationsSchema())
+#: Those whose turns can be read once more, by name.
+_READ_AGAIN = {
+    schema.name: schema for schema in SCHEMAS if isinstance(schema, ComposersSchema | ConversationsSchema)
+}
 
 
 def readable_columns() -> dict[str, frozenset[str]]:
@@ -35,9 +42,14 @@ class Reading:
 
 
 def scan_database(
-    catalog: Catalog, positions: Mapping[str, Position], *, rescan: bool, verify: bool
+    catalog: Catalog,
+    positions: Mapping[str, Position],
+    *,
+    rescan: bool,
+    verify: bool,
+    since_ms: int | None,
 ) -> Scan[Reading]:
-    """Scan with every schema that matches, in one transaction."""
+    """Scan with every schema that matches, in one transaction; arguments as `Schema.scan` takes them."""
     finish: dict[str, Callable[[], Step]] = {}
     unknown: list[str] = []
     for schema in SCHEMAS:
@@ -46,8 +58,24 @@ def scan_database(
             unknown.append(match)
         elif match:
             position = positions.get(schema.name)
-            finish[schema.name] = yield from schema.scan(catalog, position, rescan=rescan, verify=verify)
+            finish[schema.name] = yield from schema.scan(
+                catalog, position, rescan=rescan, verify=verify, since_ms=since_ms
+            )
     if not finish and not unknown:
         found = ", ".join(catalog.names) or "none"
         unknown.append(f"no table that could hold generations; tables found: {found}")
     return lambda: Reading({name: make() for name, make in finish.items()}, tuple(unknown))
+
+
+def reread_database(catalog: Catalog, wanted: tuple[Wanted, ...]) -> Scan[Step]:
+    """Look again at single turns, whether or not they seem changed.
+
+    The page at the end says of each how it stands now (`Turn`), everything of it (`TurnContent`), or that
+    it is no more (`TurnGone`). Some may be left unanswered, to be asked for again, but never all.
+    """
+    # One schema at a time; hardly ever has a database turns of both.
+    name = wanted[0].schema if wanted else ""
+    same = tuple(one for one in wanted if one.schema == name)
+    if (schema := _READ_AGAIN.get(name)) is None:
+        return lambda: Page(tuple(TurnGone(one.id) for one in same), "")
+    return (yield from schema.reread(catalog, same))

@@ -27,7 +27,8 @@ from trio_cursor.cursor.schemas.values import (
     parse_json,
     text_of,
 )
-from trio_cursor.records import Gap, JsonObject, Page, Position, RingEntry
+from trio_cursor.observations import JsonObject, RingEntry
+from trio_cursor.records import Gap, Page, Position
 
 KEY = "aiService.generations"
 #: Cursor keeps this many entries (an LRU of capacity 100, seen in one build and on real machines).
@@ -89,7 +90,15 @@ class RingSchema:
         table = catalog.tables.get("ItemTable")
         return False if table is None else table.misfit(self.readable["ItemTable"]) or True
 
-    def scan(self, catalog: Catalog, position: Position | None, *, rescan: bool, verify: bool) -> Scan[Step]:
+    def scan(
+        self,
+        catalog: Catalog,
+        position: Position | None,
+        *,
+        rescan: bool,
+        verify: bool,
+        since_ms: int | None,  # noqa: ARG002 - all of it is read anyway
+    ) -> Scan[Step]:
         seen = _Seen.from_position(position)
         unless = (None, None) if rescan or verify else (seen.rowid, seen.size)
         size_of = "octet_length" if catalog.has_octet_length else "length"

@@ -27,7 +27,8 @@ from trio_cursor.cursor.schemas.values import (
     parse_json,
     text_of,
 )
-from trio_cursor.records import JsonObject, Page, Position, Prompt, TableRow
+from trio_cursor.observations import JsonObject, Prompt, TableRow
+from trio_cursor.records import Page, Position
 
 _COLUMNS = frozenset({"uuid", "data_version", "value", "timestamp"})
 _PROMPT_COLUMNS = frozenset({"uuid", "text", "timestamp"})
@@ -97,7 +98,15 @@ class TablesSchema:
             return False
         return table.misfit(frozenset({"uuid", "value"})) or True
 
-    def scan(self, catalog: Catalog, position: Position | None, *, rescan: bool, verify: bool) -> Scan[Step]:
+    def scan(
+        self,
+        catalog: Catalog,
+        position: Position | None,
+        *,
+        rescan: bool,
+        verify: bool,
+        since_ms: int | None,  # noqa: ARG002 - times order nothing here
+    ) -> Scan[Step]:
         seen = _Seen() if rescan else _Seen.from_position(position)
         top = yield Query(f'SELECT max({ROWID}) FROM "{self.generations}"')  # noqa: S608 - our own constant
         if not top.rows:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from trio_cursor.records import Json, JsonObject
+from trio_cursor.observations import Json, JsonObject
 
 #: Sizes above which a value is not parsed at all (bytes).
 RING_LIMIT = 32 * 1024 * 1024

@@ -15,12 +15,15 @@ import attrs
 import trio
 from trio_util import RepeatedEvent
 
-from trio_cursor import eventlog_format as layout
 from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog_format import Filter, Known, Retired
+from trio_cursor.eventlog import file, reading, retention, rows
+from trio_cursor.eventlog.reading import Filter
+from trio_cursor.eventlog.retention import Retired
+from trio_cursor.eventlog.rows import Known
 from trio_cursor.events import numbered
 from trio_cursor.logs import get_logger
+from trio_cursor.observations import Place
 from trio_cursor.records import Event, Position, Session
 from trio_cursor.sqlite_library import sqlite3
 
@@ -36,10 +39,13 @@ _BATCH_BYTES = 16_000_000
 class Entry:
     """What one transaction of the sink writes."""
 
-    #: Each with its key; None for a record that is no generation.
-    events: tuple[tuple[str | None, Event], ...] = ()
+    #: Each with its keys, all of which are known from then on; none for a record that is no generation.
+    events: tuple[tuple[tuple[str, ...], Event], ...] = ()
     pending: tuple[Pending, ...] = ()
+    #: Keys that are pending no more.
     settled: tuple[str, ...] = ()
+    #: What says where conversations belong, each with its profile.
+    places: tuple[tuple[str, Place], ...] = ()
     sessions: tuple[Session, ...] = ()
     database: str | None = None
     positions: dict[str, Position] = attrs.field(factory=dict)
@@ -73,7 +79,7 @@ class EventLog:
 
     async def _write(self, work: Callable[[Any], T]) -> T:
         def in_thread() -> T:
-            with layout.transaction(self._writer):
+            with file.transaction(self._writer):
                 return work(self._writer)
 
         return await self._run("write", in_thread, self._writing)
@@ -108,12 +114,13 @@ class EventLog:
         """Write all of it or nothing. Returns the events with their sequences. Raises `StateError`."""
 
         def work(connection: Any) -> list[int]:
-            sequences = layout.append_events(connection, entry.events)
-            layout.save_pending(connection, entry.pending, entry.settled)
+            sequences = rows.append_events(connection, entry.events)
+            rows.save_pending(connection, entry.pending, entry.settled)
+            rows.save_places(connection, entry.places)
             for session in entry.sessions:
-                layout.save_session(connection, session)
+                rows.save_session(connection, session)
             if entry.database is not None:
-                layout.save_positions(
+                rows.save_positions(
                     connection,
                     entry.database,
                     entry.positions,
@@ -132,17 +139,22 @@ class EventLog:
     async def known_keys(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys that were reported already."""
         wanted = list(keys)
-        return await self._read("known_keys", lambda connection: layout.known_keys(connection, wanted))
+        return await self._read("known_keys", lambda connection: rows.known_keys(connection, wanted))
 
     async def known(self, database: str) -> Known:
         """How far a database was read."""
-        return await self._read("known", lambda connection: layout.load_known(connection, database))
+        return await self._read("known", lambda connection: rows.load_known(connection, database))
 
     async def pending(self) -> list[Pending]:
-        return await self._read("pending", layout.load_pending)
+        """What an earlier run had observed and not released."""
+        return await self._read("pending", lambda connection: rows.load_pending(connection, _pass_over_key))
+
+    async def places(self) -> list[tuple[str, Place]]:
+        """What says where conversations belong, each with its profile."""
+        return await self._read("places", lambda connection: rows.load_places(connection, _pass_over_key))
 
     async def open_sessions(self) -> list[Session]:
-        return await self._read("sessions", layout.load_open_sessions)
+        return await self._read("sessions", rows.load_open_sessions)
 
     async def save_sessions(self, sessions: Iterable[Session]) -> None:
         """Store sessions that were opened or closed without an event."""
@@ -150,16 +162,16 @@ class EventLog:
 
         def work(connection: Any) -> None:
             for session in changed:
-                layout.save_session(connection, session)
+                rows.save_session(connection, session)
 
         await self._write(work)
 
     async def cursor(self, name: str) -> tuple[int, str]:
         """Sequence up to which an output has the events, and what else it stored with it."""
-        return await self._read("cursor", lambda connection: layout.load_cursor(connection, name))
+        return await self._read("cursor", lambda connection: rows.load_cursor(connection, name))
 
     async def save_cursor(self, name: str, sequence: int, detail: str = "") -> None:
-        await self._write(lambda connection: layout.save_cursor(connection, name, sequence, detail))
+        await self._write(lambda connection: rows.save_cursor(connection, name, sequence, detail))
 
     async def read(self, after: int, *, limit: int = 500, event_type: str | None = None) -> list[Event]:
         """The next events behind a sequence, at most `limit`, fewer if they are large.
@@ -169,7 +181,7 @@ class EventLog:
         wanted = Filter(event_type=event_type)
         return await self._read(
             "events",
-            lambda connection: layout.read_events(
+            lambda connection: reading.read_events(
                 connection,
                 wanted,
                 after=after,
@@ -180,12 +192,12 @@ class EventLog:
         )
 
     async def totals(self) -> dict[str, int]:
-        return await self._read("totals", layout.totals)
+        return await self._read("totals", reading.totals)
 
     async def retire(self, *, before_ms: int, max_bytes: int, taken: int | None) -> Retired:
         """Delete one slice of events by the rules of retention."""
         return await self._write(
-            lambda connection: layout.retire(
+            lambda connection: retention.retire(
                 connection, before_ms=before_ms, max_bytes=max_bytes, taken=taken
             )
         )
@@ -203,6 +215,10 @@ class EventLog:
             pass
 
 
+def _pass_over_key(key: str) -> None:
+    log.error("a row of the event log cannot be read and is passed over", key=key)
+
+
 @asynccontextmanager
 async def open_event_log(directory: Path) -> AsyncIterator[EventLog]:
     """Open the log in a prepared and held directory. Raises `StateError`."""
@@ -216,11 +232,11 @@ async def open_event_log(directory: Path) -> AsyncIterator[EventLog]:
 
 def _open(directory: Path) -> EventLog:
     # From the end of the block on `aclose` closes them.
-    with layout.guarded(directory / layout.FILE_NAME) as opened:
-        writer = opened.enter_context(closing(layout.open_for_writing(directory)))
-        reader = layout.open_for_reading(directory)
+    with file.guarded(directory / file.FILE_NAME) as opened:
+        writer = opened.enter_context(closing(file.open_for_writing(directory)))
+        reader = file.open_for_reading(directory)
         if reader is None:
             raise StateError(f"the event log in {directory} was taken away while it was opened")
         opened.enter_context(closing(reader))
-        last_sequence = layout.last_sequence(writer)
+        last_sequence = reading.last_sequence(writer)
     return EventLog(directory, writer, reader, last_sequence)

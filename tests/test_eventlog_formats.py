@@ -1,0 +1,172 @@
+"""Event logs of older formats: read as they are, and brought to this format when they are written again."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import attrs
+import pytest
+from log_events import HOME, PLACE, entry, event, pending, sequences
+from scans import NOW_MS, uuid
+
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import (
+    FILE_NAME,
+    Filter,
+    Known,
+    find_event,
+    last_sequence,
+    open_event_log,
+    open_for_reading,
+    read_events,
+    read_log,
+)
+from trio_cursor.events import event_id, to_json
+from trio_cursor.sqlite_library import sqlite3
+
+#: The layout of format 1, as it was.
+LAYOUT_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  type TEXT NOT NULL,
+  timestamp INTEGER NOT NULL,
+  captured_at INTEGER NOT NULL,
+  workspace_id TEXT,
+  workspace_hash TEXT,
+  workspace_path TEXT,
+  session_id TEXT NOT NULL,
+  generation_id TEXT,
+  body TEXT NOT NULL
+);
+CREATE INDEX events_by_time ON events (timestamp);
+CREATE INDEX events_by_capture ON events (captured_at);
+CREATE TABLE keys (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE pending (
+  key TEXT PRIMARY KEY, workspace TEXT NOT NULL, entry TEXT NOT NULL, seen_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE positions (
+  database TEXT NOT NULL, schema TEXT NOT NULL, position TEXT NOT NULL,
+  identity TEXT NOT NULL, since_ms INTEGER, scope TEXT,
+  PRIMARY KEY (database, schema)
+) WITHOUT ROWID;
+CREATE TABLE sessions (
+  database TEXT NOT NULL, session_id TEXT NOT NULL, source TEXT NOT NULL,
+  started_at INTEGER NOT NULL, ended_at INTEGER,
+  PRIMARY KEY (database, session_id)
+) WITHOUT ROWID;
+CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, detail TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA application_id=1953653615;
+PRAGMA user_version=1;
+PRAGMA journal_mode=WAL;
+"""
+#: As the escaped path of format 1 reads.
+ODD_PATH, ODD_PATH_1 = "/home/\udcff/state.vscdb", r"/home/\udcff/state.vscdb"
+
+
+def write_format_1(directory):
+    """Two events, two that wait, and what belongs to a database."""
+    with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as connection:
+        connection.executescript(LAYOUT_1)
+        connection.execute("INSERT INTO meta VALUES ('producer_id', 'the same for ever')")
+        for number in (1, 2):
+            connection.execute(
+                "INSERT INTO events (type, timestamp, captured_at, session_id, generation_id, body)"
+                " VALUES ('database_trace', ?, ?, 's', ?, ?)",
+                (NOW_MS + number, NOW_MS, uuid(number), to_json(event(number))),
+            )
+            connection.execute("INSERT INTO keys VALUES (?, ?)", (uuid(number), number))
+        for number in (5, 6):
+            connection.execute(
+                "INSERT INTO pending VALUES (?, ?, ?, ?)",
+                (
+                    uuid(number),
+                    json.dumps(attrs.asdict(HOME)),
+                    json.dumps(attrs.asdict(pending(number).entry, recurse=False)),
+                    pending(number).seen_ms,
+                ),
+            )
+        connection.execute("INSERT INTO positions VALUES ('/db', 'ring', 'p', '1:2', 5, 'scope')")
+        connection.execute("INSERT INTO positions VALUES (?, 'ring', 'q', '1:3', NULL, NULL)", (ODD_PATH_1,))
+        connection.execute("INSERT INTO sessions VALUES (?, 's', 'discovery', 7, NULL)", (ODD_PATH_1,))
+        connection.execute("INSERT INTO cursors VALUES ('out', 1, 'detail'), (?, 2, '')", (ODD_PATH_1,))
+
+
+def layout_of(directory):
+    with closing(sqlite3.connect(directory / FILE_NAME)) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()
+        return version, set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+class TestFormat1:
+    @pytest.fixture
+    def old(self, tmp_path):
+        write_format_1(tmp_path)
+        return tmp_path
+
+    async def test_it_is_brought_to_this_format_when_it_is_opened_for_writing(self, old):
+        for _ in range(2):
+            async with open_event_log(old) as log:
+                assert [item.generation_id for item in await log.read(0)] == [uuid(1), uuid(2)]
+                assert log.last_sequence == 2
+                assert await log.known_keys([uuid(1), uuid(2), uuid(3)]) == {uuid(1), uuid(2)}
+                assert await log.pending() == [pending(5), pending(6)]
+                assert await log.places() == []
+                assert await log.known("/db") == Known({"ring": "p"}, (1, 2), 5, "scope")
+                assert await log.known(ODD_PATH) == Known({"ring": "q"}, (1, 3))
+                assert [item.database for item in await log.open_sessions()] == [ODD_PATH]
+                assert await log.cursor("out") == (1, "detail")
+                assert await log.cursor(ODD_PATH) == (2, "")
+        async with open_event_log(old) as log:
+            step = attrs.evolve(entry(3), settled=(pending(5).key,), places=(("/u", PLACE),))
+            assert sequences(await log.append(step)) == [3]
+            assert await log.pending() == [pending(6)]
+        with closing(sqlite3.connect(old / FILE_NAME)) as connection:
+            assert connection.execute("SELECT value FROM meta").fetchall() == [("the same for ever",)]
+
+    async def test_then_it_is_laid_out_as_a_new_one(self, old, tmp_path):
+        (tmp_path / "new").mkdir()
+        for directory in (old, tmp_path / "new"):
+            async with open_event_log(directory):
+                pass
+        assert layout_of(old) == layout_of(tmp_path / "new")
+
+    async def test_readers_take_it_as_it_is(self, old):
+        before = layout_of(old)
+        assert sequences(read_log(old, Filter(), by_time=True)) == [1, 2]
+        with closing(open_for_reading(old)) as connection:
+            assert last_sequence(connection) == 2
+            for text in (uuid(2), uuid(2)[:8], "#2", event_id(uuid(2))):
+                assert sequences(find_event(connection, text)) == [2]
+        assert layout_of(old) == before
+
+    async def test_a_reader_that_has_it_open_goes_on(self, old):
+        with closing(open_for_reading(old)) as connection:
+            assert sequences(read_events(connection, Filter())) == [1, 2]
+            async with open_event_log(old) as log:
+                await log.append(entry(3))
+                assert sequences(read_events(connection, Filter())) == [1, 2, 3]
+                assert sequences(find_event(connection, uuid(3))) == [3]
+
+    async def test_all_of_it_or_nothing(self, old):
+        with closing(sqlite3.connect(old / FILE_NAME, isolation_level=None)) as connection:
+            connection.execute("CREATE TABLE events_by_event_id (x)")  # the last name that is to be given
+        before = layout_of(old)
+        with pytest.raises(StateError, match="cannot be used"):
+            async with open_event_log(old):
+                pass
+        assert layout_of(old) == before
+        with closing(sqlite3.connect(old / FILE_NAME, isolation_level=None)) as connection:
+            assert connection.execute("SELECT count(*) FROM pending").fetchone() == (2,)
+            connection.execute("DROP TABLE events_by_event_id")
+        async with open_event_log(old) as log:
+            assert await log.pending() == [pending(5), pending(6)]
+
+    @pytest.mark.parametrize("text", ["", "5", "[]", "{}", '{"other": 1}', "[" * 100_000])
+    async def test_a_row_that_cannot_be_read_is_said_and_holds_nothing_up(self, old, logged, text):
+        with closing(sqlite3.connect(old / FILE_NAME, isolation_level=None)) as connection:
+            connection.execute("UPDATE pending SET entry = ? WHERE key = ?", (text, uuid(5)))
+        async with open_event_log(old) as log:
+            assert await log.pending() == [pending(6)]
+        assert len([message for message in logged() if "cannot be read and is lost" in message]) == 1

@@ -1,0 +1,90 @@
+"""What a configuration asks of the service: where to look, how far back, which workspaces."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+import trio
+
+from trio_cursor.config import Config
+from trio_cursor.cursor.selection import included
+from trio_cursor.cursor.user_dirs import candidate_user_dirs, is_wsl
+from trio_cursor.errors import NotBuiltYetError
+from trio_cursor.logs import get_logger
+from trio_cursor.records import Workspace
+
+log = get_logger(__name__)
+
+_HOUR_MS = 3_600_000
+#: A window this long is one without a beginning (the configuration's upper bound, a hundred years).
+_ALL_HOURS = 876_000
+#: To list some directories takes milliseconds; a mount that takes this long is dead.
+_FIND_SECONDS = 5.0
+
+
+async def find_dirs(config: Config) -> tuple[str, ...]:
+    """As `cursor_dirs`; without those that are on a drive of Windows if the drives do not answer."""
+    with trio.move_on_after(_FIND_SECONDS):
+        return await trio.to_thread.run_sync(
+            cursor_dirs, config, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1)
+        )
+    log.warning("the drives of Windows do not answer; until the next start Cursor is not looked for there")
+    return cursor_dirs(config, mounts=None)
+
+
+def cursor_dirs(config: Config, *, mounts: str | None = "/mnt") -> tuple[str, ...]:
+    """Where to look for Cursor: what is configured, else every place that it has on this platform.
+
+    Blocks for as long as it takes to look below `mounts`, under WSL.
+    """
+    if config.cursor.dirs:
+        return config.cursor.dirs
+    wsl = is_wsl(os.environ, platform.release())
+    found = candidate_user_dirs(sys.platform, os.environ, str(Path.home()), wsl=wsl, mounts=mounts)
+    return tuple(item.user_dir for item in found)
+
+
+def window_ms(config: Config) -> int | None:
+    """How far a first sync reaches back; None: to the beginning."""
+    hours = config.cursor_database_monitor.sync_window_hours
+    return None if hours >= _ALL_HOURS else int(hours * _HOUR_MS)
+
+
+def is_read(config: Config, workspace: Workspace) -> bool:
+    """Whether the database is to be opened. The global one holds generations of all workspaces."""
+    if workspace.is_global:
+        return config.cursor_database_monitor.rollout_percent > 0
+    return is_reported(config, workspace)
+
+
+def is_reported(config: Config, workspace: Workspace) -> bool:
+    """Whether generations of this workspace are to be reported."""
+    if not included(workspace, config.cursor.include, config.cursor.exclude):
+        return False
+    return is_rolled_out(workspace, config.cursor_database_monitor.rollout_percent)
+
+
+def is_rolled_out(workspace: Workspace, percent: float) -> bool:
+    """Whether a workspace is in the share that is monitored; a greater share holds every smaller one."""
+    place = int.from_bytes(hashlib.sha256(workspace.scope.encode()).digest()[:8], "big")
+    return place / 2**64 * 100 < percent
+
+
+def refuse_what_is_not_built(config: Config) -> None:
+    """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
+    default = Config()
+    asked = {
+        "redis.url": config.redis.url is not None,
+        "sessions.mode extension": config.sessions.mode == "extension",
+        "http.listen": config.http.listen not in ("off", default.http.listen),
+        "privacy.mode": config.privacy.mode != "full",
+        "outputs.otlp.enabled": config.outputs.otlp.enabled,
+        "alarms.webhook": config.alarms.webhook is not None,
+    }
+    missing = [name for name, is_asked in asked.items() if is_asked]
+    if missing:
+        raise NotBuiltYetError(f"{', '.join(missing)}: not built yet; leave it out for now")

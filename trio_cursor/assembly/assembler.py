@@ -1,0 +1,267 @@
+"""The Assembler: takes in what was observed, and says what goes out.
+
+It knows nothing of earlier runs but what `restore` gives back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+
+import attrs
+
+from trio_cursor.assembly.attribution import BY_RING, Directory, Places, no_rings
+from trio_cursor.assembly.book import Book
+from trio_cursor.assembly.generations import Parts
+from trio_cursor.assembly.groups import Group
+from trio_cursor.assembly.intake import Intake, Told
+from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of, turn_key
+from trio_cursor.assembly.schedule import Freshness, Schedule, Waits
+from trio_cursor.cursor.schemas.values import is_uuid
+from trio_cursor.observations import Observation, Place, TurnContent, Wanted
+from trio_cursor.records import Generation, Workspace
+
+#: Generations that one step releases: what a first pass leaves pending would hold up everything else
+#: while all of its events are built.
+_STEP = 500
+
+
+@attrs.frozen
+class Change:
+    """What one step of the Assembler asks to be written, in one transaction."""
+
+    released: tuple[Generation, ...] = ()
+    #: To be stored, replacing what was pending under the same key.
+    pending: tuple[Pending, ...] = ()
+    #: Storage keys of what is pending no more.
+    settled: tuple[str, ...] = ()
+    #: To be stored, each with its profile.
+    places: tuple[tuple[str, Place], ...] = ()
+    #: Generations of workspaces that are not to be reported.
+    excluded: int = 0
+
+
+@attrs.define(eq=False)
+class _Step:
+    """A change that is being made."""
+
+    now_ms: int
+    at: float
+    released: list[Generation] = attrs.field(factory=list)
+    places: list[tuple[str, Place]] = attrs.field(factory=list)
+    excluded: int = 0
+
+
+@attrs.define(eq=False)
+class Assembler:
+    """Joins what it is told by generation id, and releases each generation once."""
+
+    directory: Directory
+    freshness: Freshness
+    ring_grace_ms: int
+    conversation_wait_ms: int
+    settle_timeout_ms: int
+    _book: Book = attrs.field(init=False)
+    _intake: Intake = attrs.field(init=False)
+    _schedule: Schedule = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        waits = Waits(self.ring_grace_ms, self.conversation_wait_ms, self.settle_timeout_ms)
+        self._book = Book(Places(self.directory))
+        self._intake = Intake(self._book)
+        self._schedule = Schedule(self.freshness, waits, self._book)
+
+    def __len__(self) -> int:
+        """How many generations are pending."""
+        return len(self._book.groups)
+
+    def restore(
+        self, pending: Iterable[Pending], places: Iterable[tuple[str, Place]], now_ms: int, at: float
+    ) -> None:
+        """Take up what an earlier run had observed and not released, before anything else."""
+        for profile, place in places:
+            self._book.learn(profile, place)
+        for item in pending:
+            if isinstance(item, PendingEntry):
+                self._book.put_entry(item, now_ms)
+            else:
+                self._book.put_turn(item, now_ms)
+        self._book.changes()
+        self._schedule.begin()
+        # Whether a workspace is wanted is asked later: nobody may have looked for workspaces yet.
+        for key in self._book.take_touched():
+            self._schedule.place(self._book.groups[key], now_ms, at)
+
+    def keys_of(self, workspace: Workspace, observation: Observation) -> tuple[str, ...]:
+        """Keys of which one is known to the log if the observation was reported already."""
+        return self._intake.keys_of(workspace, observation)
+
+    def observe(self, workspace: Workspace, told: Iterable[Told], now_ms: int, at: float) -> Change:
+        """Take in what one page brought, and release what was read for that."""
+        step = _Step(now_ms, at)
+        self._schedule.begin()
+        found = self._intake.take(workspace, list(told), now_ms)
+        step.places += found.places
+        for row in found.rows.values():
+            self._take_row(row, step)
+        self._settle(step)
+        for content in found.contents:
+            self._take_content(turn_key(workspace.database, content.turn.id), content, found.asked, step)
+        return self._change(step)
+
+    def release(self, now_ms: int, at: float) -> Change:
+        """Release what has waited long enough, in the order of time, and no more than is good for one step.
+
+        While `next_deadline_ms` is 0 there is more.
+        """
+        step = _Step(now_ms, at)
+        self._schedule.begin()
+        self._book.touched.update(dict.fromkeys(self._schedule.take_overdue(now_ms)))
+        self._settle(step)
+        for group in self._schedule.take_due(_STEP):
+            self._finish(group, None, step)
+        self._settle(step)
+        return self._change(step)
+
+    def next_deadline_ms(self) -> int | None:
+        """When `release` has something to do without being told more; 0: now, None: never."""
+        deadline = self._schedule.next_deadline_ms()
+        return None if deadline is None else math.ceil(deadline)
+
+    def wanted(self, database: str, limit: int = 50) -> tuple[Wanted, ...]:
+        """Turns of a database whose contents are to be read now; until they are told, the same again."""
+        found = self._schedule.wanted(database, limit)
+        return tuple(Wanted(item.turn.schema, item.turn.id, with_content=True) for item in found)
+
+    def wanted_databases(self) -> set[str]:
+        """Databases of which contents are to be read now."""
+        return self._schedule.wanted_databases()
+
+    def unsettled(self, database: str, limit: int = 200) -> tuple[Wanted, ...]:
+        """Turns of a database that are in flight, to be looked at again; of many, others each time."""
+        found = self._book.next_unsettled(database, limit)
+        return tuple(Wanted(item.turn.schema, item.turn.id, with_content=False) for item in found)
+
+    def holds(self, database: str) -> bool:
+        """Whether anything of a database is pending."""
+        return self._book.holds(database)
+
+    def waits_for_freshness(self, profile: str | None = None) -> bool:
+        """Whether something would go out if more was known to be read."""
+        return self._schedule.waits_for_freshness(profile)
+
+    def _settle(self, step: _Step) -> None:
+        """Find out of everything that has changed what it waits for now."""
+        book, schedule = self._book, self._schedule
+        while book.touched or book.loose_rows:
+            while book.loose_rows:
+                self._take_row(book.loose_rows.pop(), step)
+            for key in book.take_touched():
+                group = book.groups.get(key)
+                if group is None:
+                    schedule.forget(key)
+                elif not self._without_gone(group):
+                    was_wanted = schedule.asked(group) is not None
+                    schedule.place(group, step.now_ms, step.at)
+                    if not was_wanted and (wanted := schedule.asked(group)) is not None:
+                        self._exclude(group, wanted, step)
+
+    def _without_gone(self, group: Group) -> bool:
+        """Drop copies that are gone, if anything else bears the key; returns whether it has changed."""
+        gone = [key for key, item in group.turns.items() if item.is_gone]
+        if not gone or (len(gone) == len(group.turns) and group.entry is None and group.row is None):
+            return False
+        for storage_key in gone:
+            self._book.drop_turn(storage_key)
+        return True
+
+    def _exclude(self, group: Group, wanted: PendingTurn, step: _Step) -> None:
+        """The texts of a workspace that is not to be reported are not read either."""
+        if not self.directory.is_wanted(self._workspace_of(group, wanted, group.row)):
+            step.excluded += 1
+            self._learn_from_ring(group, step)
+            self._book.drop_group(group)
+
+    def _take_row(self, found: Row, step: _Step) -> None:
+        """A row goes out at once, but for the turn of its key, which has to be read first."""
+        key = key_of(found.row.generation_id, found.workspace)
+        group = self._book.groups.get(key)
+        turns = [item for item in group.turns.values() if not item.is_gone] if group else []
+        if group is None:
+            group = Group(key, step.now_ms)
+        if not turns:
+            self._finish(group, None, step, found)
+        elif group.row is None:
+            self._book.put_turn(attrs.evolve(turns[0], row=found), step.now_ms)
+
+    def _take_content(
+        self, storage_key: str, content: TurnContent, asked: Collection[str], step: _Step
+    ) -> None:
+        """Release what was read, if it is what was to be read."""
+        group = self._book.group_of(storage_key)
+        if group is None or group.key not in asked:
+            return
+        wanted = self._schedule.asked(group)
+        if wanted is not None and wanted.key == storage_key:
+            self._finish(group, content, step)
+            self._settle(step)
+
+    def _finish(self, group: Group, content: TurnContent | None, step: _Step, row: Row | None = None) -> None:
+        """A group goes out, if it is wanted, and nothing of it is pending any more."""
+        book, row = self._book, row or group.row
+        item = self._schedule.chosen(group)
+        if item is not None and item.is_gone and row is not None:
+            item = None
+        workspace = self._workspace_of(group, item, row)
+        parts = Parts(group.entry, item.turn if item else None, content, row)
+        if not _is_inside(group, row, parts.timestamp()[0]):
+            pass  # that of another run, with a wider window
+        elif not self.directory.is_wanted(workspace):
+            step.excluded += 1
+        else:
+            aliases = dict.fromkeys(turn.alias for turn in group.turns.values() if turn.alias is not None)
+            step.released.append(parts.generation(group.key, workspace, tuple(aliases)))
+        self._learn_from_ring(group, step)
+        for turn in list(group.turns.values()):
+            if turn.alias is not None:
+                for storage_key in book.twins(turn.turn.id):
+                    if book.group_of(storage_key) is not group:
+                        book.drop_turn(storage_key)
+        book.drop_group(group)
+
+    def _workspace_of(self, group: Group, item: PendingTurn | None, row: Row | None) -> Workspace:
+        """Whose generation it is: the row's, the ring's that holds the id, the conversation's."""
+        if row is not None and row.workspace.id is not None:
+            return row.workspace
+        if group.entry is not None and group.entry.workspace.id is not None:
+            return group.entry.workspace
+        if item is not None:
+            conversation_id, home = item.turn.id.conversation_id, item.workspace
+            # An id that is no UUID must not get another key by what is only in hand.
+            id_ = item.turn.generation_id
+            ringed = self._book.ringed if id_ is None or is_uuid(id_) else no_rings
+            return self._book.places.workspace_of(home.profile, conversation_id, home, ringed)
+        return (row or group.sole_entry).workspace
+
+    def _learn_from_ring(self, group: Group, step: _Step) -> None:
+        """The ring that holds one turn of a conversation says where the others belong."""
+        ring = group.entry.workspace if group.entry else None
+        if ring is None or ring.id is None:
+            return
+        for item in list(group.turns.values()):
+            place = Place(item.turn.id.conversation_id, BY_RING, workspace_id=ring.id)
+            if item.workspace.profile == ring.profile and self._book.learn(ring.profile, place):
+                step.places.append((ring.profile, place))
+
+    def _change(self, step: _Step) -> Change:
+        pending, settled = self._book.changes()
+        return Change(tuple(step.released), pending, settled, tuple(step.places), step.excluded)
+
+
+def _is_inside(group: Group, row: Row | None, time: int | None) -> bool:
+    """Whether it lies in the window: what has no time is inside any, and what is new needs none."""
+    windows = [part.since_ms for part in group.parts]
+    if row is not None:
+        windows.append(row.since_ms)
+    begins = [window for window in windows if window is not None]
+    return len(begins) < len(windows) or time is None or not begins or time >= min(begins)

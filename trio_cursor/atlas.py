@@ -1,0 +1,76 @@
+"""The atlas: which workspaces there are, for whoever knows only an id or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from trio_cursor.cursor.folders import same_folder
+from trio_cursor.cursor.listing import Listing
+from trio_cursor.cursor.opening import FILE_NAME
+from trio_cursor.records import Workspace
+from trio_cursor.scanner import Scanner
+
+
+@attrs.define
+class _Map:
+    """One listing, arranged for looking up."""
+
+    listing: Listing
+    by_id: dict[str | None, Workspace]
+    by_folder: dict[str, Workspace | None] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class Atlas:
+    """Finds workspaces in what the scanner has listed, those that are not watched too."""
+
+    scanner: Scanner
+    #: Whether a workspace is to be monitored at all.
+    wanted: Callable[[Workspace], bool]
+    _maps: dict[str, _Map] = attrs.field(factory=dict, init=False)
+
+    def workspace(self, profile: str, id_: str) -> Workspace:
+        """The workspace with this directory name, also if its directory is gone."""
+        known = self._map(profile)
+        if known is not None and id_ in known.by_id:
+            return known.by_id[id_]
+        # Never opened: a name for an event's metadata and for its session.
+        return Workspace(str(Path(profile, "workspaceStorage", id_, FILE_NAME)), profile, id_)
+
+    def at_folder(self, profile: str, folder: str) -> Workspace | None:
+        """The workspace of a folder, given as a path or URI; of several the one written last."""
+        known = self._map(profile)
+        if known is None:
+            return None
+        if folder not in known.by_folder:
+            same = [item for item in known.by_id.values() if same_folder(folder, item)]
+            known.by_folder[folder] = max(same, key=self._order, default=None)
+        return known.by_folder[folder]
+
+    def is_wanted(self, workspace: Workspace) -> bool:
+        """Whether generations of this workspace are to be reported."""
+        return self.wanted(workspace)
+
+    def global_of(self, profile: str) -> Workspace:
+        """The profile's global database."""
+        known = self._map(profile)
+        if known is not None and None in known.by_id:
+            return known.by_id[None]
+        return Workspace(str(Path(profile, "globalStorage", FILE_NAME)), profile, None)
+
+    def _order(self, workspace: Workspace) -> tuple[int, str]:
+        watched = self.scanner.watched.get(workspace.database)
+        return ((watched.changed_ms if watched else None) or 0, workspace.id or "")
+
+    def _map(self, profile: str) -> _Map | None:
+        listing = self.scanner.listings.get(profile)
+        if listing is None:
+            return None
+        known = self._maps.get(profile)
+        if known is None or known.listing is not listing:
+            known = _Map(listing, {item.id: item for item in listing.workspaces})
+            self._maps[profile] = known
+        return known

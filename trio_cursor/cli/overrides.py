@@ -1,0 +1,41 @@
+"""Which options stand for which keys of the configuration."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+#: A window without a beginning, as the configuration writes it.
+_ALL_HOURS = 876_000.0
+_HOUR_SECONDS = 3600.0
+#: `all` is parsed to None, so that cannot mean "not given".
+UNSET = -1.0
+
+
+def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options as dotted keys of the configuration; None stands for not given."""
+    given = vars(arguments)
+    found: dict[str, Any] = {
+        "cursor.dirs": given.get("cursor_dir"),
+        "state.dir": given.get("state_dir"),
+        "logging.level": given.get("log_level"),
+        "logging.format": given.get("log_format"),
+    }
+    if found["logging.level"] is None and (given["verbose"] or given["quiet"]):
+        found["logging.level"] = "debug" if given["verbose"] else "warning"
+    if given["command"] == "run":
+        if arguments.since != UNSET:
+            found["cursor_database_monitor.sync_window_hours"] = _hours(arguments.since)
+        found |= {
+            "sessions.mode": arguments.sessions,
+            "redis.url": arguments.redis_url,
+            "redis.stream": arguments.stream,
+            "outputs.json_lines.path": arguments.json_lines,
+            "http.listen": arguments.http,
+            "privacy.mode": arguments.privacy,
+        }
+    return found
+
+
+def _hours(seconds: float | None) -> float:
+    return _ALL_HOURS if seconds is None else seconds / _HOUR_SECONDS

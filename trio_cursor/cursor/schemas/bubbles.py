@@ -1,0 +1,223 @@
+"""Bubbles: one message or tool step of a conversation, `bubbleId:<conversation>:<bubble>` or inline.
+
+About 70 keys, most of them always empty, and which of them are there differs from version to version. What
+is read of them is named here; everything else stays where it is, tool arguments and results above all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from trio_cursor.cursor.schemas.values import (
+    ROW_LIMIT,
+    BadValueError,
+    clean_text,
+    count,
+    generation_id,
+    milliseconds,
+    parse_json,
+)
+from trio_cursor.observations import JsonObject
+
+#: `type`; nothing else was ever seen.
+USER: Final = 1
+ASSISTANT: Final = 2
+
+_MODEL_LIMIT = 200
+_TOOL_LIMIT = 100
+#: Above any path that a system takes.
+_FOLDER_LIMIT = 8192
+_MOST_FOLDERS = 20
+#: What stands under a key of `source` is a number, an id or a word; a longer text is something else.
+_SOURCE_LIMIT = 1000
+#: Cursor's Auto: no model has this name.
+_AUTO = "default"
+#: Below it every float is exact to the millisecond.
+_LONGEST_MS = 2**53
+
+_KEYS = (
+    *("bubbleId", "_v", "type", "createdAt", "requestId", "usageUuid", "serverBubbleId"),
+    *("capabilityType", "unifiedMode", "turnDurationMs", "thinkingDurationMs"),
+)
+_INNER_KEYS = {
+    "tokenCount": ("inputTokens", "outputTokens"),
+    "modelInfo": ("modelName",),
+    "timingInfo": ("clientStartTime", "clientRpcSendTime", "clientSettleTime", "clientEndTime"),
+    "toolFormerData": ("name", "tool", "toolCallId", "status"),
+}
+#: Nodes of Lexical whose children stand below each other; those of all others stand in one line.
+_BLOCKS = ("root", "list")
+
+
+@attrs.frozen
+class Bubble:
+    """What is known of a bubble; the default of everything is "not known"."""
+
+    type: int | None = None
+    request_id: str | None = None
+    created_ms: int | None = None
+    sent_ms: int | None = None
+    ended_ms: int | None = None
+    text: str | None = None
+    #: Not the user's, and with a text, a thought or a call of a tool.
+    has_answer: bool = False
+    model: str | None = None
+    #: Prompt and completion; None unless one of them is above 0, as Cursor writes 0 for what it does not say.
+    tokens: tuple[int | None, int | None] | None = None
+    #: `name` and `status`.
+    tool_call: JsonObject | None = None
+    #: Of the whole turn, which says it in the bubble that closes it.
+    duration_ms: int | None = None
+    #: Paths or URIs of the folders that were open.
+    folders: tuple[str, ...] = ()
+    #: Known keys as they stand in the file, without texts, and without what tools were given and gave.
+    source: JsonObject = attrs.field(factory=dict)
+    #: It is there, but was not read.
+    is_too_large: bool = False
+
+    @property
+    def measured_ms(self) -> int | None:
+        """From request to end; the clock may have been set back in between, and then this is unknown."""
+        if self.sent_ms is None or self.ended_ms is None or self.ended_ms < self.sent_ms:
+            return None
+        return self.ended_ms - self.sent_ms
+
+
+TOO_LARGE: Final = Bubble(is_too_large=True)
+#: It is there, but is no bubble (broken JSON, a number, a list).
+UNREADABLE: Final = Bubble()
+
+
+def parse_bubble(value: Any) -> Bubble:
+    """Read a stored bubble; raises `BadValueError`, for NULL too."""
+    parsed = parse_json(value, limit=ROW_LIMIT)
+    if not isinstance(parsed, dict):
+        raise BadValueError("it is not a JSON object")
+    return bubble_of(parsed)
+
+
+def bubble_of(value: JsonObject) -> Bubble:
+    """The bubble in a parsed object, whatever its fields hold; what is unusable is not known."""
+    kind = count(value.get("type"))
+    timing = inner(value, "timingInfo")
+    tool = value.get("toolFormerData")
+    text = _text(value, kind)
+    return Bubble(
+        type=kind,
+        request_id=generation_id(value.get("requestId")),
+        created_ms=milliseconds(value.get("createdAt")),
+        sent_ms=milliseconds(timing.get("clientRpcSendTime")),
+        ended_ms=milliseconds(timing.get("clientEndTime")),
+        text=text,
+        has_answer=kind != USER
+        and (text is not None or isinstance(tool, dict) or isinstance(value.get("thinking"), dict)),
+        model=model_of(inner(value, "modelInfo")),
+        tokens=_tokens(inner(value, "tokenCount")),
+        tool_call={key: short_text(tool.get(key), _TOOL_LIMIT) for key in ("name", "status")}
+        if isinstance(tool, dict)
+        else None,
+        duration_ms=_duration(value.get("turnDurationMs")),
+        folders=_folders(value),
+        source=known_part(value, _KEYS, _INNER_KEYS),
+    )
+
+
+def inner(value: JsonObject, key: str) -> JsonObject:
+    """The object under a key; an empty one if there is none."""
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def short_text(value: Any, limit: int) -> str | None:
+    """A text that is neither empty nor longer than something of its kind can be; else None."""
+    return clean_text(value) if isinstance(value, str) and 0 < len(value) <= limit else None
+
+
+def model_of(value: JsonObject) -> str | None:
+    """`modelName` in `modelInfo` or `modelConfig`, if it is the name of a model."""
+    name = short_text(value.get("modelName"), _MODEL_LIMIT)
+    return None if name == _AUTO else name
+
+
+def folder_of(uri: Any) -> str | None:
+    """The folder in a URI, which VS Code stores in parts: its path, or the whole URI of a remote one."""
+    if not isinstance(uri, dict):
+        return short_text(uri, _FOLDER_LIMIT)
+    # The path of a remote folder might as well be one of this machine.
+    is_local = uri.get("scheme") in (None, "file")
+    keys = ("fsPath", "external", "path") if is_local else ("external", "fsPath", "path")
+    return next((folder for key in keys if (folder := short_text(uri.get(key), _FOLDER_LIMIT))), None)
+
+
+def known_part(
+    value: JsonObject, keys: tuple[str, ...], inner_keys: Mapping[str, tuple[str, ...]]
+) -> JsonObject:
+    """The allow-listed part of a source value: numbers and short texts under known keys, nothing else."""
+    part = _plain(value, keys)
+    for key, below in inner_keys.items():
+        if known := _plain(inner(value, key), below):
+            part[key] = known
+    return part
+
+
+def _plain(value: JsonObject, keys: tuple[str, ...]) -> JsonObject:
+    part: JsonObject = {}
+    for key in keys:
+        found = value.get(key)
+        if isinstance(found, str) and len(found) <= _SOURCE_LIMIT:
+            part[key] = clean_text(found)
+        elif isinstance(found, int | float) or (found is None and key in value):
+            part[key] = found
+    return part
+
+
+def _text(value: JsonObject, kind: int | None) -> str | None:
+    text = value.get("text")
+    if isinstance(text, str) and text:
+        return clean_text(text)
+    rich = value.get("richText")
+    return _plain_text(clean_text(rich)) or None if kind == USER and isinstance(rich, str) else None
+
+
+def _plain_text(rich: str) -> str:
+    """Text of the editor's state (Lexical, JSON in a string); what is no such state is itself the text."""
+    try:
+        state = parse_json(rich.encode(), limit=ROW_LIMIT)
+    except BadValueError:
+        return rich
+    root = inner(state, "root") if isinstance(state, dict) else {}
+    return _node_text(root | {"type": "root"}) if isinstance(root.get("children"), list) else rich
+
+
+def _node_text(node: JsonObject) -> str:
+    """Recursive, which is safe: no deeper than `parse_json` lets anything be nested."""
+    kind, text, children = node.get("type"), node.get("text"), node.get("children")
+    if kind == "linebreak":
+        return "\n"
+    below = (
+        [_node_text(child) for child in children if isinstance(child, dict)]
+        if isinstance(children, list)
+        else []
+    )
+    return (text if isinstance(text, str) else "") + ("\n" if kind in _BLOCKS else "").join(below)
+
+
+def _tokens(value: JsonObject) -> tuple[int | None, int | None] | None:
+    counts = count(value.get("inputTokens")), count(value.get("outputTokens"))
+    return counts if any(counts) else None
+
+
+def _duration(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST_MS:
+        return None
+    return int(value)
+
+
+def _folders(value: JsonObject) -> tuple[str, ...]:
+    uris = value.get("workspaceUris")
+    candidates = [*(uris if isinstance(uris, list) else ()), value.get("workspaceProjectDir")]
+    found = dict.fromkeys(folder for uri in candidates if (folder := folder_of(uri)))
+    return tuple(found)[:_MOST_FOLDERS]

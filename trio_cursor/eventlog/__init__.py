@@ -1,0 +1,27 @@
+"""The event log: our own SQLite file, in the service and beside it."""
+
+from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
+from trio_cursor.eventlog.formats import FORMAT
+from trio_cursor.eventlog.log import Entry, EventLog, open_event_log
+from trio_cursor.eventlog.reading import Filter, find_event, last_sequence, read_events, read_log
+from trio_cursor.eventlog.retention import Retired
+from trio_cursor.eventlog.rows import Known, append_events
+
+__all__ = [
+    "FILE_NAME",
+    "FORMAT",
+    "Entry",
+    "EventLog",
+    "Filter",
+    "Known",
+    "Retired",
+    "append_events",
+    "find_event",
+    "last_sequence",
+    "open_event_log",
+    "open_for_reading",
+    "open_for_writing",
+    "read_events",
+    "read_log",
+    "transaction",
+]

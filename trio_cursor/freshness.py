@@ -1,0 +1,73 @@
+"""How far each profile was read: what a generation waits for before it goes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import attrs
+
+from trio_cursor.scanner import Scanner
+
+
+@attrs.frozen
+class _Profile:
+    """Moments on Trio's clock; see `Freshness`."""
+
+    rings: float = math.inf
+    conversations: float = math.inf
+    is_blocked: bool = False
+
+
+@attrs.define(eq=False)
+class Freshness:
+    """Everything committed to a database before a certain moment was read: of each profile, which moment.
+
+    A sweep that finds a database as it was when it was read moves its moment on without opening it.
+    """
+
+    scanner: Scanner
+    #: Called when something may have become newer.
+    renewed: Callable[[], None] = lambda: None
+    _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
+    #: Becomes another one with each change.
+    version: int = attrs.field(default=0, init=False)
+
+    def renew(self) -> None:
+        """A sweep or a read has ended."""
+        self._known.clear()
+        self.version += 1
+        self.renewed()
+
+    def rings(self, profile: str) -> float:
+        """Of all rings of the profile; -inf as long as one of them was not read, inf if there are none."""
+        return self._of(profile).rings
+
+    def conversations(self, profile: str) -> float:
+        """Of the profile's global database."""
+        return self._of(profile).conversations
+
+    def is_blocked(self, profile: str) -> bool:
+        """A database of the profile cannot be read for now: waiting for it may take long."""
+        return self._of(profile).is_blocked
+
+    def _of(self, profile: str) -> _Profile:
+        if not self._known:
+            self._known = self._look()
+        if profile in self._known:
+            return self._known[profile]
+        # Of a profile whose directory is not there any more there is nothing to wait for.
+        return _Profile() if self.scanner.has_swept else _Profile(-math.inf, -math.inf)
+
+    def _look(self) -> dict[str, _Profile]:
+        found: dict[str, _Profile] = {}
+        for item in self.scanner.watched.values():
+            profile = item.workspace.profile
+            known = found.get(profile) or _Profile()
+            as_of = item.as_of
+            found[profile] = _Profile(
+                min(known.rings, as_of),
+                min(known.conversations, as_of) if item.workspace.is_global else known.conversations,
+                known.is_blocked or item.is_blocked,
+            )
+        return found
