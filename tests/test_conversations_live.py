@@ -17,6 +17,7 @@ import pytest
 import running
 
 from trio_cursor.demo.process import FakeCursorProcess
+from trio_cursor.demo.turns import GENERATING
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 #: Long enough for a conversation to be written, short enough for a test.
@@ -79,7 +80,10 @@ def test_a_cursor_that_crashes_leaves_turns_that_are_never_called_complete(tmp_p
             time.sleep(0.5)
             service.terminate()
         before = running.logged_events(tmp_path / "state")
-        open_turns = cursor.ledger().open_turns
+        # Of others the last commit may have come, and the crash before it was written down.
+        open_turns = {
+            id_: turn for id_, turn in cursor.ledger().open_turns.items() if turn.status == GENERATING
+        }
         running.run_once_more(cursor.cursor_dir, tmp_path / "state")
     assert open_turns
     assert not {event.generation_id for event in before} & open_turns.keys()

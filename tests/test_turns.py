@@ -111,10 +111,18 @@ def test_a_later_question_without_bubble_and_answer_ends_nothing():
     messages = [ask("a"), say("b"), ask("c"), say("d")]
     assert not turn(messages, span=0, missing="").is_last
     assert turn(messages, span=0, missing="cd").is_last
-    # Somebody answered something there, but a bubble in between may still come.
-    before = turn(messages, GENERATING, span=0, missing="c")
-    assert (before.is_last, before.is_settled) == (False, False)
-    assert see(messages, GENERATING, span=0, missing="c").status == "completed"
+
+
+@pytest.mark.parametrize("missing", ["c", "cd"])
+@pytest.mark.parametrize("fields", [GENERATING, {"status": "aborted"}, {"status": "error"}])
+def test_what_a_conversation_says_belongs_to_the_last_question_that_it_names(missing, fields):
+    """Cursor names a question before it writes it."""
+    messages = [ask("a"), say("b"), ask("c"), say("d")]
+    latest = {"latestChatGenerationUUID": "of c"}
+    before = see(messages, fields | latest, span=0, missing=missing)
+    assert (before.turn.is_settled, before.status, before.turn.generation_id) == (True, "completed", "a")
+    unanswered = see(messages, fields | latest, span=0, missing=f"b{missing}", of=turn_of)
+    assert not unanswered.is_settled
 
 
 @pytest.mark.parametrize(

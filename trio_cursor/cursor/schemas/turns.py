@@ -172,6 +172,14 @@ class _Sight:
         """A later question of which nothing is there, neither bubble nor answer, is no turn."""
         return not any(h.bubble_id in self.rows.present for span in self.later for h in span.headers)
 
+    @property
+    def is_newest(self) -> bool:
+        """What the document says of its status, and its latest id, belong to the last question that it names.
+
+        Cursor names a question before it writes it: what was being generated then was not the turn before.
+        """
+        return self.span.index == len(self.all_spans) - 1
+
     @cached_property
     def is_first(self) -> bool:
         """An earlier question of which nothing is there, neither bubble nor answer, is no turn."""
@@ -183,13 +191,14 @@ class _Sight:
         """Nobody is at it, and the last bubble that the headers name is there, and the assistant's."""
         last = self.messages[-1]
         is_there = last.header is self.span.headers[-1]
-        return is_there and last.type == ASSISTANT and not self.document.is_generating
+        is_generating = self.is_newest and self.document.is_generating
+        return is_there and last.type == ASSISTANT and not is_generating
 
     @cached_property
     def is_settled(self) -> bool:
         if any(span.id in self.rows.present for span in self.later):
             return True
-        if self.is_last and self.document.status in _OUTCOMES:
+        if self.is_newest and self.document.status in _OUTCOMES:
             return True
         return self.is_complete and len(self.messages) == len(self.span.headers)
 
@@ -242,7 +251,7 @@ class _Sight:
         if request_id := _first(bubble.request_id for bubble in self.bubbles):
             return request_id, True
         latest = self.document.latest_id
-        if self.is_last and latest is not None and canonical_id(latest) not in self.earlier_ids:
+        if self.is_newest and latest is not None and canonical_id(latest) not in self.earlier_ids:
             return latest, False
         # Whatever is still to come may bring a request id.
         if self.question is None or not (self.is_settled or is_over):
@@ -275,14 +284,14 @@ class _Sight:
             # Their row is that of all of them, and its rowid changes with any.
             stands = repr(self.messages)
         document = self.document
-        outcome = (document.status, document.is_generating, document.latest_id) if self.is_last else ()
+        outcome = (document.status, document.is_generating, document.latest_id) if self.is_newest else ()
         return digest(repr((stands, self.is_last, self.is_settled, outcome)))
 
     def _status(self) -> str:
         if not self.is_last:
             is_answered = any(bubble.has_answer or bubble.is_too_large for bubble in self.answers)
             return "completed" if is_answered else "aborted"
-        if (outcome := self.document.status) in _OUTCOMES:
+        if self.is_newest and (outcome := self.document.status) in _OUTCOMES:
             return str(outcome)
         return "completed" if self.is_complete else "incomplete"
 
