@@ -53,8 +53,8 @@ class TestKeys:
             return world.assembler.keys_of(place, found)
 
         assert keys(entry(1, id_="X")) == keys(row(1, id_="X")) == ("w1/X",)
-        assert keys(turn(1, at="c/b"), GLOBAL) == (uuid(1), "turn/c/b")
-        assert keys(turn(None, at="c/b"), GLOBAL) == ("turn/c/b",)
+        assert keys(turn(1, at="c/b"), GLOBAL) == (uuid(1), "/turn/c/b")
+        assert keys(turn(None, at="c/b"), GLOBAL) == ("/turn/c/b",)
 
 
 class TestRingEntries:

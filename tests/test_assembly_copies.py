@@ -50,7 +50,7 @@ class TestCopies:
     def test_leave_behind_every_name_that_may_change(self, world):
         tell(world, turn(1, at="a/b"), turn(1, at="c/d", is_named_by_bubble=False))
         (generation,) = tell(world, content(turn(1, at="a/b")))
-        assert generation.aliases == ("turn/c/d",)
+        assert generation.aliases == ("/turn/c/d",)
 
     def test_of_a_whole_profile_go_with_the_one_that_was_reported(self, world):
         nightly = workspace(None, profile="/nightly")

@@ -195,7 +195,7 @@ class TestIdsThatAreNoUuids:
         world.release()
         (generation,) = world.observe(GLOBAL, new(content(turn(id_="X"))))
         assert (generation.key, generation.schema) == ("w1/X", "ring+conversations")
-        assert generation.aliases == ("turn/c/b",)
+        assert generation.aliases == ("/turn/c/b",)
         assert list(world.log.pending) == ["w2/X"]
 
     def test_of_two_workspaces_are_two(self, world):
@@ -227,3 +227,12 @@ class TestIdsThatAreNoUuids:
         world.observe(GLOBAL, new(*odd))
         released = world.observe(GLOBAL, new(*map(content, odd)))
         assert [found.key for found in released] == ["global/turn/x", "global/a/b", "global/\u20ac", uuid(1)]
+
+
+@pytest.mark.parametrize("folder", ["/secret", "file:///secret", "vscode-remote://ssh-remote%2Bhost/secret"])
+def test_a_workspace_that_is_gone_is_excluded_by_the_folder_that_only_the_conversation_knows(folder):
+    world = World(directory=Everywhere(excluded=frozenset(["/secret"])))
+    world.observe(GLOBAL, new(turn(1), Place("c", 3, "gone", folder)))
+    assert (world.wanted(), world.excluded, world.log.pending) == ([], 1, {})
+    world.observe(GLOBAL, new(turn(2, at="d/b"), Place("d", 3, "gone", "/open")))
+    assert world.wanted() == ["d/b"]

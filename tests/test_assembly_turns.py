@@ -48,7 +48,7 @@ def keys(released):
 class TestSettledTurns:
     def test_are_read_when_they_are_due_and_go_out_then(self, world):
         assert tell(world, turn(1, at="c/b")) == []
-        assert list(world.log.pending) == [f"turn/{GLOBAL.database}/c/b"]
+        assert list(world.log.pending) == [f"/turn/{GLOBAL.database}/c/b"]
         assert world.assembler.wanted(GLOBAL.database) == (
             Wanted("conversations", TurnId("c", "b"), with_content=True),
         )
@@ -277,12 +277,12 @@ class TestTurnsInFlight:
         world.freshness.of_rings[PROFILE] = world.at
         world.release()
         (generation,) = tell(world, named)
-        assert (generation.key, generation.aliases) == (uuid(9), (f"turn/{at}",))
+        assert (generation.key, generation.aliases) == (uuid(9), (f"/turn/{at}",))
 
     def test_are_never_reported_again_under_another_name(self, world):
         tell(world, turn(1, is_named_by_bubble=False))
         (generation,) = tell(world, content(turn(1, is_named_by_bubble=False)))
-        assert generation.aliases == ("turn/c/b",)
+        assert generation.aliases == ("/turn/c/b",)
         assert tell(world, turn(2)) == []
         assert world.log.pending == {}
 

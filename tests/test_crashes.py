@@ -165,9 +165,12 @@ async def test_cancelled_at_any_step_it_leaves_nothing_behind_and_loses_nothing(
             assert descriptors() == before
         cursor.stop()
         # What has not come by now never will.
-        config = attrs.evolve(config, assembly=AssemblyConfig(
+        config = attrs.evolve(
+            config,
+            assembly=AssemblyConfig(
                 ring_grace_seconds=0, conversation_wait_seconds=0, settle_timeout_seconds=0
-            ))
+            ),
+        )
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 handle = await nursery.start(trio_cursor.serve, config)

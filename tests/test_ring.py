@@ -400,7 +400,12 @@ def test_an_interrupted_scan_leaves_nothing_behind(database):
     scan = RING.scan(catalog_of(database), None, rescan=False, verify=False, since_ms=None)
     next(scan)
     scan.close()
-    assert run(database, RING.scan(catalog_of(database), None, rescan=False, verify=False, since_ms=None)).entries == 1
+    assert (
+        run(
+            database, RING.scan(catalog_of(database), None, rescan=False, verify=False, since_ms=None)
+        ).entries
+        == 1
+    )
 
 
 #: Each state of a ring: absent, broken, or numbers of entries, some of them twice.

@@ -49,9 +49,7 @@ class World:
         self.watched = Watched(PLACE, self.database.signature)
         scanner = fakes.FakeScanner({PLACE.database: self.watched})
         assembler, freshness = fakes.make_assembler(scanner)
-        sink = Sink(
-            self.log, assembler, self.registry, scanner, freshness, fakes.now_ms, "host", 1 << 20
-        )
+        sink = Sink(self.log, assembler, self.registry, scanner, freshness, fakes.now_ms, "host", 1 << 20)
         nursery.start_soon(sink.deliver, messages)
         self.tools = Tools(
             guest=self.guest,

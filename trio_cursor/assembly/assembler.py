@@ -177,7 +177,7 @@ class Assembler:
 
     def _exclude(self, group: Group, wanted: PendingTurn, step: _Step) -> None:
         """The texts of a workspace that is not to be reported are not read either."""
-        if not self.directory.is_wanted(self._workspace_of(group, wanted, group.row)):
+        if not self._is_wanted(wanted, self._workspace_of(group, wanted, group.row)):
             step.excluded += 1
             self._learn_from_ring(group, step)
             self._book.drop_group(group)
@@ -216,7 +216,7 @@ class Assembler:
         parts = Parts(group.entry, item.turn if item else None, content, row)
         if not _is_inside(group, row, parts.timestamp()[0]):
             pass  # that of another run, with a wider window
-        elif not self.directory.is_wanted(workspace):
+        elif not self._is_wanted(item, workspace):
             step.excluded += 1
         else:
             aliases = dict.fromkeys(turn.alias for turn in group.turns.values() if turn.alias is not None)
@@ -242,6 +242,12 @@ class Assembler:
             ringed = self._book.ringed if id_ is None or is_uuid(id_) else no_rings
             return self._book.places.workspace_of(home.profile, conversation_id, home, ringed)
         return (row or group.sole_entry).workspace
+
+    def _is_wanted(self, item: PendingTurn | None, workspace: Workspace) -> bool:
+        if item is None:
+            return self.directory.is_wanted(workspace)
+        home, conversation_id = item.workspace, item.turn.id.conversation_id
+        return self._book.places.is_wanted(home.profile, conversation_id, workspace)
 
     def _learn_from_ring(self, group: Group, step: _Step) -> None:
         """The ring that holds one turn of a conversation says where the others belong."""

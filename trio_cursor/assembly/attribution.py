@@ -10,6 +10,7 @@ from typing import Protocol
 
 import attrs
 
+from trio_cursor.cursor.folders import fs_path
 from trio_cursor.observations import Place
 from trio_cursor.records import Workspace
 
@@ -101,6 +102,19 @@ class Places:
                 return found
             this, stands_in = self.parent(profile, this), None
         return self.directory.global_of(profile)
+
+    def is_wanted(self, profile: str, conversation_id: str, workspace: Workspace) -> bool:
+        """Whether generations of a conversation that belongs there are to be reported.
+
+        Of a workspace whose directory is gone only the conversation may know the folder; one that must not be
+        read is not read for that.
+        """
+        said = self._facts.get((profile, conversation_id), {}).get(3)
+        if workspace.path is None and said is not None and said.folder and said.workspace_id == workspace.id:
+            is_uri = "://" in said.folder
+            path = fs_path(said.folder) if is_uri else said.folder
+            workspace = attrs.evolve(workspace, path=path, uri=said.folder if is_uri else workspace.uri)
+        return self.directory.is_wanted(workspace)
 
     def _by_rules(
         self, profile: str, conversation_id: str, stands_in: Workspace | None, ringed: Iterable[Workspace]

@@ -24,13 +24,13 @@ def key_of(id_: str, workspace: Workspace) -> str:
 
 
 def alias_of(id_: TurnId) -> str:
-    """A name that a turn has whatever its generation is called."""
-    return f"turn/{id_.conversation_id}/{id_.bubble_id}"
+    """A name that a turn has whatever its generation is called; no key begins like this."""
+    return f"/turn/{id_.conversation_id}/{id_.bubble_id}"
 
 
 def turn_key(database: str, id_: TurnId) -> str:
     """Under which a turn of a database is pending."""
-    return f"turn/{database}/{id_.conversation_id}/{id_.bubble_id}"
+    return f"/turn/{database}/{id_.conversation_id}/{id_.bubble_id}"
 
 
 @attrs.frozen
