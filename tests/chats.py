@@ -56,10 +56,13 @@ class Chat:
         value = json.dumps(next(one for one in self.messages if one["bubbleId"] == bubble_id))
         put(self.connection, self.key(bubble_id), value.encode() if as_blob else value)
 
-    def write_document(self, *, as_blob=False, inline=False, **fields):
+    def document(self, *, inline=False, **fields):
         headers = [{"bubbleId": one["bubbleId"], "type": one["type"]} for one in self.messages]
         place = {"conversation": self.messages} if inline else {"fullConversationHeadersOnly": headers}
-        value = json.dumps({**self.fields, **place, **fields})
+        return json.dumps({**self.fields, **place, **fields})
+
+    def write_document(self, *, as_blob=False, inline=False, **fields):
+        value = self.document(inline=inline, **fields)
         put(self.connection, f"composerData:{self.id}", value.encode() if as_blob else value)
 
     def write(self, *, as_blob=False, **fields):

@@ -151,3 +151,16 @@ async def test_more_workspaces_than_may_be_active_are_said_once(world, logged, a
         await world.sees.send(Changed(watched(f"w{number}")))
     assert len(await world.told()) == 5
     assert sum("max_active" in message for message in logged()) == 1
+
+
+async def test_a_change_of_the_global_database_is_read_and_opens_no_session_of_its_own(world, autojump_clock):
+    """It changes with everything that happens in any workspace."""
+    item = watched(None)
+    await world.sees.send(Appeared(item))
+    await world.told()
+    await world.sees.send(Changed(item))
+    assert await world.told() == [SessionStarted(item.workspace, None)]
+    item.active = True
+    await world.sees.send(Changed(item))
+    assert await world.told() == []
+    assert (world.registry.sessions(), world.log.sessions) == ([], {})

@@ -102,7 +102,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         host=socket.gethostname(),
         max_text_bytes=config.privacy.max_text_bytes,
     )
-    freshness.renewed = partial(_renew, sink, sends)
+    freshness.renewed = partial(renew, sink, sends)
     tools = Tools(
         guest=guest,
         log=events,
@@ -165,7 +165,7 @@ async def build(config: Config, events: EventLog) -> Parts:
     )
 
 
-def _renew(sink: Sink, sends: trio.MemorySendChannel[Message]) -> None:
+def renew(sink: Sink, sends: trio.MemorySendChannel[Message]) -> None:
     """Wake the sink if anything in it waits for what was just read."""
     if sink.waits():
         # Where the channel is full, the sink will look anyway.
