@@ -83,7 +83,7 @@ class Everywhere:
         return found[0] if found else None
 
     def is_wanted(self, place):
-        return not self.excluded & {place.id, place.path}
+        return place.id not in self.excluded and (place.path or "") not in self.excluded
 
     def global_of(self, profile):
         return workspace(None, profile=profile)
