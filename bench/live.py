@@ -1,5 +1,7 @@
 """A living fake Cursor and the service beside it: latency from commit to event, and the owner's own commits.
 
+Latency is counted from the commit that settles a turn.
+
 The owner's commit times are compared with those of the same fake Cursor while nobody reads.
 """
 
@@ -38,8 +40,12 @@ def commits(
         first = min(entries, key=lambda entry: entry.committed_ms or 0)
         if first.commit_took_ms is not None:
             took.append(first.commit_took_ms)
-        if first.generation_id in seen and first.committed_ms:
-            latency.append(float(seen[first.generation_id] - first.committed_ms))
+    for turn in ledger.turns.values():
+        # From the commit that settled it. What no conversation knows waits on purpose.
+        if turn.commit_took_ms is not None:
+            took.append(turn.commit_took_ms)
+        if turn.generation_id in seen and turn.committed_ms:
+            latency.append(float(seen[turn.generation_id] - turn.committed_ms))
     return took, latency, len(ledger.incidents)
 
 

@@ -72,6 +72,7 @@ class Everywhere:
 
     known: tuple = (W1, W2, W3)
     excluded: frozenset = frozenset()
+    reports_unknown: bool = True
 
     def workspace(self, profile, id_):
         found = [item for item in self.known if (item.profile, item.id) == (profile, id_)]
@@ -84,6 +85,13 @@ class Everywhere:
 
     def is_wanted(self, place):
         return place.id not in self.excluded and (place.path or "") not in self.excluded
+
+    @property
+    def admits_unknown(self):
+        return self.reports_unknown
+
+    def is_folder_wanted(self, folder):
+        return not any(folder.endswith(name) for name in self.excluded if name)
 
     def global_of(self, profile):
         return workspace(None, profile=profile)

@@ -8,6 +8,7 @@ import pytest
 from assembly_world import GLOBAL, W1, W2, Everywhere, World, content, entry, new, turn
 from scans import NOW_MS, uuid, workspace
 
+from trio_cursor.assembly import Told
 from trio_cursor.assembly.attribution import Places
 from trio_cursor.observations import Place
 
@@ -236,3 +237,43 @@ def test_a_workspace_that_is_gone_is_excluded_by_the_folder_that_only_the_conver
     assert (world.wanted(), world.excluded, world.log.pending) == ([], 1, {})
     world.observe(GLOBAL, new(turn(2, at="d/b"), Place("d", 3, "gone", "/open")))
     assert world.wanted() == ["d/b"]
+
+
+class TestExcludedFolders:
+    """What is excluded is never read, so that it cannot say what belongs to it."""
+
+    @pytest.fixture
+    def world(self):
+        return World(directory=Everywhere(excluded=frozenset(["/secret"]), reports_unknown=False))
+
+    @pytest.mark.parametrize("rule", [3, 6, 7])
+    def test_named_by_the_conversation(self, world, rule):
+        world.observe(GLOBAL, new(turn(1), Place("c", rule, folder="/secret")))
+        assert (world.wanted(), world.excluded, world.log.pending) == ([], 1, {})
+
+    def test_named_by_its_parent(self, world):
+        parent = (Place("p", 3, "gone", "/secret"), Place("p", 2, "gone"), Place("c", 9, parent_id="p"))
+        world.observe(GLOBAL, new(turn(1), *parent))
+        assert (world.wanted(), world.excluded) == ([], 1)
+
+    def test_named_by_nobody(self, world):
+        world.observe(GLOBAL, new(turn(1)))
+        assert (world.wanted(), world.excluded) == ([], 1)
+
+    def test_unless_a_window_without_a_folder_asked(self, world):
+        world.observe(GLOBAL, new(entry(1)))
+        world.observe(GLOBAL, new(turn(1)))
+        assert world.wanted() == ["c/b"]
+
+    def test_another_folder_is_reported_though_no_workspace_is_known_for_it(self, world):
+        world.observe(GLOBAL, new(turn(1), Place("c", 7, folder="/open")))
+        assert world.wanted() == ["c/b"]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_turn_of_long_ago_is_no_newer_because_its_conversation_was_touched(settled):
+    world = World()
+    told = Told(turn(1, time=NOW_MS - 10**9, is_settled=settled), is_old=False, since_ms=NOW_MS - 10**8)
+    world.observe(GLOBAL, [told])
+    # One that is being answered now is new, whatever its time says.
+    assert len(world.log.pending) == (not settled)

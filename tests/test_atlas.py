@@ -65,3 +65,10 @@ def test_a_new_listing_is_seen(scanner, atlas):
 def test_what_is_to_be_reported(atlas):
     assert atlas.is_wanted(workspace("w1"))
     assert not atlas.is_wanted(workspace("w2"))
+
+
+@pytest.mark.parametrize("folder", ["/home/demo/secret", "file:///home/demo/secret"])
+def test_a_folder_is_held_against_the_globs_though_no_workspace_is_there(scanner, folder):
+    atlas = Atlas(scanner, lambda _: True, allowed=lambda item: item.path != "/home/demo/secret")
+    assert not atlas.is_folder_wanted(folder)
+    assert atlas.is_folder_wanted("/home/demo/open")

@@ -6,6 +6,7 @@ import math
 
 import attrs
 import pytest
+import trio
 from fakes import FakeScanner, workspace
 
 from trio_cursor.cursor.guest import FileStat, Signature
@@ -82,7 +83,7 @@ class TestAProfile:
         assert found.is_blocked(PROFILE) is is_blocked
 
 
-def test_what_was_known_holds_until_it_is_renewed_and_everybody_is_told():
+async def test_what_was_known_holds_until_it_is_renewed_and_everybody_is_told(autojump_clock):
     item = watched("w1", read=signature(1), read_at=5.0)
     found = freshness(item)
     told = []
@@ -93,3 +94,16 @@ def test_what_was_known_holds_until_it_is_renewed_and_everybody_is_told():
     version = found.version
     found.renew()
     assert (told, found.version) == ([6.0], version + 1)
+
+
+async def test_of_thousands_of_databases_not_every_read_is_told(autojump_clock):
+    found = freshness(*(watched(f"w{number}") for number in range(600)))
+    told = []
+    found.renewed = lambda: told.append(trio.current_time())
+    for _ in range(100):
+        await trio.sleep(0.01)
+        found.renew()
+    assert 4 <= len(told) <= 6
+    await trio.sleep(1)
+    found.renew()
+    assert told[-1] == trio.current_time()

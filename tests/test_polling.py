@@ -11,10 +11,12 @@ from chats import ASSISTANT, HEADERS, KV, USER, Chat
 from scans import uuid
 from trio.testing import wait_all_tasks_blocked
 
-from trio_cursor.condition import Pace
-from trio_cursor.cursor.guest import Busy
+from trio_cursor.condition import Condition, Pace
+from trio_cursor.cursor.guest import Busy, Empty, Page
+from trio_cursor.cursor.schemas.known import Reading
 from trio_cursor.parts import renew
 from trio_cursor.polling import Tools
+from trio_cursor.records import Page as SchemaPage
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import ProfileRead, Sink
 from trio_cursor.status import WorkspaceState
@@ -247,3 +249,40 @@ async def test_what_an_earlier_run_left_in_flight_is_looked_at_again(nursery, au
     later.start()
     await later.run(2)
     assert [event.payload["response_text"] for event in later.log.events] == ["bec"]
+
+
+async def test_a_database_that_is_gone_keeps_nobody_waiting_and_its_turns_for_the_next_time(
+    world, autojump_clock
+):
+    world.start()
+    await world.run(1)
+    world.write(world.chat().turn(1))
+    # It is seen to be finished, and gone before its texts are asked for.
+    world.chats.script = [None, None, *[Empty("no file")] * 1000]
+    await world.run(3)
+    assert world.watched[GLOBAL.database].nothing is not None
+    done = ProfileRead(HOME.profile)
+    await world.sends.send(done)
+    with trio.fail_after(5):
+        await done.done.wait()
+    assert world.log.events == []
+    world.chats.script = []
+    await world.run(POLL + 2)
+    assert [event.payload["response_text"] for event in world.log.events] == ["answer 1"]
+
+
+async def test_what_could_not_be_read_to_its_end_is_relied_on_by_nobody_until_it_stays_so(
+    world, autojump_clock
+):
+    watched, state = world.watched[HOME.database], WorkspaceState(HOME)
+    condition = Condition(watched, state, world.tools.pace, world.freshness, lambda: None)
+    outcome = Page(Reading({}, ()), world.ring.signature, None, "ro", "delete", 0.0)
+    given_up, whole = {"ring": SchemaPage((), "", is_given_up=True)}, {"ring": SchemaPage((), "")}
+    for _ in range(3):
+        assert not condition.caught_up(outcome, given_up, 1.0).is_done
+        assert condition.watched.read is None
+        assert condition.watched.is_blocked
+    condition.caught_up(outcome, given_up, 2.0)
+    assert (condition.watched.read_at, condition.watched.is_blocked) == (2.0, False)
+    condition.caught_up(outcome, whole, 3.0)
+    assert condition.given_up == 0

@@ -63,9 +63,14 @@ def is_read(config: Config, workspace: Workspace) -> bool:
 
 def is_reported(config: Config, workspace: Workspace) -> bool:
     """Whether generations of this workspace are to be reported."""
-    if not included(workspace, config.cursor.include, config.cursor.exclude):
+    if not is_allowed(config, workspace):
         return False
     return is_rolled_out(workspace, config.cursor_database_monitor.rollout_percent)
+
+
+def is_allowed(config: Config, workspace: Workspace) -> bool:
+    """Whether the globs let a workspace be reported."""
+    return included(workspace, config.cursor.include, config.cursor.exclude)
 
 
 def is_rolled_out(workspace: Workspace, percent: float) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from trio_cursor.cursor.folders import same_folder
+from trio_cursor.cursor.folders import fs_path, same_folder
 from trio_cursor.cursor.listing import Listing
 from trio_cursor.cursor.opening import FILE_NAME
 from trio_cursor.records import Workspace
@@ -28,8 +28,11 @@ class Atlas:
     """Finds workspaces in what the scanner has listed, those that are not watched too."""
 
     scanner: Scanner
-    #: Whether a workspace is to be monitored at all.
+    #: Whether a workspace is to be monitored at all, and whether the globs alone let it.
     wanted: Callable[[Workspace], bool]
+    allowed: Callable[[Workspace], bool] = lambda _: True
+    #: Whether what belongs nobody knows where is to be reported.
+    admits_unknown: bool = True
     _maps: dict[str, _Map] = attrs.field(factory=dict, init=False)
 
     def workspace(self, profile: str, id_: str) -> Workspace:
@@ -53,6 +56,12 @@ class Atlas:
     def is_wanted(self, workspace: Workspace) -> bool:
         """Whether generations of this workspace are to be reported."""
         return self.wanted(workspace)
+
+    def is_folder_wanted(self, folder: str) -> bool:
+        """Whether generations of a folder, given as path or URI, may be reported."""
+        is_uri = "://" in folder
+        path = fs_path(folder) if is_uri else folder
+        return self.allowed(Workspace("", "", "", path=path, uri=folder if is_uri else None))
 
     def global_of(self, profile: str) -> Workspace:
         """The profile's global database."""

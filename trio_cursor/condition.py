@@ -73,6 +73,8 @@ class Condition:
     #: Looks in a row that ended in a deadline or an error, and looks in a row that ended before a lock.
     failures: int = attrs.field(default=0, init=False)
     lockouts: int = attrs.field(default=0, init=False)
+    #: Looks in a row that ended before everything was read, though nothing was in the way.
+    given_up: int = attrs.field(default=0, init=False)
     #: What the last complete read had to say: status and, if it was not well, why.
     _verdict: tuple[str, str | None] = attrs.field(default=("connected", None), init=False)
 
@@ -105,6 +107,12 @@ class Condition:
         else:
             self._verdict = ("synced", None)
         state.errors += self._verdict[1] is not None
+        self.given_up = self.given_up + 1 if any(page.is_given_up for page in pages.values()) else 0
+        if 0 < self.given_up <= self.pace.max_retries:
+            # Nobody may rely on it yet. What stays like this is broken, and nobody waits for it.
+            self._turn(*self._verdict)
+            self._is_blocked()
+            return Rest(self.pace.retry_backoff, is_done=False)
         return self._read(outcome.signature, began)
 
     def unchanged(self, outcome: Unchanged, began: float) -> Rest:

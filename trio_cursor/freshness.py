@@ -6,8 +6,14 @@ import math
 from collections.abc import Callable
 
 import attrs
+import trio
 
 from trio_cursor.scanner import Scanner
+
+#: So many databases are looked at within a fraction of a millisecond.
+_FEW = 500
+#: Sweeps come about this often, and with each what was left out before is made up for.
+_OFTEN_SECONDS = 0.2
 
 
 @attrs.frozen
@@ -30,6 +36,7 @@ class Freshness:
     #: Called when something may have become newer.
     renewed: Callable[[], None] = lambda: None
     _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
+    _renewed_at: float = attrs.field(default=-math.inf, init=False)
     #: Becomes another one with each change.
     version: int = attrs.field(default=0, init=False)
 
@@ -37,7 +44,11 @@ class Freshness:
         """A sweep or a read has ended."""
         self._known.clear()
         self.version += 1
-        self.renewed()
+        # To find out what is new is to look at every database: of thousands not after each read.
+        now = trio.current_time()
+        if len(self.scanner.watched) <= _FEW or now >= self._renewed_at + _OFTEN_SECONDS:
+            self._renewed_at = now
+            self.renewed()
 
     def rings(self, profile: str) -> float:
         """Of all rings of the profile; -inf as long as one of them was not read, inf if there are none."""

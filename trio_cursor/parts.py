@@ -10,7 +10,7 @@ from functools import partial
 import attrs
 import trio
 
-from trio_cursor.asked import find_dirs, is_read, is_reported, window_ms
+from trio_cursor.asked import find_dirs, is_allowed, is_read, is_reported, window_ms
 from trio_cursor.assembly import Assembler
 from trio_cursor.atlas import Atlas
 from trio_cursor.condition import Pace
@@ -76,7 +76,12 @@ async def build(config: Config, events: EventLog) -> Parts:
     sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
     freshness = Freshness(scanner)
     assembler = Assembler(
-        Atlas(scanner, partial(is_reported, config)),
+        Atlas(
+            scanner,
+            wanted=partial(is_reported, config),
+            allowed=partial(is_allowed, config),
+            admits_unknown=not (config.cursor.include or config.cursor.exclude),
+        ),
         freshness,
         ring_grace_ms=int(config.assembly.ring_grace_seconds * 1000),
         conversation_wait_ms=int(config.assembly.conversation_wait_seconds * 1000),

@@ -145,7 +145,9 @@ class Poller:
                 continue
             if verify:
                 self._verified_at, self._is_verified = began, True
-            self.read, self._is_catching_up = outcome.signature, False
+            self._is_catching_up = False
+            is_given_up = any(page.is_given_up for page in pages.values())
+            self.read = None if is_given_up else outcome.signature
             return self.condition.caught_up(outcome, pages, began)
 
     async def _answer(self) -> Rest | None:

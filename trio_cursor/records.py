@@ -171,6 +171,8 @@ class Page:
     skipped: dict[str, int] = attrs.field(factory=dict)
     #: Why nothing could be read, in words; None: all is well.
     problem: str | None = None
+    #: There is more, but it could not be read this time: nobody may rely on this page.
+    is_given_up: bool = False
     #: How many entries the schema's place holds now; None: not known without reading all of it.
     entries: int | None = None
 

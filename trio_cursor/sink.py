@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -91,8 +92,10 @@ class Sink:
                 case Submission(batch, committed):
                     await self._commit(batch)
                     committed.set()
-                    if self.assembler.waits_for_freshness():
-                        self.scanner.hurry()
+                    if batch.answers:
+                        # What is wanted from now on its poller has not seen yet.
+                        self._called.discard(batch.workspace.database)
+                    self._hurry(batch.workspace.profile)
                 case ProfileRead():
                     self._unfinished.append(message)
                 case _:
@@ -122,6 +125,15 @@ class Sink:
         while self.assembler.next_deadline_ms() == 0:
             await self._write(self.assembler.release(self.now_ms(), trio.current_time()))
 
+    def _hurry(self, profile: str) -> None:
+        """Ask for a sweep if that is all that something waits for."""
+        if (
+            self.assembler.waits_for_freshness(profile)
+            and not self.freshness.is_blocked(profile)
+            and self.freshness.rings(profile) > -math.inf
+        ):
+            self.scanner.hurry()
+
     def _call(self) -> None:
         """Wake the pollers of databases in which something is to be read now; each once."""
         wanted = self.assembler.wanted_databases()
@@ -136,7 +148,8 @@ class Sink:
         if not self._unfinished:
             return
         wanted = (self.scanner.watched.get(database) for database in self.assembler.wanted_databases())
-        busy = {item.workspace.profile for item in wanted if item is not None}
+        # What is absent or broken now may be mended: what is wanted of it is left for the next run.
+        busy = {item.workspace.profile for item in wanted if item is not None and item.nothing is None}
         for told in list(self._unfinished):
             waits = told.profile in busy or self.assembler.waits_for_freshness(told.profile)
             if not waits or self.freshness.is_blocked(told.profile):

@@ -177,7 +177,7 @@ class Assembler:
 
     def _exclude(self, group: Group, wanted: PendingTurn, step: _Step) -> None:
         """The texts of a workspace that is not to be reported are not read either."""
-        if not self._is_wanted(wanted, self._workspace_of(group, wanted, group.row)):
+        if not self._is_wanted(group, wanted, self._workspace_of(group, wanted, group.row)):
             step.excluded += 1
             self._learn_from_ring(group, step)
             self._book.drop_group(group)
@@ -216,7 +216,7 @@ class Assembler:
         parts = Parts(group.entry, item.turn if item else None, content, row)
         if not _is_inside(group, row, parts.timestamp()[0]):
             pass  # that of another run, with a wider window
-        elif not self._is_wanted(item, workspace):
+        elif not self._is_wanted(group, item, workspace):
             step.excluded += 1
         else:
             aliases = dict.fromkeys(turn.alias for turn in group.turns.values() if turn.alias is not None)
@@ -243,8 +243,9 @@ class Assembler:
             return self._book.places.workspace_of(home.profile, conversation_id, home, ringed)
         return (row or group.sole_entry).workspace
 
-    def _is_wanted(self, item: PendingTurn | None, workspace: Workspace) -> bool:
-        if item is None:
+    def _is_wanted(self, group: Group, item: PendingTurn | None, workspace: Workspace) -> bool:
+        # What stands in the global ring was asked in a window without a folder: nothing is unknown of it.
+        if item is None or (group.entry is not None and group.entry.workspace.is_global):
             return self.directory.is_wanted(workspace)
         home, conversation_id = item.workspace, item.turn.id.conversation_id
         return self._book.places.is_wanted(home.profile, conversation_id, workspace)

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import attrs
 
-from trio_cursor.cursor.folders import fs_path
 from trio_cursor.observations import Place
 from trio_cursor.records import Workspace
 
@@ -39,8 +38,15 @@ class Directory(Protocol):
     def at_folder(self, profile: str, folder: str) -> Workspace | None:
         """The workspace of a folder, given as path or URI."""
 
+    @property
+    def admits_unknown(self) -> bool:
+        """Whether what belongs nobody knows where is to be reported."""
+
     def is_wanted(self, workspace: Workspace) -> bool:
         """Whether its generations are to be reported."""
+
+    def is_folder_wanted(self, folder: str) -> bool:
+        """Whether generations of a folder, given as path or URI, may be reported."""
 
     def global_of(self, profile: str) -> Workspace:
         """The profile's global database."""
@@ -106,15 +112,28 @@ class Places:
     def is_wanted(self, profile: str, conversation_id: str, workspace: Workspace) -> bool:
         """Whether generations of a conversation that belongs there are to be reported.
 
-        Of a workspace whose directory is gone only the conversation may know the folder; one that must not be
-        read is not read for that.
+        Each folder that it or a parent names is held against the globs as well: a workspace may be gone, and
+        what is excluded is never read, so that it cannot say what belongs to it. For that reason a
+        conversation of which no folder is known may be the very one that is excluded.
         """
-        said = self._facts.get((profile, conversation_id), {}).get(3)
-        if workspace.path is None and said is not None and said.folder and said.workspace_id == workspace.id:
-            is_uri = "://" in said.folder
-            path = fs_path(said.folder) if is_uri else said.folder
-            workspace = attrs.evolve(workspace, path=path, uri=said.folder if is_uri else workspace.uri)
+        folders = self._folders(profile, conversation_id)
+        if not all(map(self.directory.is_folder_wanted, folders)):
+            return False
+        if workspace.is_global and not folders and not self.directory.admits_unknown:
+            return False
         return self.directory.is_wanted(workspace)
+
+    def _folders(self, profile: str, conversation_id: str) -> list[str]:
+        """Every folder that a conversation, or one above it, names."""
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        this: str | None = conversation_id
+        while this is not None and this not in seen:
+            seen.add(this)
+            facts = self._facts.get((profile, this), {}).values()
+            found |= {place.folder: None for place in facts if place.folder}
+            this = self.parent(profile, this)
+        return list(found)
 
     def _by_rules(
         self, profile: str, conversation_id: str, stands_in: Workspace | None, ringed: Iterable[Workspace]

@@ -147,6 +147,9 @@ class Intake:
             return
         changed_ms = _changed_ms(turn, told, now_ms)
         if known is None:
+            if turn.is_settled:
+                # Whatever touches a conversation tells of its last turns again: they are no newer for that.
+                told = attrs.evolve(told, is_old=True)
             if not told.is_outside(turn.timestamp):
                 item = PendingTurn(workspace, turn, now_ms, changed_ms, told.window_ms)
                 self.book.put_turn(item, now_ms)

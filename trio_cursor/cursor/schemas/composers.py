@@ -125,7 +125,9 @@ class ComposersSchema:
         exchange = Exchange(
             [_look(seen, is_forced=verify)],
             lambda pages: pages[0],
-            lambda problem: Page((), seen.to_position(), backfill=not seen.synced, problem=problem),
+            lambda problem: Page(
+                (), seen.to_position(), backfill=not seen.synced, problem=problem, is_given_up=True
+            ),
         )
         return (yield from exchange.look(catalog))
 

@@ -147,7 +147,9 @@ class _Look:
 
     def _given_up(self, problem: str) -> Page:
         """The position stays: the next poll tries again."""
-        return Page((), self.seen.to_position(), backfill=not self.seen.synced, problem=problem)
+        return Page(
+            (), self.seen.to_position(), backfill=not self.seen.synced, problem=problem, is_given_up=True
+        )
 
     def _changes(self, walked: Walked) -> Exchange[Looked]:
         skipped: Counter[str] = Counter()

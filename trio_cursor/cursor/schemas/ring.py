@@ -119,7 +119,7 @@ def _unanswered(seen: _Seen) -> Page:
     """The lock budget was not enough for one lookup: an ItemTable without its index."""
     # Without a rowid the next look reads again.
     position = attrs.evolve(seen, rowid=None).to_position()
-    return Page((), position, problem="the ring could not be read within the lock budget")
+    return Page((), position, problem="the ring could not be read within the lock budget", is_given_up=True)
 
 
 def _absent(seen: _Seen) -> Page:

@@ -136,6 +136,7 @@ class TablesSchema:
             attrs.evolve(seen, unanswered=tries).to_position(),
             more=tries < _TRIES,
             problem=None if tries < _TRIES else problem,
+            is_given_up=tries >= _TRIES,
         )
 
     def _row_at(self, catalog: Catalog, at: int) -> Query:
