@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_cursor.cursor.schemas.values import clean_text
-from trio_cursor.demo.turns import OTHER_RING
+from trio_cursor.demo.turns import OTHER_RING, PARENT
 
 
 def clean(text):
@@ -44,7 +44,8 @@ def differences(event, turn, rings=(), *, is_live=False):
     if is_live and any((entry.committed_ms or 0) + 1 >= (turn.committed_ms or 0) for entry in rings):
         for name in ("generation_type", "generation_timestamp", "workspace_id", "schema"):
             del wanted[name]
-    elif is_live and turn.attributed_by == OTHER_RING:
+    elif turn.attributed_by == PARENT or (is_live and turn.attributed_by == OTHER_RING):
+        # What the parent's own turn stands in, or what its conversation says: both are the parent's.
         del wanted["workspace_id"]
     return {name: (value, found[name]) for name, value in wanted.items() if found[name] != value}
 

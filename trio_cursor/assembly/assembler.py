@@ -16,6 +16,7 @@ from trio_cursor.assembly.generations import Parts
 from trio_cursor.assembly.groups import Group
 from trio_cursor.assembly.intake import Intake, Told
 from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of, turn_key
+from trio_cursor.assembly.recent import Recent
 from trio_cursor.assembly.schedule import Freshness, Schedule, Waits
 from trio_cursor.cursor.schemas.values import is_uuid
 from trio_cursor.observations import Observation, Place, TurnContent, Wanted
@@ -30,6 +31,8 @@ _STEP = 500
 class Change:
     """What one step of the Assembler asks to be written, in one transaction."""
 
+    #: One that was not released for its content may be known to the log: of some the key was found only now.
+    #: It is left out then, and all else holds.
     released: tuple[Generation, ...] = ()
     #: To be stored, replacing what was pending under the same key.
     pending: tuple[Pending, ...] = ()
@@ -37,8 +40,10 @@ class Change:
     settled: tuple[str, ...] = ()
     #: To be stored, each with its profile.
     places: tuple[tuple[str, Place], ...] = ()
-    #: Generations of workspaces that are not to be reported.
+    #: Generations of workspaces that are not to be reported, each once.
     excluded: int = 0
+    #: Turns that were pending, and that nobody can name.
+    nameless: int = 0
 
 
 @attrs.define(eq=False)
@@ -50,6 +55,9 @@ class _Step:
     released: list[Generation] = attrs.field(factory=list)
     places: list[tuple[str, Place]] = attrs.field(factory=list)
     excluded: int = 0
+    nameless: int = 0
+    #: Keys and aliases of what is released.
+    keys: set[str] = attrs.field(factory=set)
 
 
 @attrs.define(eq=False)
@@ -64,6 +72,7 @@ class Assembler:
     _book: Book = attrs.field(init=False)
     _intake: Intake = attrs.field(init=False)
     _schedule: Schedule = attrs.field(init=False)
+    _excluded: Recent = attrs.field(factory=Recent, init=False)
 
     def __attrs_post_init__(self) -> None:
         waits = Waits(self.ring_grace_ms, self.conversation_wait_ms, self.settle_timeout_ms)
@@ -87,7 +96,8 @@ class Assembler:
             else:
                 self._book.put_turn(item, now_ms)
         self._book.changes()
-        self._schedule.begin()
+        self._schedule.begin(now_ms, at)
+        self._book.set_back(now_ms)
         # Whether a workspace is wanted is asked later: nobody may have looked for workspaces yet.
         for key in self._book.take_touched():
             self._schedule.place(self._book.groups[key], now_ms, at)
@@ -99,9 +109,10 @@ class Assembler:
     def observe(self, workspace: Workspace, told: Iterable[Told], now_ms: int, at: float) -> Change:
         """Take in what one page brought, and release what was read for that."""
         step = _Step(now_ms, at)
-        self._schedule.begin()
+        self._schedule.begin(now_ms, at)
         found = self._intake.take(workspace, list(told), now_ms)
         step.places += found.places
+        step.nameless += len(found.nameless)
         for row in found.rows.values():
             self._take_row(row, step)
         self._settle(step)
@@ -115,11 +126,12 @@ class Assembler:
         While `next_deadline_ms` is 0 there is more.
         """
         step = _Step(now_ms, at)
-        self._schedule.begin()
+        self._schedule.begin(now_ms, at)
         self._book.touched.update(dict.fromkeys(self._schedule.take_overdue(now_ms)))
         self._settle(step)
         for group in self._schedule.take_due(_STEP):
-            self._finish(group, None, step)
+            if not self._book.move(group):
+                self._finish(group, None, step)
         self._settle(step)
         return self._change(step)
 
@@ -178,7 +190,7 @@ class Assembler:
     def _exclude(self, group: Group, wanted: PendingTurn, step: _Step) -> None:
         """The texts of a workspace that is not to be reported are not read either."""
         if not self._is_wanted(group, wanted, self._workspace_of(group, wanted, group.row)):
-            step.excluded += 1
+            step.excluded += self._excluded.add(group.key)
             self._learn_from_ring(group, step)
             self._book.drop_group(group)
 
@@ -217,10 +229,14 @@ class Assembler:
         if not _is_inside(group, row, parts.timestamp()[0]):
             pass  # that of another run, with a wider window
         elif not self._is_wanted(group, item, workspace):
-            step.excluded += 1
+            step.excluded += self._excluded.add(group.key)
+        elif row is None and group.is_nameless:
+            step.nameless += 1
         else:
             aliases = dict.fromkeys(turn.alias for turn in group.turns.values() if turn.alias is not None)
-            step.released.append(parts.generation(group.key, workspace, tuple(aliases)))
+            if step.keys.isdisjoint(keys := (group.key, *aliases)):
+                step.keys.update(keys)
+                step.released.append(parts.generation(group.key, workspace, tuple(aliases)))
         self._learn_from_ring(group, step)
         for turn in list(group.turns.values()):
             if turn.alias is not None:
@@ -262,7 +278,8 @@ class Assembler:
 
     def _change(self, step: _Step) -> Change:
         pending, settled = self._book.changes()
-        return Change(tuple(step.released), pending, settled, tuple(step.places), step.excluded)
+        places = tuple(step.places)
+        return Change(tuple(step.released), pending, settled, places, step.excluded, step.nameless)
 
 
 def _is_inside(group: Group, row: Row | None, time: int | None) -> bool:

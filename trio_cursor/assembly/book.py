@@ -10,7 +10,7 @@ import attrs
 
 from trio_cursor.assembly.attribution import BY_PARENT, Places
 from trio_cursor.assembly.groups import Group
-from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of
+from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of, not_after
 from trio_cursor.cursor.schemas.values import canonical_id, is_uuid
 from trio_cursor.observations import Place, Turn, TurnId
 from trio_cursor.records import Workspace
@@ -122,6 +122,33 @@ class Book:
             _remove(self._unsettled, database, storage_key)
         self._note_ring(storage_key, item, group)
         self._touch_agents(item)
+
+    def is_moved(self, storage_key: str) -> bool:
+        """Whether a pending turn would get another key now: workspaces became known, or their folders."""
+        group = self._group_of[storage_key]
+        item = group.turns[storage_key]
+        return self.key_of_turn(item.workspace, item.turn) not in (None, group.key)
+
+    def move(self, group: Group) -> bool:
+        """Put turns where they belong now. Returns whether any was elsewhere."""
+        moved = [item for key, item in group.turns.items() if self.is_moved(key)]
+        for item in moved:
+            self.put_turn(item, group.met_ms)
+        return bool(moved)
+
+    def set_back(self, now_ms: int) -> None:
+        """The wall clock was set back, or may have been: nothing was seen later than now."""
+        for group in list(self.groups.values()):
+            group.met_ms = min(group.met_ms, now_ms)
+            for item in list(group.parts):
+                seen = not_after(item, now_ms)
+                if seen == item:
+                    continue
+                if isinstance(seen, PendingEntry):
+                    self.put_entry(seen, now_ms)
+                else:
+                    self.put_turn(seen, now_ms)
+        self.touched.update(dict.fromkeys(self.groups))
 
     def drop_turn(self, storage_key: str) -> None:
         """A turn is pending no more; its row stays."""

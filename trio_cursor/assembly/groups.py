@@ -35,8 +35,10 @@ class Group:
     ready_at: float | None = None
     #: What has to be fresh then.
     need: Need | None = None
-    #: When its content was wanted first, of what is wanted now.
-    wanted_ms: int | None = None
+    #: The moment at which this run placed it first.
+    met_at: float | None = None
+    #: The moment at which its content was wanted first, of what is wanted now.
+    wanted_at: float | None = None
 
     @property
     def sole_entry(self) -> PendingEntry:
@@ -44,6 +46,11 @@ class Group:
         if self.entry is None:
             raise LookupError(self.key)
         return self.entry
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether nothing of it has a name by which it could be reported."""
+        return self.entry is None and all(turn.turn.generation_id is None for turn in self.turns.values())
 
     @property
     def row(self) -> Row | None:

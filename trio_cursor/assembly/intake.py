@@ -17,6 +17,7 @@ from trio_cursor.assembly.pending import (
     key_of,
     turn_key,
 )
+from trio_cursor.assembly.recent import Recent
 from trio_cursor.observations import (
     Observation,
     Place,
@@ -66,6 +67,8 @@ class Taken:
     places: list[tuple[str, Place]] = attrs.field(factory=list)
     #: Keys of the contents as the log was asked for them, before the page was taken in.
     asked: set[str] = attrs.field(factory=set)
+    #: Storage keys of turns that are pending no more, since nobody can name them.
+    nameless: list[str] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -73,6 +76,8 @@ class Intake:
     """Puts observations into the book."""
 
     book: Book
+    #: Turns that nobody could name, each as it stood then.
+    _nameless: Recent = attrs.field(factory=Recent, init=False)
 
     def keys_of(self, workspace: Workspace, observation: Observation) -> tuple[str, ...]:
         """Keys of which one is known to the log if the observation was reported already."""
@@ -115,10 +120,10 @@ class Intake:
                 key = key_of(row.generation_id, workspace)
                 taken.rows.setdefault(key, Row(workspace, row, item.window_ms))
             case Turn() as turn:
-                self._take_turn(workspace, turn, item, now_ms)
+                self._take_turn(workspace, turn, item, taken, now_ms)
             case TurnContent(turn) as content:
                 if self.book.turn(turn_key(workspace.database, turn.id)) is not None:
-                    self._take_turn(workspace, turn, item, now_ms)
+                    self._take_turn(workspace, turn, item, taken, now_ms, is_final=True)
                     taken.contents.append(content)
             case TurnGone(id_):
                 self._take_gone(turn_key(workspace.database, id_), item, now_ms)
@@ -138,15 +143,33 @@ class Intake:
         if item != known:
             self.book.put_entry(item, now_ms)
 
-    def _take_turn(self, workspace: Workspace, turn: Turn, told: Told, now_ms: int) -> None:
+    def _take_turn(
+        self,
+        workspace: Workspace,
+        turn: Turn,
+        told: Told,
+        taken: Taken,
+        now_ms: int,
+        *,
+        is_final: bool = False,
+    ) -> None:
+        """Take in a turn; `is_final`: with its content, and with the last name that it can get."""
         storage_key = turn_key(workspace.database, turn.id)
         known = self.book.turn(storage_key)
-        if told.is_reported or (turn.generation_id is None and turn.is_settled):
+        if told.is_reported:
             if known is not None:
                 self.book.drop_turn(storage_key)
             return
+        if turn.generation_id is None and (turn.is_settled or is_final):
+            if known is not None:
+                self.book.drop_turn(storage_key)
+                self._nameless.add(_as_it_stands(storage_key, turn))
+                taken.nameless.append(storage_key)
+            return
         changed_ms = _changed_ms(turn, told, now_ms)
         if known is None:
+            if turn.generation_id is None and _as_it_stands(storage_key, turn) in self._nameless:
+                return
             if turn.is_settled:
                 # Whatever touches a conversation tells of its last turns again: they are no newer for that.
                 told = attrs.evolve(told, is_old=True)
@@ -164,7 +187,7 @@ class Intake:
                 )
         changed_ms = max(changed_ms, known.changed_ms)
         item = attrs.evolve(known, workspace=workspace, turn=turn, changed_ms=changed_ms, is_gone=False)
-        if item != known:
+        if item != known or self.book.is_moved(storage_key):
             self.book.put_turn(item, now_ms)
 
     def _take_gone(self, storage_key: str, told: Told, now_ms: int) -> None:
@@ -175,6 +198,10 @@ class Intake:
             self.book.drop_turn(storage_key)
         elif not known.is_gone:
             self.book.put_turn(attrs.evolve(known, is_gone=True), now_ms)
+
+
+def _as_it_stands(storage_key: str, turn: Turn) -> str:
+    return f"{turn.fingerprint} {storage_key}"
 
 
 def _changed_ms(turn: Turn, told: Told, now_ms: int) -> int:

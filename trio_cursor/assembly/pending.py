@@ -130,6 +130,14 @@ class PendingTurn:
 Pending: TypeAlias = PendingEntry | PendingTurn
 
 
+def not_after(item: Pending, now_ms: int) -> Pending:
+    """The same as seen now at the latest: a clock that was set back must not make anything wait for it."""
+    seen_ms = min(item.seen_ms, now_ms)
+    if isinstance(item, PendingEntry):
+        return attrs.evolve(item, seen_ms=seen_ms)
+    return attrs.evolve(item, seen_ms=seen_ms, changed_ms=min(item.changed_ms, now_ms))
+
+
 def to_text(pending: Pending) -> str:
     """As JSON, ASCII only."""
     kind = "entry" if isinstance(pending, PendingEntry) else "turn"

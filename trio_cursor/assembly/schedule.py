@@ -14,12 +14,15 @@ from typing import Protocol
 import attrs
 
 from trio_cursor.assembly.book import Book
+from trio_cursor.assembly.clocks import Clocks
 from trio_cursor.assembly.deadlines import Queue
 from trio_cursor.assembly.groups import Group, Need
 from trio_cursor.assembly.pending import LONG_PAST, PendingEntry, PendingTurn
 
 #: After so long nothing waits any longer.
 _DAY_MS = 24 * 3_600_000
+#: But what was read before that in this run: the machine may have been off, or asleep.
+_READING_SECONDS = 300
 #: Types of which no conversation knows.
 _WITHOUT_CONVERSATION = ("cmdk", "apply")
 _NEVER = math.inf
@@ -78,16 +81,21 @@ class Schedule:
     _asked: dict[str, PendingTurn] = attrs.field(factory=dict, init=False)
     #: What freshness said, for as long as one call takes.
     _levels: dict[tuple[Need, str], float] = attrs.field(factory=dict, init=False)
+    _clocks: Clocks = attrs.field(factory=Clocks, init=False)
 
-    def begin(self) -> None:
+    def begin(self, now_ms: int, at: float) -> None:
         """A call begins; while it lasts nothing becomes fresher."""
         self._levels.clear()
+        if self._clocks.tell(now_ms, at):
+            self.book.set_back(now_ms)
 
     def place(self, group: Group, now_ms: int, at: float) -> None:
         """Find out what a group waits for now."""
         chosen = self.chosen(group)
         over_ms, need, early_ms = self._waiting_of(group, chosen)
-        last_ms = group.seen_ms + _DAY_MS
+        group.met_at = at if group.met_at is None else group.met_at
+        read_at = max(group.met_at, self._clocks.alike_since) + _READING_SECONDS
+        last_ms = max(group.seen_ms + _DAY_MS, _wall_ms(read_at, now_ms, at))
         if now_ms < over_ms or group.need is not need:
             group.ready_at = None
         group.need = need
@@ -99,13 +107,12 @@ class Schedule:
         is_waiting = queue is not None or group.ready_at is None
         if is_waiting and now_ms < deadline:
             self._settle(group, deadline, queue)
-        elif chosen is None or chosen.is_gone or self._is_unanswered(group, now_ms, last_ms):
+        elif chosen is None or chosen.is_gone or now_ms >= self._give_up_ms(group, last_ms, now_ms, at):
             self._settle(group, _NEVER, None)
             self._due.put(group.key, group.time)
         else:
-            group.wanted_ms = now_ms if group.wanted_ms is None else group.wanted_ms
-            give_up_ms = max(last_ms, group.wanted_ms + self.waits.settle_timeout_ms)
-            self._settle(group, give_up_ms, None, chosen)
+            group.wanted_at = at if group.wanted_at is None else group.wanted_at
+            self._settle(group, self._give_up_ms(group, last_ms, now_ms, at), None, chosen)
 
     def forget(self, key: str) -> None:
         """A group is there no more."""
@@ -142,17 +149,19 @@ class Schedule:
         return sorted(found, key=lambda key: groups[key].time)
 
     def take_due(self, limit: int) -> Iterator[Group]:
-        """Groups that go out now."""
+        """Groups that go out now, but for those that others take along or change: they are placed anew first."""
         for _ in range(limit):
             if self._due.first() is None:
                 return
-            yield self.book.groups[self._due.pop()]
+            group = self.book.groups.get(key := self._due.pop())
+            if group is not None and key not in self.book.touched:
+                yield group
 
     def next_deadline_ms(self) -> float | None:
         """When there is something to do: 0 is now, None never."""
         if self._due.first() is not None:
             return 0
-        self.begin()
+        self._levels.clear()
         for (need, profile), queue in self._waiting.items():
             stamp = queue.first()
             if stamp is not None and stamp <= self._level(need, profile):
@@ -235,11 +244,12 @@ class Schedule:
             return min(rings, conversations)
         return rings if conversations > -math.inf else -math.inf
 
-    def _is_unanswered(self, group: Group, now_ms: int, last_ms: int) -> bool:
-        """Its database has had its time to answer, and nothing waits any longer."""
-        if group.wanted_ms is None:
-            return False
-        return now_ms >= max(last_ms, group.wanted_ms + self.waits.settle_timeout_ms)
+    def _give_up_ms(self, group: Group, last_ms: float, now_ms: int, at: float) -> float:
+        """When its database has had its time to answer, and nothing waits any longer."""
+        if group.wanted_at is None:
+            return _NEVER
+        answer_at = max(group.wanted_at, self._clocks.alike_since) + self.waits.settle_timeout_ms / 1000
+        return max(last_ms, _wall_ms(answer_at, now_ms, at))
 
     def _settle(
         self, group: Group, deadline: float, queue: Queue[float] | None, wanted: PendingTurn | None = None
@@ -258,7 +268,7 @@ class Schedule:
             queue.put(key, group.ready_at)
             self._waits_in[key] = queue
         if wanted is None:
-            group.wanted_ms = None
+            group.wanted_at = None
         self._want(key, wanted)
 
     def _want(self, key: str, turn: PendingTurn | None) -> None:
@@ -273,3 +283,8 @@ class Schedule:
         else:
             self._asked[key] = turn
             self._wanted.setdefault(turn.workspace.database, {})[turn.key] = None
+
+
+def _wall_ms(moment: float, now_ms: int, at: float) -> int:
+    """What the wall clock shows at a moment, if both clocks go alike; what is past was now."""
+    return now_ms + max(0, math.ceil((moment - at) * 1000))

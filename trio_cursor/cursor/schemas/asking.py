@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import attrs
 
 from trio_cursor.cursor.schemas import ROWID, Catalog, Query, Rows
-from trio_cursor.cursor.schemas.values import ID_BYTES, BadValueError, milliseconds, parse_json, text_of
+from trio_cursor.cursor.schemas.values import ID_BYTES, BadValueError, generation_id, milliseconds, parse_json
 
 #: Longer keys are none of ours; Cursor's have about 80 bytes.
 KEY_BYTES = 512
@@ -261,7 +261,7 @@ def _too_large(rowid: int, size: int | None, problem: str) -> Answer:
 def _head(workspace: Any, created: Any, updated: Any, is_sub_agent: Any, checkpoint: Any) -> Head:
     times = [time for value in (created, updated, checkpoint) if (time := milliseconds(value)) is not None]
     return Head(
-        workspace_id=text_of(workspace) or None,
+        workspace_id=generation_id(workspace),
         newest_ms=max(times, default=None),
         checkpoint_ms=milliseconds(checkpoint),
         is_sub_agent=is_sub_agent == 1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -31,8 +32,10 @@ from trio_cursor.cursor.schemas.values import (
 )
 from trio_cursor.observations import JsonObject
 
+#: Documents from this size on are remembered, so many of them.
+_LONG_BYTES = 1 << 17
+_LONG_ONES = 2
 _STATUS_LIMIT = 100
-_WORKSPACE_ID_LIMIT = 200
 #: Ids of conversations are more than UUIDs: those of agents may hold a line break.
 _CONVERSATION_ID_LIMIT = 500
 _GENERATING = "generating"
@@ -86,10 +89,21 @@ class Document:
 
 def parse_document(conversation_id: str, value: Any) -> Document:
     """Read a stored conversation; raises `BadValueError`, for NULL too, which is how Cursor deletes."""
+    if isinstance(value, bytes) and len(value) >= _LONG_BYTES:
+        return _parsed_long(conversation_id, value)
+    return _parsed(conversation_id, value)
+
+
+def _parsed(conversation_id: str, value: Any) -> Document:
     parsed = parse_json(value, limit=RING_LIMIT)
     if not isinstance(parsed, dict):
         raise BadValueError("it is not a JSON object")
     return document_of(conversation_id, parsed)
+
+
+#: The same bytes are the same document. While a long conversation grows, or is read bit by bit, its document is
+#: read again and again, and to compare megabytes costs nothing beside parsing them.
+_parsed_long = lru_cache(maxsize=_LONG_ONES)(_parsed)
 
 
 def document_of(conversation_id: str, value: JsonObject) -> Document:
@@ -110,7 +124,7 @@ def document_of(conversation_id: str, value: JsonObject) -> Document:
         model=model_of(inner(value, "modelConfig")),
         headers=headers,
         inline=inline,
-        workspace_id=short_text(identifier.get("id"), _WORKSPACE_ID_LIMIT),
+        workspace_id=generation_id(identifier.get("id")),
         folder=folder_of(identifier.get("uri")),
         sub_agents=_sub_agents(value),
         source=known_part(value, _KEYS, _INNER_KEYS),
