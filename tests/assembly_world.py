@@ -136,13 +136,16 @@ class Log:
 
 @attrs.define
 class World:
-    """An Assembler with its log, and two clocks that go together."""
+    """An Assembler with its log, and two clocks that go together, unless the wall clock jumps."""
 
     freshness: Known = attrs.field(factory=Known)
     directory: Everywhere = attrs.field(factory=Everywhere)
     log: Log = attrs.field(factory=Log)
     now_ms: int = NOW_MS
+    #: How far the wall clock went without the other one.
+    jumped_ms: int = 0
     excluded: int = 0
+    nameless: int = 0
     assembler: Assembler = attrs.field(init=False)
 
     def __attrs_post_init__(self):
@@ -156,7 +159,7 @@ class World:
     @property
     def at(self):
         """The moment."""
-        return (self.now_ms - NOW_MS) / 1000
+        return (self.now_ms - NOW_MS - self.jumped_ms) / 1000
 
     def observe(self, place, told):
         """As the sink does. Returns what is released."""
@@ -188,6 +191,11 @@ class World:
         assert all(item.with_content for item in found)
         return [f"{item.id.conversation_id}/{item.id.bubble_id}" for item in found]
 
+    def jump(self, milliseconds):
+        """The machine slept for so long, or its wall clock was set."""
+        self.now_ms += milliseconds
+        self.jumped_ms += milliseconds
+
     def restart(self):
         """Nothing is left but what is in the log."""
         self.assembler = self._made()
@@ -197,4 +205,5 @@ class World:
     def _write(self, change):
         self.log.commit(change)
         self.excluded += change.excluded
+        self.nameless += change.nameless
         return list(change.released)

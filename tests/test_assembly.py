@@ -136,7 +136,6 @@ class TestRingEntries:
         world.freshness.all_until(-math.inf)
         world.observe(W1, old(entry(1)))
         world.wait(DAY_MS - 1)
-        world.restart()
         assert world.release() == []
         assert ids(world.wait(1)) == [uuid(1)]
 

@@ -156,27 +156,33 @@ class Intake:
         """Take in a turn; `is_final`: with its content, and with the last name that it can get."""
         storage_key = turn_key(workspace.database, turn.id)
         known = self.book.turn(storage_key)
-        if told.is_reported:
-            if known is not None:
-                self.book.drop_turn(storage_key)
-            return
-        if turn.generation_id is None and (turn.is_settled or is_final):
-            if known is not None:
-                self.book.drop_turn(storage_key)
+        is_nameless = turn.generation_id is None and (turn.is_settled or is_final)
+        if not (told.is_reported or is_nameless):
+            if known is None:
+                self._take_first(workspace, turn, told, now_ms)
+            else:
+                self._take_again(known, workspace, turn, told, now_ms)
+        elif known is not None:
+            self.book.drop_turn(storage_key)
+            if not told.is_reported:
                 self._nameless.add(_as_it_stands(storage_key, turn))
                 taken.nameless.append(storage_key)
+
+    def _take_first(self, workspace: Workspace, turn: Turn, told: Told, now_ms: int) -> None:
+        storage_key = turn_key(workspace.database, turn.id)
+        if turn.generation_id is None and _as_it_stands(storage_key, turn) in self._nameless:
             return
         changed_ms = _changed_ms(turn, told, now_ms)
-        if known is None:
-            if turn.generation_id is None and _as_it_stands(storage_key, turn) in self._nameless:
-                return
-            if turn.is_settled:
-                # Whatever touches a conversation tells of its last turns again: they are no newer for that.
-                told = attrs.evolve(told, is_old=True)
-            if not told.is_outside(turn.timestamp):
-                item = PendingTurn(workspace, turn, now_ms, changed_ms, told.window_ms)
-                self.book.put_turn(item, now_ms)
-            return
+        if turn.is_settled:
+            # Whatever touches a conversation tells of its last turns again: they are no newer for that.
+            told = attrs.evolve(told, is_old=True)
+        if not told.is_outside(turn.timestamp):
+            self.book.put_turn(PendingTurn(workspace, turn, now_ms, changed_ms, told.window_ms), now_ms)
+
+    def _take_again(
+        self, known: PendingTurn, workspace: Workspace, turn: Turn, told: Told, now_ms: int
+    ) -> None:
+        changed_ms = _changed_ms(turn, told, now_ms)
         if known.turn.fingerprint == turn.fingerprint and not known.is_gone:
             changed_ms = known.changed_ms
             if turn.generation_id is None:
@@ -187,7 +193,7 @@ class Intake:
                 )
         changed_ms = max(changed_ms, known.changed_ms)
         item = attrs.evolve(known, workspace=workspace, turn=turn, changed_ms=changed_ms, is_gone=False)
-        if item != known or self.book.is_moved(storage_key):
+        if item != known or self.book.is_moved(known.key):
             self.book.put_turn(item, now_ms)
 
     def _take_gone(self, storage_key: str, told: Told, now_ms: int) -> None:

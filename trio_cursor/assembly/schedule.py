@@ -149,7 +149,7 @@ class Schedule:
         return sorted(found, key=lambda key: groups[key].time)
 
     def take_due(self, limit: int) -> Iterator[Group]:
-        """Groups that go out now, but for those that others take along or change: they are placed anew first."""
+        """Groups that go out now; those that another one takes along or changes are placed anew first."""
         for _ in range(limit):
             if self._due.first() is None:
                 return
