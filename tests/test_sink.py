@@ -223,3 +223,11 @@ async def test_a_fault_of_the_log_is_survived_by_what_is_released_without_a_mess
 async def test_nothing_is_written_where_nothing_is_to_be_said(world, autojump_clock):
     await world.profile_read()
     assert world.log.writes == 0
+
+
+async def test_what_turns_out_to_be_known_just_before_it_is_written_is_left_out(world, autojump_clock):
+    """Of an id that is no UUID the key may change until it is released."""
+    await world.submit(batch(entry("7")))
+    world.log.keys.append(key_of("7", PLACE))
+    await world.profile_read()
+    assert (world.log.ids(), world.log.pending_items, world.sink.counts.duplicates) == ([], {}, 1)

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from trio_cursor.assembly import Assembler, Change, Told
+from trio_cursor.cursor.schemas.values import is_uuid
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Entry, EventLog
 from trio_cursor.events import build_event, build_gap
@@ -62,6 +63,8 @@ class Counts:
     duplicates: int = 0
     #: Generations of workspaces that are not to be monitored.
     excluded: int = 0
+    #: Turns that were over and that nothing names.
+    nameless: int = 0
     #: By database.
     by_database: dict[str, int] = attrs.field(factory=dict)
 
@@ -176,6 +179,7 @@ class Sink:
         return told
 
     async def _write(self, change: Change, batch: Batch | None = None) -> None:
+        change = await self._without_known(change)
         now = self.now_ms()
         opened: list[Session] = []
         events: list[tuple[tuple[str, ...], Event]] = []
@@ -193,6 +197,7 @@ class Sink:
             events += self._gaps(batch, now)
         events.sort(key=lambda pair: pair[1].timestamp)
         self.counts.excluded += change.excluded
+        self.counts.nameless += change.nameless
         if not (events or change.pending or change.settled or change.places or (batch and batch.identity)):
             return
         entry = Entry(
@@ -213,6 +218,19 @@ class Sink:
             )
         await self._insist(lambda: self.log.append(entry))
         self._count(change, events)
+
+    async def _without_known(self, change: Change) -> Change:
+        """Leave out what was reported under a key that is asked about only now.
+
+        Where a conversation belongs may turn out late, and an id that is no UUID has its key from there.
+        """
+        keys = [one.key for one in change.released if not is_uuid(one.key)]
+        known = await self._insist(lambda: self.log.known_keys(keys)) if keys else set()
+        if not known:
+            return change
+        fresh = [one for one in change.released if one.key not in known]
+        self.counts.duplicates += len(change.released) - len(fresh)
+        return attrs.evolve(change, released=tuple(fresh))
 
     def _alive(self, workspace: Workspace, now: int) -> list[Session]:
         session = self.registry.sign_of_life(workspace, now)

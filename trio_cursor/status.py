@@ -141,6 +141,8 @@ class Status:
     pending: int
     #: Generations of workspaces that are not to be monitored.
     excluded: int
+    #: Turns that were over and that nothing names, not even a bubble.
+    nameless: int
     searched: tuple[str, ...]
     workspaces: tuple[WorkspaceStatus, ...]
     outputs: tuple[OutputStatus, ...]
@@ -210,6 +212,7 @@ def disabled() -> Status:
         duplicates=0,
         pending=0,
         excluded=0,
+        nameless=0,
         searched=(),
         workspaces=(),
         outputs=(),

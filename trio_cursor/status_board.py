@@ -56,6 +56,7 @@ class Board:
             duplicates=counts.duplicates,
             pending=len(self.sink.assembler),
             excluded=counts.excluded,
+            nameless=counts.nameless,
             searched=tuple(self.scanner.listings) or tuple(self.scanner.dirs),
             workspaces=tuple(
                 self._workspace(state, sessions.get(database, [])) for database, state in self.states.items()

@@ -101,8 +101,8 @@ def _parsed(conversation_id: str, value: Any) -> Document:
     return document_of(conversation_id, parsed)
 
 
-#: The same bytes are the same document. While a long conversation grows, or is read bit by bit, its document is
-#: read again and again, and to compare megabytes costs nothing beside parsing them.
+#: The same bytes are the same document. While a long conversation grows, or is read bit by bit, its document
+#: is read again and again, and to compare megabytes costs nothing beside parsing them.
 _parsed_long = lru_cache(maxsize=_LONG_ONES)(_parsed)
 
 
