@@ -23,6 +23,8 @@ ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 #: Long enough for a conversation to be written, short enough for a test.
 LIVE = {"TRIO_CURSOR_ASSEMBLY__CONVERSATION_WAIT_SECONDS": "20"}
 
+IMPATIENT = {"TRIO_CURSOR_CURSOR_DATABASE_MONITOR__QUERY_TIMEOUT_SECONDS": "0.3"}
+
 
 def start(cursor, state_dir, *options):
     return subprocess.Popen(
@@ -35,7 +37,7 @@ def test_watched_from_beginning_to_end(tmp_path, journal):
     options = ("--rate", "6", "--workspaces", "4", "--journal", journal, "--history", "60")
     with FakeCursorProcess(tmp_path / "cursor", *options) as cursor:
         with start(cursor, tmp_path / "state") as service:
-            time.sleep(6)
+            time.sleep(5)
             assert cursor.stop() == 0
             time.sleep(1)
             service.terminate()
@@ -136,7 +138,7 @@ def test_a_database_that_is_locked_for_a_whole_run_takes_nothing_away(tmp_path, 
             database = cursor.cursor_dir / "workspaceStorage" / max(places, key=places.count) / "state.vscdb"
         running.run_once_more(cursor.cursor_dir, tmp_path / "undisturbed")
         with Locked(database):
-            first = running.run_once(cursor.cursor_dir, tmp_path / "state")
+            first = running.run_once(cursor.cursor_dir, tmp_path / "state", **IMPATIENT)
         before = running.logged_events(tmp_path / "state")
         running.run_once_more(cursor.cursor_dir, tmp_path / "state")
     assert "left for the next run" in first

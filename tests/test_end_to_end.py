@@ -110,7 +110,10 @@ async def test_no_secret_leaves_the_database_and_no_file_is_left_beside_it(tmp_p
     for path in (tmp_path / "state").rglob("*"):
         assert path.is_dir() or CANARY.encode() not in path.read_bytes()
     assert {path for path in cursor.cursor_dir.rglob("*") if path.is_dir()} == before
+    # A log may be left at a close that coincides with a read, as any reader may cause it.
+    is_left = any(incident.what == "wal_left" for incident in cursor.ledger().incidents)
     assert {path.name for path in cursor.cursor_dir.rglob("*") if path.is_file()} <= {
+        *(("state.vscdb-wal", "state.vscdb-shm") if is_left else ()),
         "state.vscdb",
         "state.vscdb.backup",
         "state.vscdb.options.json",

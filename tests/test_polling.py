@@ -286,3 +286,23 @@ async def test_what_could_not_be_read_to_its_end_is_relied_on_by_nobody_until_it
     assert (condition.watched.read_at, condition.watched.is_blocked) == (2.0, False)
     condition.caught_up(outcome, whole, 3.0)
     assert condition.given_up == 0
+
+
+async def test_the_first_pass_ends_though_there_is_always_something_new(world, nursery, autojump_clock):
+    world.start()
+    await world.run(1)
+    done = ProfileRead(HOME.profile)
+
+    async def work():
+        for number in range(1, 200):
+            world.ask(number)
+            world.write(world.chat(f"c{number}").turn(number))
+            await world.sweep()
+            await trio.sleep(PROBE / 2)
+
+    nursery.start_soon(work)
+    await trio.sleep(2)
+    await world.sends.send(done)
+    with trio.fail_after(5):
+        await done.done.wait()
+    assert world.assembler.waits_for_freshness() or world.assembler.wanted_databases() or len(world.assembler)

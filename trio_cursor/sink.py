@@ -37,13 +37,17 @@ class Submission:
     committed: trio.Event = attrs.field(factory=trio.Event)
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class ProfileRead:
     """Every database of a profile was looked at in this run."""
 
     profile: str
-    #: Set once everything is in the log that does not have to wait any longer.
+    #: Set once everything that was there is in the log, but for what has to wait longer.
     done: trio.Event = attrs.field(factory=trio.Event)
+    #: When that was, on Trio's clock.
+    began: float = attrs.field(factory=trio.current_time)
+    #: When all of it was known to be read, so that the sink had asked for what it wants of it.
+    fresh_at: float | None = None
 
 
 @attrs.frozen
@@ -147,17 +151,32 @@ class Sink:
                 self._called.add(database)
 
     def _finish(self) -> None:
-        """Tell those profiles in which nothing is left that could go out now."""
-        if not self._unfinished:
-            return
-        wanted = (self.scanner.watched.get(database) for database in self.assembler.wanted_databases())
-        # What is absent or broken now may be mended: what is wanted of it is left for the next run.
-        busy = {item.workspace.profile for item in wanted if item is not None and item.nothing is None}
+        """Tell those profiles of which all is in the log that was there when they had been looked at.
+
+        In a Cursor that works there is always something new; nobody waits for that.
+        """
         for told in list(self._unfinished):
-            waits = told.profile in busy or self.assembler.waits_for_freshness(told.profile)
-            if not waits or self.freshness.is_blocked(told.profile):
+            profile, is_blocked = told.profile, self.freshness.is_blocked(told.profile)
+            if told.fresh_at is None:
+                fresh = min(self.freshness.rings(profile), self.freshness.conversations(profile))
+                if is_blocked or fresh >= told.began or not self.assembler.waits_for_freshness(profile):
+                    told.fresh_at = trio.current_time()
+            if told.fresh_at is not None and (is_blocked or self._wanted_since(profile) > told.fresh_at):
                 self._unfinished.remove(told)
                 told.done.set()
+
+    def _wanted_since(self, profile: str) -> float:
+        """Since when the first content is wanted that can be read now; inf if none is."""
+        found = ((name, self.scanner.watched.get(name)) for name in self.assembler.wanted_databases())
+        return min(
+            (
+                self.assembler.wanted_since(name)
+                for name, item in found
+                # What is absent or broken may be mended: what is wanted of it is left for the next run.
+                if item is not None and item.nothing is None and item.workspace.profile == profile
+            ),
+            default=math.inf,
+        )
 
     async def _commit(self, batch: Batch) -> None:
         told = await self._told(batch)

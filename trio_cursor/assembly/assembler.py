@@ -145,6 +145,10 @@ class Assembler:
         found = self._schedule.wanted(database, limit)
         return tuple(Wanted(item.turn.schema, item.turn.id, with_content=True) for item in found)
 
+    def wanted_since(self, database: str) -> float:
+        """At which moment the first of what is wanted of a database now came to be so; inf if nothing is."""
+        return self._schedule.wanted_since(database)
+
     def wanted_databases(self) -> set[str]:
         """Databases of which contents are to be read now."""
         return self._schedule.wanted_databases()

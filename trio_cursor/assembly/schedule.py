@@ -181,6 +181,12 @@ class Schedule:
         keys = islice(self._wanted.get(database, ()), limit)
         return [turn for turn in map(self.book.turn, keys) if turn is not None]
 
+    def wanted_since(self, database: str) -> float:
+        """Since when the first of them is wanted; inf if none is."""
+        key = next(iter(self._wanted.get(database, ())), None)
+        group = None if key is None else self.book.group_of(key)
+        return _NEVER if group is None or group.wanted_at is None else group.wanted_at
+
     def wanted_databases(self) -> set[str]:
         """Databases in which contents are to be read now."""
         return set(self._wanted)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LENGTH_LIMIT: Final = 33 << 20
 #: Steps of SQLite's virtual machine between two looks at the clock, some tens of microseconds.
 _OPCODES: Final = 1_000
-#: No further query begins after this share of the lock budget; one that runs may use up all of it.
+#: What can wait does not begin after this share of the lock budget; a query that runs may use up all of it.
 _AIM: Final = 0.2
 _NAMES: Final = 50
 _NAME_CHARACTERS: Final = 100
@@ -201,7 +201,8 @@ class Transaction:
         """
         self._job.stop_if_given_up()
         # The first query of a scan always begins: however slow the machine, each page makes some progress.
-        if self._answered and time.monotonic() - self.began > self._seconds * _AIM:
+        share = _AIM if query.can_wait else 1.0
+        if self._answered and time.monotonic() - self.began > self._seconds * share:
             return Rows([], "budget")
         self._answered = True
         rows: list[tuple[Any, ...]] = []

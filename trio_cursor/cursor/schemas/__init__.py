@@ -26,6 +26,8 @@ class Query:
 
     sql: str
     params: tuple[int | str | bytes | None, ...] = ()
+    #: A look of its own will do as well, if this one has held the lock for some time.
+    can_wait: bool = False
 
 
 @attrs.frozen

@@ -98,6 +98,7 @@ class Value:
             f"SELECT {ROWID}, {size}, CASE WHEN {size} <= ? THEN value END"  # noqa: S608 - our own names
             f" FROM {self.table} WHERE key = ? ORDER BY {ROWID} DESC LIMIT 1",
             (most, self.key),
+            can_wait=True,
         )
         if answer.stopped == "too big":
             by_number = f"SELECT {ROWID} FROM {self.table} WHERE key = ? ORDER BY {ROWID} DESC LIMIT 1"  # noqa: S608
@@ -144,7 +145,7 @@ class Present:
         left = self.keys
         while left:
             some = left[:_KEYS_AT_ONCE]
-            answer = yield Query(f"{select} ({','.join('?' * len(some))})", some)
+            answer = yield Query(f"{select} ({','.join('?' * len(some))})", some, can_wait=True)
             seen = {key.decode(): (rowid, size, kind != b"null") for rowid, key, kind, size in answer.rows}
             found |= {key: (rowid, size) for key, (rowid, size, is_there) in seen.items() if is_there}
             left = tuple(key for key in some if answer.stopped and key not in seen) + left[len(some) :]
@@ -172,6 +173,7 @@ class Names:
             f"SELECT key, {ROWID} FROM {self.table} WHERE key > CAST(? AS TEXT) AND key < ?"  # noqa: S608
             f" AND {size_of('key', catalog)} <= {KEY_BYTES} ORDER BY key LIMIT {_NAMES_AT_ONCE}",
             (self.after, end_of(self.prefix)),
+            can_wait=True,
         )
         if answer.stopped and not answer.rows:
             return None
@@ -211,6 +213,7 @@ class HeadOf:
         answer = yield Query(
             f"SELECT {columns} FROM {HEADS} WHERE composerId = ? LIMIT 1",  # noqa: S608 - our own names
             (self.conversation_id,),
+            can_wait=True,
         )
         if not answer.rows:
             return None if answer.stopped else Answer(Head)
@@ -233,6 +236,7 @@ class FoldersOf:
             f"SELECT {size}, CASE WHEN {size} <= ? THEN value END"  # noqa: S608 - our own names
             f" FROM cursorDiskKV WHERE key >= ? AND key < ? ORDER BY key LIMIT {_CONTEXTS}",
             (most, prefix, end_of(prefix)),
+            can_wait=True,
         )
         if answer.stopped and not answer.rows:
             return None

@@ -74,6 +74,7 @@ class _Stand:
             f"SELECT {ROWID}, {size_of('value', catalog)} FROM ItemTable"  # noqa: S608 - our own names
             f" WHERE key = ? ORDER BY {ROWID} DESC LIMIT 1",
             (self.key,),
+            can_wait=True,
         )
         if answer.stopped == "too big":
             return Answer(lambda: (None, None))
@@ -94,6 +95,7 @@ class _StandOf:
         answer = yield Query(
             f"SELECT max({ROWID}), count(*) FROM ItemTable WHERE key >= ? AND key < ?",  # noqa: S608
             (self.prefix, end_of(self.prefix)),
+            can_wait=True,
         )
         return Answer(partial(tuple, answer.rows[0])) if answer.rows else None
 
