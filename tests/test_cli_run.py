@@ -607,11 +607,14 @@ def test_the_demo_uses_none_of_the_configured_outputs_and_filters(tmp_path, monk
         f"[outputs.json_lines]\npath = '{tmp_path}/real.jsonl'\n[redis]\nurl = 'redis://host'\n"
         "[cursor]\nexclude = ['**']\n[cursor_database_monitor]\nrollout_percent = 0\n"
     )
-    with start("run", "--demo", "--workspaces", "2", "--rate", "5", "-c", file) as process:
+    # Into a file: a pipe that nobody reads would hold up everything.
+    out = tmp_path / "out"
+    words = ("run", "--demo", "--workspaces", "2", "--rate", "5", "-c", file)
+    with out.open("w") as stdout, start(*words, stdout=stdout) as process:
         place = Path(record(process, "demo")["directory"])
         assert record(process, "started")["outputs"] == []
-        assert json.loads(process.stdout.readline())["event_type"] == "database_trace"
         record(process, "first pass done")
+        assert json.loads(out.read_text().splitlines()[0])["event_type"] == "database_trace"
         assert lives(place / "cursor")
         code, _, err = finished(process, signal.SIGTERM)
     assert (code, json.loads(err.splitlines()[-1])["event"]) == (0, "stopped")

@@ -27,6 +27,8 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
+#: How long a first pass waits for a moment at which nothing else is to be done.
+_PATIENCE_SECONDS = 2.0
 
 
 @attrs.frozen
@@ -107,9 +109,10 @@ class Sink:
                     self._unfinished.append(message)
                 case _:
                     pass
+            fresh = self._fresh_profiles()
             await self._release()
             self._call()
-            self._finish()
+            self._finish(fresh)
 
     def waits(self) -> bool:
         """Whether anything would go out if more were known to be read."""
@@ -150,18 +153,35 @@ class Sink:
                 watched.wake()
                 self._called.add(database)
 
-    def _finish(self) -> None:
+    def _fresh_profiles(self) -> set[str]:
+        """Those of which everything was read that was there when they had been looked at."""
+        return {
+            told.profile
+            for told in self._unfinished
+            if min(self.freshness.rings(told.profile), self.freshness.conversations(told.profile))
+            >= told.began
+            or self.freshness.is_blocked(told.profile)
+            or not self.assembler.waits_for_freshness(told.profile)
+        }
+
+    def _finish(self, fresh: set[str]) -> None:
         """Tell those profiles of which all is in the log that was there when they had been looked at.
 
-        In a Cursor that works there is always something new; nobody waits for that.
+        In a Cursor that works there is always something new; nobody waits for that for long. `fresh` are the
+        profiles that were so before the last release, which has asked for all that it wants of them.
         """
+        now = trio.current_time()
         for told in list(self._unfinished):
-            profile, is_blocked = told.profile, self.freshness.is_blocked(told.profile)
+            profile = told.profile
+            if told.fresh_at is None and profile in fresh:
+                told.fresh_at = now
             if told.fresh_at is None:
-                fresh = min(self.freshness.rings(profile), self.freshness.conversations(profile))
-                if is_blocked or fresh >= told.began or not self.assembler.waits_for_freshness(profile):
-                    told.fresh_at = trio.current_time()
-            if told.fresh_at is not None and (is_blocked or self._wanted_since(profile) > told.fresh_at):
+                continue
+            wanted_since = self._wanted_since(profile)
+            is_quiet = wanted_since == math.inf and not self.assembler.waits_for_freshness(profile)
+            # What was read may have got another name by that, and waits once more under it.
+            is_over = wanted_since > told.fresh_at and now >= told.fresh_at + _PATIENCE_SECONDS
+            if is_quiet or is_over or self.freshness.is_blocked(profile):
                 self._unfinished.remove(told)
                 told.done.set()
 
