@@ -41,7 +41,7 @@ async def test_every_generation_of_the_ledger_is_received_exactly_once(tmp_path,
                         received[event.generation_id] += 1
                 await trio.to_thread.run_sync(cursor.stop)
                 ledger = cursor.ledger()
-                while not received.keys() >= ledger.committed.keys():
+                while not received.keys() >= ledger.committed.keys() | ledger.turns.keys():
                     received[(await events.receive()).generation_id] += 1
             nursery.cancel_scope.cancel()
     running.assert_exactly_once(received, ledger)
