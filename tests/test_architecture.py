@@ -14,14 +14,14 @@ FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     ["assembly", "events", "config", "logs", "cursor.folders", "cursor.schemas", "sessions.registry"],
     [
-        *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.private_copies"),
+        *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.outcomes", "cursor.private_copies"),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status"),
     ],
     [
         *("sessions.discovery", "outputs", "watched", "sweep", "scanner", "freshness", "atlas"),
-        *("condition", "polling", "watcher", "sink", "first_pass"),
+        *("condition", "passes", "polling", "watcher", "sink", "first_pass"),
     ],
     ["supervisor", "handle", "keeping", "status_board"],
     ["asked", "parts", "service"],

@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.first_pass import FirstPass
-from trio_cursor.sink import ProfileRead
+from trio_cursor.passes import ProfileRead
 
 A, B = "/a/User", "/b/User"
 

@@ -38,16 +38,8 @@ from trio_cursor.cursor.guest import (
     signature_of,
 )
 from trio_cursor.cursor.jobs import CLAIMS, GivenUp, Job
-from trio_cursor.cursor.opening import (
-    FileStat,
-    Refused,
-    RefusedForNow,
-    Surroundings,
-    choose_way,
-    open_claimed,
-    read_header,
-    uri_of,
-)
+from trio_cursor.cursor.opening import Surroundings, choose_way, open_claimed, read_header, uri_of
+from trio_cursor.cursor.outcomes import FileStat, Refused, RefusedForNow
 from trio_cursor.cursor.private_copies import private_copy
 from trio_cursor.cursor.reading import Transaction, harden, refusal_of
 from trio_cursor.cursor.schemas import Query, Rows

@@ -15,10 +15,11 @@ from trio_cursor.condition import Condition, Pace
 from trio_cursor.cursor.guest import Busy, Empty, Page
 from trio_cursor.cursor.schemas.known import Reading
 from trio_cursor.parts import renew
+from trio_cursor.passes import ProfileRead
 from trio_cursor.polling import Tools
 from trio_cursor.records import Page as SchemaPage
 from trio_cursor.sessions.registry import Registry
-from trio_cursor.sink import ProfileRead, Sink
+from trio_cursor.sink import Sink
 from trio_cursor.status import WorkspaceState
 from trio_cursor.watched import Watched
 from trio_cursor.watcher import watch_workspace

@@ -22,17 +22,17 @@ def local(path):
 
 
 MATCHES = [
-    ("/home/me/work/p", "/home/me/work/p", True),
-    ("/home/me/work/p", "/home/me/work/*", True),
-    ("/home/me/work/p", "/home/me/work/**", True),
-    ("/home/me/work", "/home/me/work/**", True),
-    ("/home/me/work", "/home/me/work/", True),
-    ("/home/me/work/p", "/home/me/work", True),  # what is below a folder that is named
-    ("/home/me/workshop", "/home/me/work", False),
-    ("/home/me/work", "/home/me/work/p", False),
-    ("/home/me/work/p", "~/work", True),
-    ("/home/me/work/p", "~", True),
-    ("/home/you/work/p", "~/work", False),
+    ("/home/me/code/p", "/home/me/code/p", True),
+    ("/home/me/code/p", "/home/me/code/*", True),
+    ("/home/me/code/p", "/home/me/code/**", True),
+    ("/home/me/code", "/home/me/code/**", True),
+    ("/home/me/code", "/home/me/code/", True),
+    ("/home/me/code/p", "/home/me/code", True),  # what is below a folder that is named
+    ("/home/me/codeshop", "/home/me/code", False),
+    ("/home/me/code", "/home/me/code/p", False),
+    ("/home/me/code/p", "~/code", True),
+    ("/home/me/code/p", "~", True),
+    ("/home/you/code/p", "~/code", False),
     ("/home/me/a/b/c", "/home/**/c", True),
     ("/home/c", "/home/**/c", True),
     ("/home/xc", "/home/**/c", False),

@@ -11,9 +11,10 @@ from trio_cursor.assembly import PendingEntry, key_of
 from trio_cursor.cursor.guest import Signature
 from trio_cursor.errors import StateError
 from trio_cursor.observations import Prompt, RingEntry, TableRow
+from trio_cursor.passes import ProfileRead
 from trio_cursor.records import Batch, Gap, Page
 from trio_cursor.sessions.registry import Registry
-from trio_cursor.sink import ProfileRead, Sink, Submission
+from trio_cursor.sink import Sink, Submission
 from trio_cursor.watched import Watched
 
 PLACE = fakes.workspace("w1")

@@ -8,9 +8,10 @@ import attrs
 import trio
 from trio_util import RepeatedEvent
 
+from trio_cursor.passes import ProfileRead
 from trio_cursor.records import Workspace
 from trio_cursor.scanner import Scanner
-from trio_cursor.sink import Message, ProfileRead
+from trio_cursor.sink import Message
 
 
 @attrs.define(eq=False)

@@ -18,6 +18,7 @@ from trio_cursor.events import build_event, build_gap
 from trio_cursor.freshness import Freshness
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import RingEntry, TableRow
+from trio_cursor.passes import Passes, ProfileRead
 from trio_cursor.records import Batch, Event, Session, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.registry import Registry
@@ -27,8 +28,6 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
-#: How long a first pass waits for a moment at which nothing else is to be done.
-_PATIENCE_SECONDS = 2.0
 
 
 @attrs.frozen
@@ -37,19 +36,6 @@ class Submission:
 
     batch: Batch
     committed: trio.Event = attrs.field(factory=trio.Event)
-
-
-@attrs.define(eq=False)
-class ProfileRead:
-    """Every database of a profile was looked at in this run."""
-
-    profile: str
-    #: Set once everything that was there is in the log, but for what has to wait longer.
-    done: trio.Event = attrs.field(factory=trio.Event)
-    #: When that was, on Trio's clock.
-    began: float = attrs.field(factory=trio.current_time)
-    #: When all of it was known to be read, so that the sink had asked for what it wants of it.
-    fresh_at: float | None = None
 
 
 @attrs.frozen
@@ -88,10 +74,13 @@ class Sink:
     host: str
     max_text_bytes: int
     counts: Counts = attrs.field(factory=Counts)
-    #: Profiles that were looked at, and have generations that only need to be fetched.
-    _unfinished: list[ProfileRead] = attrs.field(factory=list, init=False)
+    passes: Passes = attrs.field(init=False)
     #: Databases that were told that something is wanted of them.
     _called: set[str] = attrs.field(factory=set, init=False)
+
+    @passes.default
+    def _make_passes(self) -> Passes:
+        return Passes(self.scanner, self.assembler, self.freshness)
 
     async def deliver(self, messages: trio.abc.ReceiveChannel[Message]) -> None:
         """Take in messages until cancelled, and release what has waited long enough."""
@@ -106,17 +95,17 @@ class Sink:
                         self._called.discard(batch.workspace.database)
                     self._hurry(batch.workspace.profile)
                 case ProfileRead():
-                    self._unfinished.append(message)
+                    self.passes.begin(message)
                 case _:
                     pass
-            fresh = self._fresh_profiles()
+            fresh = self.passes.fresh()
             await self._release()
             self._call()
-            self._finish(fresh)
+            self.passes.finish(fresh)
 
     def waits(self) -> bool:
         """Whether anything would go out if more were known to be read."""
-        return bool(self._unfinished) or self.assembler.waits_for_freshness()
+        return self.passes.are_waited_for or self.assembler.waits_for_freshness()
 
     async def _next(self, messages: trio.abc.ReceiveChannel[Message]) -> Message | None:
         """The next message; None if something is to be released first."""
@@ -152,51 +141,6 @@ class Sink:
             if (watched := self.scanner.watched.get(database)) is not None:
                 watched.wake()
                 self._called.add(database)
-
-    def _fresh_profiles(self) -> set[str]:
-        """Those of which everything was read that was there when they had been looked at."""
-        return {
-            told.profile
-            for told in self._unfinished
-            if min(self.freshness.rings(told.profile), self.freshness.conversations(told.profile))
-            >= told.began
-            or self.freshness.is_blocked(told.profile)
-            or not self.assembler.waits_for_freshness(told.profile)
-        }
-
-    def _finish(self, fresh: set[str]) -> None:
-        """Tell those profiles of which all is in the log that was there when they had been looked at.
-
-        In a Cursor that works there is always something new; nobody waits for that for long. `fresh` are the
-        profiles that were so before the last release, which has asked for all that it wants of them.
-        """
-        now = trio.current_time()
-        for told in list(self._unfinished):
-            profile = told.profile
-            if told.fresh_at is None and profile in fresh:
-                told.fresh_at = now
-            if told.fresh_at is None:
-                continue
-            wanted_since = self._wanted_since(profile)
-            is_quiet = wanted_since == math.inf and not self.assembler.waits_for_freshness(profile)
-            # What was read may have got another name by that, and waits once more under it.
-            is_over = wanted_since > told.fresh_at and now >= told.fresh_at + _PATIENCE_SECONDS
-            if is_quiet or is_over or self.freshness.is_blocked(profile):
-                self._unfinished.remove(told)
-                told.done.set()
-
-    def _wanted_since(self, profile: str) -> float:
-        """Since when the first content is wanted that can be read now; inf if none is."""
-        found = ((name, self.scanner.watched.get(name)) for name in self.assembler.wanted_databases())
-        return min(
-            (
-                self.assembler.wanted_since(name)
-                for name, item in found
-                # What is absent or broken may be mended: what is wanted of it is left for the next run.
-                if item is not None and item.nothing is None and item.workspace.profile == profile
-            ),
-            default=math.inf,
-        )
 
     async def _commit(self, batch: Batch) -> None:
         told = await self._told(batch)

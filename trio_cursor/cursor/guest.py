@@ -19,7 +19,8 @@ import trio
 
 from trio_cursor.cursor.filesystems import network_filesystem
 from trio_cursor.cursor.jobs import Job
-from trio_cursor.cursor.opening import (
+from trio_cursor.cursor.opening import signature_of
+from trio_cursor.cursor.outcomes import (
     Busy,
     Empty,
     FileStat,
@@ -31,7 +32,6 @@ from trio_cursor.cursor.opening import (
     Signature,
     TimedOut,
     Unreadable,
-    signature_of,
 )
 from trio_cursor.cursor.schemas import Catalog, PageT, Scan
 from trio_cursor.cursor.visits import Memory, Page, Rules, Unchanged, Visit

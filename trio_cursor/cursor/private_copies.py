@@ -11,15 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trio_cursor.cursor.opening import (
-    FILE_NAME,
-    Busy,
-    FileStat,
-    RefusedForNow,
-    Signature,
-    open_claimed,
-    verify_unchanged,
-)
+from trio_cursor.cursor.opening import FILE_NAME, open_claimed, verify_unchanged
+from trio_cursor.cursor.outcomes import Busy, FileStat, RefusedForNow, Signature
 from trio_cursor.errors import AlreadyRunningError, StateError
 from trio_cursor.logs import get_logger
 from trio_cursor.state_dir import held

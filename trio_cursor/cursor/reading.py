@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from trio_cursor.cursor.opening import (
-    Busy,
-    NeedsRecovery,
-    Refused,
-    RefusedForNow,
-    Unreadable,
-)
+from trio_cursor.cursor.outcomes import Busy, NeedsRecovery, Refused, RefusedForNow, Unreadable
 from trio_cursor.cursor.schemas import Catalog, Column, PageT, Query, Rows, Scan, Table
 from trio_cursor.sqlite_library import HAS_OCTET_LENGTH, sqlite3
 

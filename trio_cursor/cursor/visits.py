@@ -10,14 +10,7 @@ import attrs
 
 from trio_cursor.cursor.jobs import CLAIMS, Job
 from trio_cursor.cursor.opening import (
-    Busy,
-    NotYet,
-    Refused,
-    RefusedForNow,
-    Signature,
     Surroundings,
-    TimedOut,
-    Unreadable,
     Way,
     choose_way,
     look_at,
@@ -25,6 +18,7 @@ from trio_cursor.cursor.opening import (
     uri_of,
     verify_unchanged,
 )
+from trio_cursor.cursor.outcomes import Busy, NotYet, Refused, RefusedForNow, Signature, TimedOut, Unreadable
 from trio_cursor.cursor.private_copies import private_copy
 from trio_cursor.cursor.reading import CachedCatalog, Transaction, harden, refusal_of
 from trio_cursor.cursor.schemas import Catalog, PageT, Scan
