@@ -11,8 +11,10 @@ from typing import Any
 import attrs
 
 from trio_cursor.assembly import Assembler, Told, from_text, to_text
+from trio_cursor.atlas import Atlas
 from trio_cursor.observations import Observation, RingEntry, Turn, TurnContent, TurnId
 from trio_cursor.records import Workspace
+from trio_cursor.scanner import Scanner
 
 NOW_MS = 1_760_000_000_000
 PROFILE = "/cursor/User"
@@ -27,33 +29,13 @@ class Reader:
 
     moment: float = -math.inf
 
-    def rings(self, profile: str) -> float:  # noqa: ARG002 - there is one
+    def rings(self, _profile: str) -> float:
         """Of the only profile."""
         return self.moment
 
-    def conversations(self, profile: str) -> float:  # noqa: ARG002 - there is one
+    def conversations(self, _profile: str) -> float:
         """Of the only profile."""
         return self.moment
-
-
-class Everywhere:
-    """Knows no workspace but by its id."""
-
-    def workspace(self, profile: str, id_: str) -> Workspace:
-        """One that is gone."""
-        return Workspace(f"{profile}/workspaceStorage/{id_}/state.vscdb", profile, id_)
-
-    def at_folder(self, profile: str, folder: str) -> Workspace | None:  # noqa: ARG002 - it knows no folder
-        """None."""
-        return None
-
-    def is_wanted(self, workspace: Workspace) -> bool:  # noqa: ARG002 - all are
-        """Always."""
-        return True
-
-    def global_of(self, profile: str) -> Workspace:  # noqa: ARG002 - there is one
-        """The only one."""
-        return GLOBAL
 
 
 @attrs.define
@@ -84,7 +66,7 @@ def uuid(kind: int, number: int) -> str:
 
 def ring(workspace: int, entries: int) -> tuple[Workspace, list[Told]]:
     """A ring, whose times lie among those of the others."""
-    place = Everywhere().workspace(PROFILE, str(workspace))
+    place = Atlas(Scanner((), lambda _: True), lambda _: True).workspace(PROFILE, str(workspace))
     found = [
         RingEntry(uuid(workspace, at), NOW_MS - 10**9 + 1000 * at + workspace, "composer", "", 1, {})
         for at in range(entries)
@@ -127,7 +109,7 @@ def main() -> None:
     rings = [ring(number, arguments.entries) for number in range(arguments.workspaces)]
     turns = {item.id: item for item in (turn(at, arguments.entries) for at in range(arguments.turns))}
     reader, clock = Reader(), Clock()
-    assembler = Assembler(Everywhere(), reader, 2000, 60_000, 300_000)
+    assembler = Assembler(Atlas(Scanner((), lambda _: True), lambda _: True), reader, 2000, 60_000, 300_000)
     stored = {}
     for place, found in rings:
         change = clock("take in a ring", assembler.observe, place, found, NOW_MS, 1.0)
@@ -141,7 +123,7 @@ def main() -> None:
         stored.update({item.key: item for item in change.pending})
     texts = clock("all to text", lambda: list(map(to_text, stored.values())))
     restored = clock("all from text", lambda: list(map(from_text, texts)))
-    again = Assembler(Everywhere(), reader, 2000, 60_000, 300_000)
+    again = Assembler(Atlas(Scanner((), lambda _: True), lambda _: True), reader, 2000, 60_000, 300_000)
     clock("restore", again.restore, restored, (), NOW_MS, 1.0)
     clock("release nothing", assembler.release, NOW_MS, 1.5)
     reader.moment = 2.0

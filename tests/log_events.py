@@ -59,7 +59,7 @@ def gap(place: Workspace = HOME) -> Event:
 
 def entry(*numbers: int, **options: object) -> Entry:
     """What the sink appends, with a key for each event."""
-    return Entry(tuple(((uuid(number),), event(number, **options)) for number in numbers))  # type: ignore[arg-type]
+    return Entry(tuple(((uuid(number),), event(number, **options)) for number in numbers))
 
 
 def pending(number: int) -> PendingEntry:

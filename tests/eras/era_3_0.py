@@ -168,7 +168,7 @@ def _long_turn(machine: Machine) -> list[Expected]:
         if number % 40 == 0:
             steps.append(answer(f"3.0/long/a{number}", f"Part {number}.", sent=when))
     screenshot = tool("3.0/long/shot", "browser_take_screenshot", "error", sent=sent + 200_000)
-    screenshot["toolFormerData"]["result"] = "iVBORw0KGgo" * 60_000  # type: ignore[index]
+    screenshot["toolFormerData"]["result"] = "iVBORw0KGgo" * 60_000
     closing = answer("3.0/long/end", "All of it.", sent=sent + 201_000, turnDurationMs=200_950)
     doc = document(cid, sent, _v=14, workspaceIdentifier={"id": THREE.id}, **REMEMBERED)
     store(
