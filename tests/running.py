@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 
 from trio_cursor.cli import main
@@ -82,6 +83,16 @@ AT_ONCE = {
 def run_once_more(cursor_dir, state_dir):
     """Everything that is left, after the end of a Cursor; what it has said on stderr."""
     return run_once(cursor_dir, state_dir, **AT_ONCE)
+
+
+def until(condition, service):
+    """Wait for it, as long as the service lives."""
+    for _ in range(3000):
+        if condition():
+            return
+        assert service.poll() is None
+        time.sleep(0.01)
+    raise AssertionError("it never came to that")
 
 
 def reported(state_dir):

@@ -15,6 +15,7 @@ from trio_cursor.cli.output import (
     cut,
     moment,
     padded,
+    passed_over,
     plural,
     printable,
     size,
@@ -190,3 +191,12 @@ def test_a_table_is_aligned_by_what_characters_take_on_the_screen():
 def test_the_width_is_the_terminals(monkeypatch):
     monkeypatch.setenv("COLUMNS", "123")
     assert terminal_width() == 123
+
+
+def test_what_was_passed_over_is_said_by_reason_and_nothing_where_nothing_was():
+    assert passed_over(0, 0, [{}, {"bubble too large to read": 0}]) == ""
+    skipped = [{"bubble too large to read": 2}, {"bubble too large to read": 1000, "x\x1b[31m": 1}]
+    assert passed_over(3, 1, skipped) == (
+        "of workspaces that are left out (3), turn that nothing names (1), "
+        "bubble too large to read (1,002), x\\u001b[31m (1)"
+    )

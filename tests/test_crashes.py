@@ -42,7 +42,7 @@ def test_killed_again_and_again_while_cursor_writes(tmp_path, journal):
                     time.sleep(chances.uniform(0.1, 0.9))
                 else:
                     # While it writes, however slow this machine is.
-                    _until(lambda: running.reported(state_dir).total() > before, service)  # noqa: B023 - called here
+                    running.until(lambda: running.reported(state_dir).total() > before, service)  # noqa: B023 - called here
                     time.sleep(chances.uniform(0.0, 0.1))
                 service.kill()
             assert service.returncode == -signal.SIGKILL
@@ -83,24 +83,15 @@ def test_a_full_disk_stops_the_log_and_when_there_is_room_again_nothing_is_missi
             # From here on no file of its can grow beyond what it is now, and a bit.
             limit = (state_dir / FILE_NAME).stat().st_size + 40_000
             resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-            _until(lambda: b"event log cannot be written" in words.read_bytes(), service)
-            _until(lambda: len(cursor.ledger().committed) == 150, service)
+            running.until(lambda: b"event log cannot be written" in words.read_bytes(), service)
+            running.until(lambda: len(cursor.ledger().committed) == 150, service)
             resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-            _until(lambda: len(running.reported(state_dir)) == 150, service)
+            running.until(lambda: len(running.reported(state_dir)) == 150, service)
         finally:
             service.kill()
             service.wait()
         running.assert_exactly_once(running.reported(state_dir), cursor.ledger())
         running.assert_owner_unhurt(cursor.ledger())
-
-
-def _until(condition, service):
-    for _ in range(3000):
-        if condition():
-            return
-        assert service.poll() is None
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 # -- Cancelled at any moment ---------------------------------------------------------------------------

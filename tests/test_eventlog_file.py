@@ -97,7 +97,6 @@ class TestReading:
             assert sequences(await log.read(0)) == [1, 2, 3, 4]
             assert sequences(await log.read(1, limit=1)) == [2]
             assert sequences(await log.read(0, event_type="database_gap")) == [2]
-            assert await log.totals() == {"generations": 3, "gaps": 1}
 
     async def test_a_batch_ends_with_the_event_that_fills_it(self, filled):
         assert self.read(filled, max_bytes=1) == [1]

@@ -39,7 +39,7 @@ def test_a_session_expires_without_a_sign_of_life_and_opens_again_under_the_same
     assert registry.expire(13 * HOUR - 1) == []
     (closed,) = registry.expire(13 * HOUR)
     assert (closed.session_id, closed.started_at, closed.ended_at) == (first.session_id, 0, 13 * HOUR)
-    assert not registry.is_open(place.database)
+    assert place.database not in registry.open_databases()
     assert not registry.is_active(place.database)
     assert registry.sign_of_life(place, 14 * HOUR).session_id == first.session_id
 
@@ -82,4 +82,4 @@ def test_of_too_many_workspaces_the_least_recently_changed_is_not_active(registr
     assert [registry.is_active(place.database) for place in (first, second, third)] == [False, True, True]
     registry.sign_of_life(first, 3)
     assert [registry.is_active(place.database) for place in (first, second, third)] == [True, False, True]
-    assert all(registry.is_open(place.database) for place in (first, second, third))
+    assert all((place.database in registry.open_databases()) for place in (first, second, third))

@@ -37,13 +37,10 @@ class Freshness:
     renewed: Callable[[], None] = lambda: None
     _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
     _renewed_at: float = attrs.field(default=-math.inf, init=False)
-    #: Becomes another one with each change.
-    version: int = attrs.field(default=0, init=False)
 
     def renew(self) -> None:
         """A sweep or a read has ended."""
         self._known.clear()
-        self.version += 1
         # To find out what is new is to look at every database: of thousands not after each read.
         now = trio.current_time()
         if len(self.scanner.watched) <= _FEW or now >= self._renewed_at + _OFTEN_SECONDS:

@@ -140,7 +140,6 @@ async def build(config: Config, events: EventLog) -> Parts:
         sink=sink,
         registry=registry,
         scanner=scanner,
-        guest=guest,
         first_pass=first_pass,
         states=states,
         outputs=output_states,

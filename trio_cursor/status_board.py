@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from trio_cursor.cursor.guest import Guest
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.records import Session, Workspace
@@ -31,7 +30,6 @@ class Board:
     sink: Sink
     registry: Registry
     scanner: Scanner
-    guest: Guest
     first_pass: FirstPass
     states: dict[str, WorkspaceState]
     outputs: Sequence[OutputState]

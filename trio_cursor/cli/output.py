@@ -8,7 +8,8 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -133,6 +134,14 @@ def span(milliseconds: int) -> str:
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """`1 workspace`, `2 workspaces`, `1,000 workspaces`."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def passed_over(excluded: int, nameless: int, skipped: Iterable[Mapping[str, int]]) -> str:
+    """What was seen and will never be reported, in words; empty if there is nothing."""
+    counts = Counter({"of workspaces that are left out": excluded, "turn that nothing names": nameless})
+    for some in skipped:
+        counts.update(some)
+    return ", ".join(f"{printable(reason)} ({count:,})" for reason, count in counts.items() if count)
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from trio_cursor.asked import window_ms
-from trio_cursor.cli.output import plural, say
+from trio_cursor.cli.output import passed_over, plural, say
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config
 from trio_cursor.handle import Handle
@@ -140,6 +140,10 @@ class Report:
                     place, why = item.workspace_path or item.database, item.last_error
                     self.words.warn(f"Not read: {place}: {why}", "not read", database=item.database, why=why)
         self._left(status)
+        if words := passed_over(
+            status.excluded, status.nameless, (item.skipped for item in status.workspaces)
+        ):
+            self.words.tell(f"Passed over: {words}.", "passed over", what=words)
         if is_interrupted and sys.stderr.isatty():
             say("")  # behind the ^C that the terminal shows
         if trouble:

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from trio_cursor.cli.output import Style, clock, plural, printable, say, table
+from trio_cursor.cli.output import Style, clock, passed_over, plural, printable, say, table
 from trio_cursor.config import load_config
 from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject
@@ -76,6 +76,9 @@ def _show(found: JsonObject, style: Style) -> None:
     gaps = f", {plural(found['gaps'], 'gap')}" if found["gaps"] else ""
     pending = f", {found['pending']:,} in flight" if found["pending"] else ""
     print(f"{plural(found['generations'], 'generation')} reported by this run{pending}{gaps}")
+    skipped = (item["skipped"] for item in found["workspaces"])
+    if words := passed_over(found["excluded"], found["nameless"], skipped):
+        print(f"passed over: {words}")
     rows = [
         [
             printable(item["workspace_path"] or item["workspace_id"] or "global"),

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -26,7 +27,7 @@ from trio_cursor.cursor.schemas import FollowUp
 from trio_cursor.cursor.schemas.known import readable_columns, scan_database
 from trio_cursor.cursor.selection import hides_its_folder, included
 from trio_cursor.errors import StateError
-from trio_cursor.observations import JsonObject, Observation, RingEntry, TableRow, Turn
+from trio_cursor.observations import JsonObject, RingEntry, TableRow
 from trio_cursor.records import Workspace
 
 _T = TypeVar("_T")
@@ -176,7 +177,9 @@ async def _examine_all(
 async def _examine(guest: Guest, item: _Found) -> None:
     if item.workspace.problem:
         item.why.append(item.workspace.problem)
-    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=None)
+    # Conversations are not counted, which would be to read gigabytes: of no window next to none is read.
+    now_ms = int(time.time() * 1000)
+    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=now_ms)
     outcome = await guest.read(item.workspace.database, scan)
     if not isinstance(outcome, Page):
         item.why.append(getattr(outcome, "why", "unchanged"))
@@ -196,22 +199,16 @@ async def _examine(guest: Guest, item: _Found) -> None:
         item.schemas.append(name)
         if step.problem:
             item.why.append(step.problem)
-        if name == "conversations":
-            # How many there are nobody knows without reading gigabytes.
-            continue
-        number = step.entries if step.entries is not None else len(step.observations)
-        item.entries = (item.entries or 0) + number
-        if step.more:
-            item.why.append(f"{name}: more than {number} rows; only the first were counted here")
         item.why += [f"{count} times: {reason}" for reason, count in step.skipped.items()]
-        times = [_time(observation) for observation in step.observations]
-        item.last_activity = max([*filter(None, times), item.last_activity or 0]) or None
-    if not item.entries and not item.why:
+        asked = [found for found in step.observations if isinstance(found, RingEntry | TableRow)]
+        number = len(asked) if step.entries is None else step.entries
+        item.entries = (item.entries or 0) + number
+        if step.more and asked:
+            item.why.append(f"{name}: more than {number} rows; only the first were counted here")
+        times = [found.timestamp for found in asked if found.timestamp]
+        item.last_activity = max([*times, item.last_activity or 0]) or None
+    if not (item.entries or item.why or item.workspace.is_global):
         item.why.append("nothing was asked in this window yet")
-
-
-def _time(observation: Observation) -> int | None:
-    return observation.timestamp if isinstance(observation, RingEntry | TableRow | Turn) else None
 
 
 def _described(item: _Found, style: Style) -> list[str]:

@@ -191,9 +191,6 @@ class EventLog:
             ),
         )
 
-    async def totals(self) -> dict[str, int]:
-        return await self._read("totals", reading.totals)
-
     async def retire(self, *, before_ms: int, max_bytes: int, taken: int | None) -> Retired:
         """Delete one slice of events by the rules of retention."""
         return await self._write(

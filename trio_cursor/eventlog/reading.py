@@ -14,7 +14,7 @@ from trio_cursor.cursor.schemas.values import canonical_id, is_uuid
 from trio_cursor.eventlog.file import open_for_reading
 from trio_cursor.eventlog.formats import EVENT_ID
 from trio_cursor.eventlog.texts import searchable
-from trio_cursor.events import EVENT_TYPE, GAP_TYPE, from_json
+from trio_cursor.events import EVENT_TYPE, from_json
 from trio_cursor.records import Event
 
 _SEQUENCE = re.compile("#([0-9]{1,18})")
@@ -47,12 +47,6 @@ def last_sequence(connection: Any) -> int:
     """Highest sequence ever given, whether its event is still here or not."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return int(row[0]) if row else 0
-
-
-def totals(connection: Any) -> dict[str, int]:
-    """Counts for `status`: generations and gap records that the log holds now."""
-    found = dict(connection.execute("SELECT type, count(*) FROM events GROUP BY type"))
-    return {"generations": found.get(EVENT_TYPE, 0), "gaps": found.get(GAP_TYPE, 0)}
 
 
 def read_events(

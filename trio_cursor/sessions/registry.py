@@ -52,10 +52,6 @@ class Registry:
         self._open[workspace.database] = _Open(session, now_ms)
         return session
 
-    def is_open(self, database: str) -> bool:
-        """Whether somebody works in the workspace, as far as is known."""
-        return database in self._open
-
     def open_databases(self) -> list[str]:
         """Where somebody works, as far as is known."""
         return list(self._open)
