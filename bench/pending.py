@@ -83,8 +83,6 @@ def turn(number: int, entries: int) -> Turn:
         generation_id=uuid(workspace, at) if number % 2 else uuid(0xFFFF_FFFF, number),
         is_named_by_bubble=True,
         is_settled=True,
-        is_first=False,
-        is_last=False,
         is_sub_agent=False,
         created_ms=NOW_MS - 10**9,
         timestamp=NOW_MS - 10**9 + number,

@@ -37,8 +37,6 @@ def turn(number=None, *, at="c/b", id_=None, time=NOW_MS, **other):
         "generation_id": id_ or (None if number is None else uuid(number)),
         "is_named_by_bubble": True,
         "is_settled": True,
-        "is_first": False,
-        "is_last": False,
         "is_sub_agent": False,
         "created_ms": NOW_MS - 1000,
         "timestamp": time,

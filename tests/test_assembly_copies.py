@@ -8,7 +8,7 @@ from scans import uuid, workspace
 
 from trio_cursor.observations import Place
 
-IN_FLIGHT = {"is_settled": False, "is_last": True}
+IN_FLIGHT = {"is_settled": False}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from scans import uuid, workspace
 from trio_cursor.assembly.recent import Recent
 from trio_cursor.observations import Place
 
-IN_FLIGHT = {"is_settled": False, "is_last": True, "is_named_by_bubble": False}
+IN_FLIGHT = {"is_settled": False, "is_named_by_bubble": False}
 READING_MS = 300_000
 OTHER_GLOBAL = workspace(None, profile="/p2")
 

@@ -62,6 +62,11 @@ def test_what_is_nothing_of_the_kind_is_refused(text):
         from_text(text)
 
 
+def test_what_a_turn_has_no_more_is_passed_over():
+    stored = to_text(TURN).replace('"is_settled"', '"is_first":false,"is_last":true,"is_settled"')
+    assert from_text(stored) == TURN
+
+
 def test_what_another_version_wrote_is_refused():
     with pytest.raises(TypeError):
         from_text(to_text(ENTRY).replace('"seen_ms"', '"seen"'))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 
+import attrs
 import pytest
 from assembly_world import GLOBAL, W1, W2, Everywhere, World, content, entry, new, turn
 from scans import NOW_MS, uuid, workspace
 
 from trio_cursor.assembly import Told
 from trio_cursor.assembly.attribution import Places
-from trio_cursor.observations import Place
+from trio_cursor.observations import Place, Rule
 
 
 def place(rule, workspace_id=None, of="c", **other):
@@ -47,6 +49,12 @@ def test_a_smaller_rule_counts_before_a_greater(earlier, later):
     assert where(earlier) == where(later) == W1
     assert where(earlier, other(later)) == where(other(later), earlier) == W1
     assert where(other(earlier), later) == where(later, other(earlier)) == W2
+
+
+def test_in_the_log_a_rule_is_its_number():
+    written = json.dumps(attrs.asdict(Place("c", Rule.PARENT, parent_id="p")))
+    assert json.loads(written)["rule"] == 9
+    assert Place(**json.loads(written)) == Place("c", Rule.PARENT, parent_id="p")
 
 
 def test_without_any_it_belongs_to_nobody():

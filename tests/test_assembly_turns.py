@@ -29,7 +29,7 @@ from scans import NOW_MS, uuid
 from trio_cursor.assembly import from_text
 from trio_cursor.observations import Place, TurnId, Wanted
 
-IN_FLIGHT = {"is_settled": False, "is_last": True}
+IN_FLIGHT = {"is_settled": False}
 
 
 @pytest.fixture

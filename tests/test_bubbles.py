@@ -17,7 +17,6 @@ from trio_cursor.cursor.schemas.bubbles import (
     USER,
     Bubble,
     bubble_of,
-    folder_of,
     parse_bubble,
 )
 from trio_cursor.cursor.schemas.values import ROW_LIMIT, BadValueError
@@ -274,29 +273,6 @@ def test_the_duration_of_a_turn(said, known):
 def test_times_are_floats_and_the_one_of_the_process_is_no_time(timing, known):
     bubble = assistant(timingInfo=timing)
     assert (bubble.sent_ms, bubble.ended_ms, bubble.measured_ms) == known
-
-
-@pytest.mark.parametrize(
-    ("uri", "folder"),
-    [
-        ("file:///home/a", "file:///home/a"),
-        ({"fsPath": "/home/a", "external": "file:///home/a", "path": "/home/a"}, "/home/a"),
-        ({"fsPath": "", "external": "file:///home/a", "scheme": "file"}, "file:///home/a"),
-        ({"path": "/home/a"}, "/home/a"),
-        (
-            {"fsPath": "/home/a", "external": "vscode-remote://ssh/home/a", "scheme": "vscode-remote"},
-            "vscode-remote://ssh/home/a",
-        ),
-        ({"fsPath": "/home/a", "scheme": "vscode-remote"}, "/home/a"),
-        ({"fsPath": 7, "external": ["x"]}, None),
-        ("x" * 9000, None),
-        ("", None),
-        (None, None),
-        (3, None),
-    ],
-)
-def test_a_folder_is_a_path_or_the_uri_of_a_remote_one(uri, folder):
-    assert folder_of(uri) == folder
 
 
 def test_the_folders_of_a_bubble_are_listed_once_each_and_not_without_end():

@@ -442,7 +442,7 @@ def telling(turn):
     Of a turn that is not settled only question and last bubble are read: another may bear its id.
     """
     name = (turn.generation_id, turn.is_named_by_bubble) if turn.is_settled else None
-    return (name, turn.is_settled, turn.is_last, turn.fingerprint)
+    return (name, turn.is_settled, turn.fingerprint)
 
 
 #: Larger than SQLite may read.

@@ -48,8 +48,7 @@ def test_each_turn_is_said_once_in_a_first_look(database):
     first, second = turns(page)
     assert (first.id.conversation_id, first.id.bubble_id) == ("c", "b0")
     assert (first.schema, first.generation_id, first.is_named_by_bubble) == ("conversations", uuid(1), True)
-    assert (first.is_settled, first.is_first, first.is_last) == (True, True, False)
-    assert (second.generation_id, second.is_settled, second.is_last) == (uuid(2), True, True)
+    assert (second.generation_id, first.is_settled, second.is_settled) == (uuid(2), True, True)
     assert (page.backfill, page.more, page.problem, page.skipped, page.gaps) == (True, False, None, {}, ())
 
 
@@ -135,7 +134,7 @@ def test_a_bubble_that_the_headers_name_no_more_is_no_turn(database):
     chat.messages = chat.messages[:2]
     chat.write_document()
     page = look(database, CONVERSATIONS, position)
-    assert [(turn.generation_id, turn.is_last) for turn in turns(page)] == [(uuid(1), True)]
+    assert named(page) == [uuid(1)]
     put(database, chat.key("b2"), {"type": 1, "requestId": uuid(2)})
     page = look(database, CONVERSATIONS, page.position)
     assert page.observations == ()
@@ -147,12 +146,10 @@ def test_a_header_ahead_of_its_bubble_leaves_the_turn_before_it_the_last(databas
     chat.add(USER, "later", requestId=uuid(2))
     chat.write_document(status="aborted")
     page = look(database, CONVERSATIONS, position)
-    assert [(turn.generation_id, turn.is_last, turn.is_settled) for turn in turns(page)] == [
-        (uuid(1), True, True)
-    ]
+    assert [(turn.generation_id, turn.is_settled) for turn in turns(page)] == [(uuid(1), True)]
     chat.write_bubble("b2")
     page = look(database, CONVERSATIONS, page.position)
-    assert [(turn.generation_id, turn.is_last) for turn in turns(page)] == [(uuid(1), False), (uuid(2), True)]
+    assert named(page) == [uuid(1), uuid(2)]
 
 
 @pytest.mark.parametrize("as_blob", [False, True], ids=["TEXT", "BLOB"])

@@ -115,7 +115,7 @@ async def test_what_an_earlier_run_left_open_is_closed_after_the_first_sweep_unl
     assert [change.database for change in await world.told() if isinstance(change, SessionEnded)] == [
         idle.workspace.database
     ]
-    assert world.registry.is_open(busy.workspace.database)
+    assert busy.workspace.database in world.registry.open_databases()
 
 
 async def test_a_sighting_that_arrives_with_the_expiry_is_not_lost(nursery, autojump_clock):
@@ -142,7 +142,7 @@ async def test_a_session_that_cannot_be_stored_is_open_all_the_same(world, logge
     world.log.failures = [StateError("disk full")]
     await world.sees.send(Changed(item))
     assert len(await world.told()) == 1
-    assert world.registry.is_open(item.workspace.database)
+    assert item.workspace.database in world.registry.open_databases()
     assert any("could not be stored" in message for message in logged())
 
 

@@ -13,7 +13,7 @@ from test_bubbles import ERAS, KEYS_INSIDE, KEYS_READ, MOMENT_MS, UUID, hostile_
 
 from trio_cursor.cursor.schemas.bubbles import bubble_of
 from trio_cursor.cursor.schemas.documents import Header, document_of, parse_document
-from trio_cursor.cursor.schemas.values import RING_LIMIT, BadValueError, generation_id
+from trio_cursor.cursor.schemas.values import RING_LIMIT, BadValueError, usable_id
 from trio_cursor.demo import bubbles as demo
 from trio_cursor.demo.conversation import Conversation
 
@@ -119,7 +119,7 @@ def test_messages_may_stand_in_the_document_itself():
     ids = [h.bubble_id for h in found.headers]
     assert ids == ["a", "b", "\n#2", "\n#3", "\n#4"]
     assert [h.type for h in found.headers] == [1, 2, 2, None, 1]
-    assert [generation_id(id_) for id_ in ids] == ["a", "b", None, None, None]
+    assert [usable_id(id_) for id_ in ids] == ["a", "b", None, None, None]
     assert [found.inline[id_].text for id_ in ids] == ["ask", "answer", "more", "nobody's", "another"]
     assert found.headers[0].created_ms == MOMENT_MS
     assert found.skipped == {

@@ -13,7 +13,7 @@ from test_documents import HOSTILE, conversations
 
 from trio_cursor.cursor.schemas.bubbles import TOO_LARGE, UNREADABLE, bubble_of
 from trio_cursor.cursor.schemas.documents import document_of
-from trio_cursor.cursor.schemas.turns import Rows, content_of, inline_rows, spans, turn_of
+from trio_cursor.cursor.schemas.turns import Rows, Sight, inline_rows, spans
 from trio_cursor.demo import bubbles as demo
 from trio_cursor.demo.honest_reader import look as honest_look
 from trio_cursor.demo.rows import bubble_key, composer_key
@@ -63,16 +63,20 @@ def rows(messages, missing="", unread="", special=None):
     return Rows(present, read | (special or {}))
 
 
-def see(messages, fields=COMPLETED, *, span=-1, of=content_of, missing="", unread="", special=None, **facts):
+def sight(messages, fields=COMPLETED, *, span=-1, missing="", unread="", special=None, **facts):
     """The last turn of these messages, or another."""
     conversation = document(messages, **fields)
     turns = spans(conversation)
     known = rows(messages, missing, unread, special)
-    return of(conversation, turns, turns[span], known, **(FACTS | facts))
+    return Sight(conversation, turns, turns[span], known, **(FACTS | facts))
+
+
+def see(*args, **kwargs):
+    return sight(*args, **kwargs).content()
 
 
 def turn(*args, **kwargs):
-    return see(*args, of=turn_of, **kwargs)
+    return sight(*args, **kwargs).turn()
 
 
 @pytest.mark.parametrize(
@@ -99,18 +103,18 @@ def test_a_turn_begins_with_a_question(kinds, groups):
     ]
 
 
-@pytest.mark.parametrize("of", [turn_of, content_of])
+@pytest.mark.parametrize("of", [turn, see])
 def test_of_what_nothing_is_there_is_no_turn(of):
     messages = [ask("a"), say("b"), ask("c")]
-    assert see(messages, missing="c", of=of) is None
-    assert see(messages, missing="ab", span=0, of=of) is None
-    assert see(messages, missing="a", span=0, of=of) is not None
+    assert of(messages, missing="c") is None
+    assert of(messages, missing="ab", span=0) is None
+    assert of(messages, missing="a", span=0) is not None
 
 
 def test_a_later_question_without_bubble_and_answer_ends_nothing():
     messages = [ask("a"), say("b"), ask("c"), say("d")]
-    assert not turn(messages, span=0, missing="").is_last
-    assert turn(messages, span=0, missing="cd").is_last
+    assert not sight(messages, span=0, missing="").is_last
+    assert sight(messages, span=0, missing="cd").is_last
 
 
 @pytest.mark.parametrize("missing", ["c", "cd"])
@@ -121,7 +125,7 @@ def test_what_a_conversation_says_belongs_to_the_last_question_that_it_names(mis
     latest = {"latestChatGenerationUUID": "of c"}
     before = see(messages, fields | latest, span=0, missing=missing)
     assert (before.turn.is_settled, before.status, before.turn.generation_id) == (True, "completed", "a")
-    unanswered = see(messages, fields | latest, span=0, missing=f"b{missing}", of=turn_of)
+    unanswered = turn(messages, fields | latest, span=0, missing=f"b{missing}")
     assert not unanswered.is_settled
 
 
@@ -149,7 +153,7 @@ def test_what_a_conversation_says_belongs_to_the_last_question_that_it_names(mis
 def test_when_a_last_turn_can_not_change_any_more(messages, fields, missing, is_settled, status):
     content = see(messages, fields, missing=missing)
     assert (content.turn.is_settled, content.status) == (is_settled, status)
-    seen = turn(messages, fields, missing=missing, unread="b" if messages[-1]["bubbleId"] != "b" else "")
+    seen = sight(messages, fields, missing=missing, unread="b" if messages[-1]["bubbleId"] != "b" else "")
     assert (seen.is_settled, seen.is_last, seen.is_first) == (is_settled, True, True)
 
 
@@ -174,8 +178,8 @@ def test_a_later_question_settles_a_turn_whatever_became_of_the_conversation(ans
         answer = [answer[0] | {"type": 2}]
     else:
         special = None
-    content = see([ask("a"), *answer, ask("x")], fields, span=0, special=special)
-    assert (content.turn.is_settled, content.turn.is_last, content.status) == (True, False, status)
+    seen = sight([ask("a"), *answer, ask("x")], fields, span=0, special=special)
+    assert (seen.is_settled, seen.is_last, seen.content().status) == (True, False, status)
 
 
 def test_the_bubble_knows_better_than_the_header_whose_it_is():
@@ -229,10 +233,10 @@ def test_an_inline_message_without_an_id_gives_no_name():
     conversation = document_of("c", {"conversation": messages})
     first, second = spans(conversation)
     known = inline_rows(conversation, 7)
-    content = content_of(conversation, [first, second], first, known, **FACTS)
+    content = Sight(conversation, [first, second], first, known, **FACTS).content()
     assert (content.turn.generation_id, content.turn.id.bubble_id) == (None, "\n#0")
     assert (content.prompt_text, content.response_text, content.status) == ("ask ", "say b", "completed")
-    assert turn_of(conversation, [first, second], second, known, **FACTS).generation_id == "c"
+    assert Sight(conversation, [first, second], second, known, **FACTS).turn().generation_id == "c"
 
 
 def test_a_conversation_without_inline_messages_has_no_such_rows():
@@ -294,14 +298,11 @@ def test_a_header_tells_the_time_of_a_bubble_that_was_not_read():
 
 def test_a_turn_says_where_it_stands():
     messages = [ask("a"), say("b"), ask("c"), say("d")]
-    found = turn(messages, {"createdAt": MOMENT_MS}, schema="composers", is_sub_agent=True)
+    seen = sight(messages, {"createdAt": MOMENT_MS}, schema="composers", is_sub_agent=True)
+    found = seen.turn()
     assert (found.id.conversation_id, found.id.bubble_id, found.schema) == ("c", "c", "composers")
-    assert (found.is_first, found.is_last, found.is_sub_agent, found.created_ms) == (
-        False,
-        True,
-        True,
-        MOMENT_MS,
-    )
+    assert (seen.is_first, seen.is_last) == (False, True)
+    assert (found.is_sub_agent, found.created_ms) == (True, MOMENT_MS)
 
 
 def test_a_fingerprint_does_not_depend_on_how_much_was_read():
@@ -341,15 +342,9 @@ def test_a_turn_that_settles_or_is_worked_at_again_has_another_fingerprint_even_
 
 def test_a_row_that_was_written_again_is_a_change():
     conversation = document([ask("a"), say("b")])
-    read = {"a": bubble_of(ask("a")), "b": bubble_of(say("b"))}
+    turns, read = spans(conversation), {"a": bubble_of(ask("a")), "b": bubble_of(say("b"))}
     prints = {
-        turn_of(
-            conversation,
-            spans(conversation),
-            spans(conversation)[0],
-            Rows({"a": (1, 9), "b": row}, read),
-            **FACTS,
-        ).fingerprint
+        Sight(conversation, turns, turns[0], Rows({"a": (1, 9), "b": row}, read), **FACTS).turn().fingerprint
         for row in ((2, 9), (3, 9), (2, 10), (2, None))
     }
     assert len(prints) == 4
@@ -364,7 +359,7 @@ def test_inline_messages_change_one_by_one():
     def prints(rowid, *messages):
         conversation = document_of("c", {"conversation": list(messages)})
         turns, known = spans(conversation), inline_rows(conversation, rowid)
-        return [turn_of(conversation, turns, span, known, **FACTS).fingerprint for span in turns]
+        return [Sight(conversation, turns, span, known, **FACTS).turn().fingerprint for span in turns]
 
     before = prints(1, ask("a"), say("b"), ask("c"), say("d"))
     assert prints(2, ask("a"), say("b"), ask("c"), say("d")) == before
@@ -478,8 +473,8 @@ def test_nothing_that_a_conversation_holds_is_too_much_for_its_turns(value, read
             dict.fromkeys(ids[:-1], (1, None)), {id_: bubble_of({"type": 2} | value) for id_ in read_ids}
         )
     for span in turns:
-        light = turn_of(conversation, turns, span, known, **FACTS)
-        content = content_of(conversation, turns, span, known, **FACTS)
+        seen = Sight(conversation, turns, span, known, **FACTS)
+        light, content = seen.turn(), seen.content()
         assert (light is None) == (content is None)
         if content is not None:
             assert light.fingerprint == content.turn.fingerprint
@@ -494,7 +489,7 @@ def test_an_honest_owner_of_the_database_says_the_same_of_every_turn(made):
     turns = spans(conversation)
     known = Rows(dict.fromkeys(bubbles, (1, 1)), {id_: bubble_of(value) for id_, value in bubbles.items()})
     for span in turns:
-        content = content_of(conversation, turns, span, known, **FACTS)
+        content = Sight(conversation, turns, span, known, **FACTS).content()
         if content is None or (id_ := content.turn.generation_id) is None:
             continue
         honest = honest_look(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any, TypeAlias
 
 import attrs
@@ -82,8 +83,6 @@ class Turn:
     is_named_by_bubble: bool
     #: Nothing that happens later can change it: a later question, an outcome, or everything is there.
     is_settled: bool
-    is_first: bool
-    is_last: bool
     #: Its conversation is known to be that of an agent which another conversation started.
     is_sub_agent: bool
     #: `composerData.createdAt`.
@@ -129,12 +128,36 @@ class TurnGone:
     id: TurnId
 
 
+class Rule(IntEnum):
+    """What says where a conversation belongs: its number in the facts about Cursor's storage (section c).
+
+    Rule 1, the ring that holds a turn's own id, says it of a generation and is no fact about a conversation.
+    """
+
+    #: The conversation's row in `composerHeaders`.
+    HEADERS_TABLE = 2
+    #: `workspaceIdentifier` of its document.
+    IDENTIFIER = 3
+    #: `composer.composerData` of a workspace lists it.
+    LISTED = 4
+    #: It has a place in one of a workspace's panes.
+    PANE = 5
+    #: The context of one of its prompts names a folder.
+    CONTEXT = 6
+    #: One of its bubbles names a folder.
+    BUBBLE = 7
+    #: The ring of a workspace holds another turn of it.
+    RING = 8
+    #: A tool call of another conversation started it.
+    PARENT = 9
+
+
 @attrs.frozen
 class Place:
     """Something in a database says where a conversation belongs."""
 
     conversation_id: str
-    #: Number in the list of the facts about Cursor's storage (section c); of several the smallest counts.
+    #: A `Rule`, or the number of one; of several the smallest counts.
     rule: int
     #: Directory name in `workspaceStorage`.
     workspace_id: str | None = None

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from trio_cursor.assembly.attribution import BY_RING, Directory, Places, no_rings
+from trio_cursor.assembly.attribution import Directory, Places, no_rings
 from trio_cursor.assembly.book import Book
 from trio_cursor.assembly.generations import Parts
 from trio_cursor.assembly.groups import Group
@@ -19,7 +19,7 @@ from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row
 from trio_cursor.assembly.recent import Recent
 from trio_cursor.assembly.schedule import Freshness, Schedule, Waits
 from trio_cursor.cursor.schemas.values import is_uuid
-from trio_cursor.observations import Observation, Place, TurnContent, Wanted
+from trio_cursor.observations import Observation, Place, Rule, TurnContent, Wanted
 from trio_cursor.records import Generation, Workspace
 
 #: Generations that one step releases: what a first pass leaves pending would hold up everything else
@@ -276,7 +276,7 @@ class Assembler:
         if ring is None or ring.id is None:
             return
         for item in list(group.turns.values()):
-            place = Place(item.turn.id.conversation_id, BY_RING, workspace_id=ring.id)
+            place = Place(item.turn.id.conversation_id, Rule.RING, workspace_id=ring.id)
             if item.workspace.profile == ring.profile and self._book.learn(ring.profile, place):
                 step.places.append((ring.profile, place))
 

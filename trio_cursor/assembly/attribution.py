@@ -10,15 +10,14 @@ from typing import Protocol
 
 import attrs
 
-from trio_cursor.observations import Place
+from trio_cursor.observations import Place, Rule
 from trio_cursor.records import Workspace
 
 #: They name a workspace's directory; of rules 2 and 3 there is one fact, which Cursor changes.
-_IDENTIFIED = (2, 3)
+_IDENTIFIED = (Rule.HEADERS_TABLE, Rule.IDENTIFIER)
 #: Facts of a workspace's own database, which need not name it.
-BY_WORKSPACE = (4, 5)
-_BY_FOLDER = (6, 7)
-BY_RING, BY_PARENT = 8, 9
+BY_WORKSPACE = (Rule.LISTED, Rule.PANE)
+_BY_FOLDER = (Rule.CONTEXT, Rule.BUBBLE)
 
 #: Workspaces whose rings hold other turns of a conversation.
 Ringed = Callable[[str, str], Iterable[Workspace]]
@@ -62,14 +61,14 @@ class Places:
 
     def learn(self, profile: str, place: Place) -> bool:
         """Take in a fact. Returns whether anything is known now that was not."""
-        if place.rule == BY_PARENT and place.parent_id in (None, place.conversation_id):
+        if place.rule == Rule.PARENT and place.parent_id in (None, place.conversation_id):
             return False
         facts = self._facts.setdefault((profile, place.conversation_id), {})
         known = facts.get(place.rule)
         if known == place or (known is not None and not self._is_better(profile, place, known)):
             return False
         facts[place.rule] = place
-        if place.rule == BY_PARENT:
+        if place.rule == Rule.PARENT:
             if known is not None:
                 self._children[profile, known.parent_id or ""].pop(place.conversation_id, None)
             children = self._children.setdefault((profile, place.parent_id or ""), {})
@@ -78,7 +77,7 @@ class Places:
 
     def parent(self, profile: str, conversation_id: str) -> str | None:
         """The conversation that started this one as its agent."""
-        place = self._facts.get((profile, conversation_id), {}).get(BY_PARENT)
+        place = self._facts.get((profile, conversation_id), {}).get(Rule.PARENT)
         return place.parent_id if place else None
 
     def children(self, profile: str, conversation_id: str) -> tuple[str, ...]:
@@ -147,7 +146,7 @@ class Places:
         for rule in (*BY_WORKSPACE, *_BY_FOLDER):
             if found := self._by_fact(profile, facts.get(rule)):
                 return found
-        by_ring = self._by_fact(profile, facts.get(BY_RING))
+        by_ring = self._by_fact(profile, facts.get(Rule.RING))
         others = [by_ring, *ringed] if by_ring else list(ringed)
         return min(others, key=lambda item: (item.id or "", item.database), default=None)
 

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import attrs
 
-from trio_cursor.assembly.attribution import BY_PARENT, Places
+from trio_cursor.assembly.attribution import Places
 from trio_cursor.assembly.groups import Group
 from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of, not_after
 from trio_cursor.cursor.schemas.values import canonical_id, is_uuid
-from trio_cursor.observations import Place, Turn, TurnId
+from trio_cursor.observations import Place, Rule, Turn, TurnId
 from trio_cursor.records import Workspace
 
 #: Begins the key of a group whose turn has no name yet; no id holds it.
@@ -80,7 +80,7 @@ class Book:
                 item = group.turns[storage_key]
                 if item.turn.generation_id is not None and not is_uuid(item.turn.generation_id):
                     self.put_turn(item, group.met_ms)
-                elif place.rule == BY_PARENT:
+                elif place.rule == Rule.PARENT:
                     self.touched[group.key] = None
         return True
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import attrs
 
 from trio_cursor.assembly.pending import PendingEntry, Row
-from trio_cursor.cursor.schemas.values import count, generation_id
+from trio_cursor.cursor.schemas.fields import first, model_of
+from trio_cursor.cursor.schemas.values import count, usable_id
 from trio_cursor.observations import Json, JsonObject, RingEntry, TableRow, Turn, TurnContent, TurnId
 from trio_cursor.records import Generation, Workspace
 
 _TYPE_WITH_FILE_NAME = "apply"
-_AUTO_MODEL = "default"
-_MODEL_LIMIT = 200
 
 #: Of prompt, completion, and both together.
 _Tokens = tuple[int | None, int | None, int | None]
@@ -66,18 +65,18 @@ class Parts:
             generation_type=entry.type if entry else None,
             conversation_id=turn.id.conversation_id if turn else None,
             data_version=self._data_version(),
-            model=content.model or _model(value.get("model")),
+            model=content.model or model_of(value.get("model")),
             tokens_used=tokens_used,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             tokens_source="database" if is_counted else None,
-            response_text=_first(content.response_text, _response(value)),
-            prompt_text=_first(content.prompt_text, prompt.text if prompt else None, _ring_prompt(entry)),
-            prompt_id=generation_id(value.get("promptId")),
+            response_text=first((content.response_text, _response(value))),
+            prompt_text=first((content.prompt_text, prompt.text if prompt else None, _ring_prompt(entry))),
+            prompt_id=usable_id(value.get("promptId")),
             request_parameters=value.get("requestParameters"),
             completed_timestamp=content.completed_timestamp,
             duration_ms=content.duration_ms,
-            prompt_timestamp=_first(prompt.timestamp if prompt else None, content.prompt_timestamp),
+            prompt_timestamp=first((prompt.timestamp if prompt else None, content.prompt_timestamp)),
             tool_calls=self.content.tool_calls if self.content else None,
             full_generation_data=self._source(),
             truncated=self._truncated(content, row),
@@ -97,6 +96,8 @@ class Parts:
             return self.row.row.schema
         if self.turn is None:
             return "ring"
+        # Where in Cursor's files a conversation stands (`Turn.schema`) is nothing to those who read events:
+        # the contract knows only `conversations`.
         return "ring+conversations" if self.entry else "conversations"
 
     def _status(self) -> str:
@@ -143,8 +144,6 @@ _NOTHING = TurnContent(
         generation_id=None,
         is_named_by_bubble=False,
         is_settled=False,
-        is_first=False,
-        is_last=False,
         is_sub_agent=False,
         created_ms=None,
         timestamp=None,
@@ -157,10 +156,6 @@ _NOTHING = TurnContent(
 )
 
 
-def _first(*values: Json) -> Json:
-    return next((value for value in values if value is not None), None)
-
-
 def _ring_prompt(entry: RingEntry | None) -> str | None:
     """The ring's text is a file name where a suggestion was applied."""
     return None if entry is None or entry.type == _TYPE_WITH_FILE_NAME else entry.text
@@ -169,12 +164,6 @@ def _ring_prompt(entry: RingEntry | None) -> str | None:
 def _response(value: JsonObject) -> str | None:
     texts = (value.get("responseText"), value.get("text"))
     return next((text for text in texts if isinstance(text, str)), None)
-
-
-def _model(value: object) -> str | None:
-    if not isinstance(value, str) or len(value) > _MODEL_LIMIT or value in ("", _AUTO_MODEL):
-        return None
-    return value
 
 
 def _tokens(content: TurnContent, value: JsonObject) -> _Tokens:

@@ -156,15 +156,20 @@ def from_text(text: str) -> Pending:
             **{**item, "workspace": Workspace(**item["workspace"]), "entry": RingEntry(**item["entry"])}
         )
     item = value["turn"]
-    turn = item["turn"]
     return PendingTurn(
         **{
             **item,
             "workspace": Workspace(**item["workspace"]),
-            "turn": Turn(**{**turn, "id": TurnId(**turn["id"])}),
+            "turn": _turn(item["turn"]),
             "row": None if item["row"] is None else _row(item["row"]),
         }
     )
+
+
+def _turn(value: JsonObject) -> Turn:
+    """Turns once had more fields than they have now, and may still wait in a log as they were stored then."""
+    known = {key: value[key] for key in attrs.fields_dict(Turn) if key in value}
+    return Turn(**{**known, "id": TurnId(**value["id"])})
 
 
 def _row(value: JsonObject) -> Row:

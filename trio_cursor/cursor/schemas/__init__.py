@@ -8,10 +8,11 @@ no JSON is parsed while a lock is held.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 
+from trio_cursor.observations import Wanted
 from trio_cursor.records import Page, Position
 
 PageT = TypeVar("PageT")
@@ -131,4 +132,16 @@ class Schema(Protocol):
         `rescan`: the file is another one than the position was made for. `verify`: look also at what
         the position says is known, for changes that leave no trace in it. `since_ms`: what is older need
         not be read where nothing is known yet; None: everything is to be read.
+        """
+
+
+@runtime_checkable
+class TurnSchema(Schema, Protocol):
+    """One that finds turns, which somebody will want to look at again."""
+
+    def reread(self, catalog: Catalog, wanted: tuple[Wanted, ...]) -> Scan[Step]:
+        """Read single turns of this schema, whether or not they seem changed.
+
+        The page at the end says of each how it stands now (`Turn`), everything of it (`TurnContent`), or that
+        it is no more (`TurnGone`). Some may be left unanswered, to be asked for again, but never all.
         """

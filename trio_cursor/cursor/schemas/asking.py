@@ -8,27 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
 from trio_cursor.cursor.schemas import ROWID, Catalog, Query, Rows
-from trio_cursor.cursor.schemas.values import ID_BYTES, BadValueError, generation_id, milliseconds, parse_json
+from trio_cursor.cursor.schemas.fields import FOLDER_LIMIT, short_text
+from trio_cursor.cursor.schemas.sql import end_of, marks, short, size_of
+from trio_cursor.cursor.schemas.values import (
+    ID_BYTES,
+    TIME_BYTES,
+    BadValueError,
+    milliseconds,
+    parse_json,
+    usable_id,
+)
 
-#: Longer keys are none of ours; Cursor's have about 80 bytes.
-KEY_BYTES = 512
 #: So few that SQLite has found them before it looks at the clock for the first time.
 _KEYS_AT_ONCE = 25
-_NAMES_AT_ONCE = 1000
 _CONTEXTS = 3
 _CONTEXT_LIMIT = 1 << 20
-_FOLDER_LIMIT = 8192
 _HEAD_COLUMNS = {
     "workspaceId": ID_BYTES,
-    "createdAt": 64,
-    "lastUpdatedAt": 64,
+    "createdAt": TIME_BYTES,
+    "lastUpdatedAt": TIME_BYTES,
     "isSubagent": 8,
-    "checkpointAt": 64,
+    "checkpointAt": TIME_BYTES,
 }
 HEADS = "composerHeaders"
 HEADS_READABLE = frozenset({"composerId", *_HEAD_COLUMNS})
@@ -85,7 +90,7 @@ class Value:
     limit: int
     parse: Callable[[Any], Any] = attrs.field(eq=False)
     table: str = "cursorDiskKV"
-    is_optional: bool = False
+    is_optional: ClassVar = False
 
     @property
     def words(self) -> str:
@@ -134,8 +139,8 @@ class Present:
     """Asks which of these keys of `cursorDiskKV` are there; answered by `Found`."""
 
     keys: tuple[str, ...]
-    words: str = "the list of bubbles"
-    is_optional: bool = False
+    words: ClassVar = "the list of bubbles"
+    is_optional: ClassVar = False
 
     def read(self, catalog: Catalog, room: int) -> Asking:  # noqa: ARG002 - no value is read
         # Without `octet_length` the size of a TEXT costs all of it.
@@ -145,40 +150,13 @@ class Present:
         left = self.keys
         while left:
             some = left[:_KEYS_AT_ONCE]
-            answer = yield Query(f"{select} ({','.join('?' * len(some))})", some, can_wait=True)
+            answer = yield Query(f"{select} ({marks(some)})", some, can_wait=True)
             seen = {key.decode(): (rowid, size, kind != b"null") for rowid, key, kind, size in answer.rows}
             found |= {key: (rowid, size) for key, (rowid, size, is_there) in seen.items() if is_there}
             left = tuple(key for key in some if answer.stopped and key not in seen) + left[len(some) :]
             if answer.stopped:
                 break
         return None if left == self.keys else Answer(partial(Found, found, left))
-
-
-@attrs.frozen
-class Names:
-    """Asks for the keys with a prefix, from one of them on, and their rowids: index only, not all at once.
-
-    Answered by a list of key and rowid, and whether that was all.
-    """
-
-    prefix: str
-    #: Bytes, since not every key is text.
-    after: bytes
-    table: str = "cursorDiskKV"
-    words: str = "the list of a conversation's bubbles"
-    is_optional: bool = True
-
-    def read(self, catalog: Catalog, room: int) -> Asking:  # noqa: ARG002 - no value is read
-        answer = yield Query(
-            f"SELECT key, {ROWID} FROM {self.table} WHERE key > CAST(? AS TEXT) AND key < ?"  # noqa: S608
-            f" AND {size_of('key', catalog)} <= {KEY_BYTES} ORDER BY key LIMIT {_NAMES_AT_ONCE}",
-            (self.after, end_of(self.prefix)),
-            can_wait=True,
-        )
-        if answer.stopped and not answer.rows:
-            return None
-        is_all = answer.stopped is None and len(answer.rows) < _NAMES_AT_ONCE
-        return Answer(lambda: (answer.rows, is_all))
 
 
 @attrs.frozen
@@ -193,11 +171,14 @@ class Head:
 
 @attrs.frozen
 class HeadOf:
-    """Asks for a conversation's row in `composerHeaders`; answered by a `Head` in any case."""
+    """Asks for a conversation's row in `composerHeaders`.
+
+    Answered by a `Head`, which knows nothing where there is no such row, or by None where it cannot be read.
+    """
 
     conversation_id: str
-    words: str = "a row of composerHeaders"
-    is_optional: bool = True
+    words: ClassVar = "a row of composerHeaders"
+    is_optional: ClassVar = True
 
     def read(self, catalog: Catalog, room: int) -> Asking:  # noqa: ARG002 - a few short columns
         table = catalog.tables.get(HEADS)
@@ -205,9 +186,7 @@ class HeadOf:
             return Answer(Head)
         has = table.column_names()
         columns = ", ".join(
-            f"CASE WHEN {size_of(name, catalog)} <= {limit} THEN {name} END"
-            if name.lower() in has
-            else "NULL"
+            short(name, limit, catalog) if name.lower() in has else "NULL"
             for name, limit in _HEAD_COLUMNS.items()
         )
         answer = yield Query(
@@ -222,11 +201,14 @@ class HeadOf:
 
 @attrs.frozen
 class FoldersOf:
-    """Asks for the folders that the context of a conversation's prompts names; answered by paths or URIs."""
+    """Asks for the folders that the context of a conversation's prompts names.
+
+    Answered by paths or URIs, or by None where it cannot be read.
+    """
 
     conversation_id: str
-    words: str = "the context of a prompt"
-    is_optional: bool = True
+    words: ClassVar = "the context of a prompt"
+    is_optional: ClassVar = True
 
     def read(self, catalog: Catalog, room: int) -> Asking:
         prefix = f"messageRequestContext:{self.conversation_id}:"
@@ -249,15 +231,6 @@ class FoldersOf:
 _NOTHING = Answer(lambda: None)
 
 
-def end_of(prefix: str) -> str:
-    """First text that is greater than all with the prefix: its last character moves on by one."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
-
-
-def size_of(column: str, catalog: Catalog) -> str:
-    return f"octet_length({column})" if catalog.has_octet_length else f"length({column})"
-
-
 def _too_large(rowid: int, size: int | None, problem: str) -> Answer:
     return Answer(lambda: Row(rowid, size, problem=problem, is_too_large=True))
 
@@ -265,7 +238,7 @@ def _too_large(rowid: int, size: int | None, problem: str) -> Answer:
 def _head(workspace: Any, created: Any, updated: Any, is_sub_agent: Any, checkpoint: Any) -> Head:
     times = [time for value in (created, updated, checkpoint) if (time := milliseconds(value)) is not None]
     return Head(
-        workspace_id=generation_id(workspace),
+        workspace_id=usable_id(workspace),
         newest_ms=max(times, default=None),
         checkpoint_ms=milliseconds(checkpoint),
         is_sub_agent=is_sub_agent == 1,
@@ -281,8 +254,8 @@ def _folders(stored: list[Any]) -> tuple[str, ...]:
         for item in layouts if isinstance(layouts, list) else ():
             layout = _parsed_or_none(item.encode()) if isinstance(item, str) else item
             path = layout.get("rootPath") if isinstance(layout, dict) else None
-            if isinstance(path, str) and 0 < len(path) <= _FOLDER_LIMIT:
-                found[path] = None
+            if folder := short_text(path, FOLDER_LIMIT):
+                found[folder] = None
     return tuple(found)
 
 

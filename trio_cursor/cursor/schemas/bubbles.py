@@ -6,19 +6,19 @@ is read of them is named here; everything else stays where it is, tool arguments
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
+from trio_cursor.cursor.schemas.fields import folder_of, inner, known_part, model_of, short_text
 from trio_cursor.cursor.schemas.values import (
     ROW_LIMIT,
     BadValueError,
     clean_text,
     count,
-    generation_id,
     milliseconds,
     parse_json,
+    usable_id,
 )
 from trio_cursor.observations import JsonObject
 
@@ -26,15 +26,8 @@ from trio_cursor.observations import JsonObject
 USER: Final = 1
 ASSISTANT: Final = 2
 
-_MODEL_LIMIT = 200
 _TOOL_LIMIT = 100
-#: Above any path that a system takes.
-_FOLDER_LIMIT = 8192
 _MOST_FOLDERS = 20
-#: What stands under a key of `source` is a number, an id or a word; a longer text is something else.
-_SOURCE_LIMIT = 1000
-#: Cursor's Auto: no model has this name.
-_AUTO = "default"
 #: Below it every float is exact to the millisecond.
 _LONGEST_MS = 2**53
 
@@ -107,14 +100,14 @@ def bubble_of(value: JsonObject) -> Bubble:
     text = _text(value, kind)
     return Bubble(
         type=kind,
-        request_id=generation_id(value.get("requestId")),
+        request_id=usable_id(value.get("requestId")),
         created_ms=milliseconds(value.get("createdAt")),
         sent_ms=milliseconds(timing.get("clientRpcSendTime")),
         ended_ms=milliseconds(timing.get("clientEndTime")),
         text=text,
         has_answer=kind != USER
         and (text is not None or isinstance(tool, dict) or isinstance(value.get("thinking"), dict)),
-        model=model_of(inner(value, "modelInfo")),
+        model=model_of(inner(value, "modelInfo").get("modelName")),
         tokens=_tokens(inner(value, "tokenCount")),
         tool_call={key: short_text(tool.get(key), _TOOL_LIMIT) for key in ("name", "status")}
         if isinstance(tool, dict)
@@ -123,55 +116,6 @@ def bubble_of(value: JsonObject) -> Bubble:
         folders=_folders(value),
         source=known_part(value, _KEYS, _INNER_KEYS),
     )
-
-
-def inner(value: JsonObject, key: str) -> JsonObject:
-    """The object under a key; an empty one if there is none."""
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def short_text(value: Any, limit: int) -> str | None:
-    """A text that is neither empty nor longer than something of its kind can be; else None."""
-    return clean_text(value) if isinstance(value, str) and 0 < len(value) <= limit else None
-
-
-def model_of(value: JsonObject) -> str | None:
-    """`modelName` in `modelInfo` or `modelConfig`, if it is the name of a model."""
-    name = short_text(value.get("modelName"), _MODEL_LIMIT)
-    return None if name == _AUTO else name
-
-
-def folder_of(uri: Any) -> str | None:
-    """The folder in a URI, which VS Code stores in parts: its path, or the whole URI of a remote one."""
-    if not isinstance(uri, dict):
-        return short_text(uri, _FOLDER_LIMIT)
-    # The path of a remote folder might as well be one of this machine.
-    is_local = uri.get("scheme") in (None, "file")
-    keys = ("fsPath", "external", "path") if is_local else ("external", "fsPath", "path")
-    return next((folder for key in keys if (folder := short_text(uri.get(key), _FOLDER_LIMIT))), None)
-
-
-def known_part(
-    value: JsonObject, keys: tuple[str, ...], inner_keys: Mapping[str, tuple[str, ...]]
-) -> JsonObject:
-    """The allow-listed part of a source value: numbers and short texts under known keys, nothing else."""
-    part = _plain(value, keys)
-    for key, below in inner_keys.items():
-        if known := _plain(inner(value, key), below):
-            part[key] = known
-    return part
-
-
-def _plain(value: JsonObject, keys: tuple[str, ...]) -> JsonObject:
-    part: JsonObject = {}
-    for key in keys:
-        found = value.get(key)
-        if isinstance(found, str) and len(found) <= _SOURCE_LIMIT:
-            part[key] = clean_text(found)
-        elif isinstance(found, int | float) or (found is None and key in value):
-            part[key] = found
-    return part
 
 
 def _text(value: JsonObject, kind: int | None) -> str | None:

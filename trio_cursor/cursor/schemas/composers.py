@@ -11,18 +11,19 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 
 from trio_cursor.cursor.schemas import ROWID, Catalog, Query, Scan, Step
-from trio_cursor.cursor.schemas.asking import Answer, Asking, Names, Row, Value, end_of, size_of
-from trio_cursor.cursor.schemas.bubbles import short_text
+from trio_cursor.cursor.schemas.asking import Answer, Asking, Row, Value
 from trio_cursor.cursor.schemas.conversation import Conversation
 from trio_cursor.cursor.schemas.documents import document_of
 from trio_cursor.cursor.schemas.exchange import Exchange, Talk
+from trio_cursor.cursor.schemas.fields import usable_conversation_id
+from trio_cursor.cursor.schemas.sql import KEYS_LISTED, end_of, next_keys, size_of
 from trio_cursor.cursor.schemas.values import RING_LIMIT, BadValueError, digest, parse_json
-from trio_cursor.observations import Json, JsonObject, Observation, Place, TurnGone, Wanted
+from trio_cursor.observations import Json, JsonObject, Observation, Place, Rule, TurnGone, Wanted
 from trio_cursor.records import Page, Position
 
 KEY: Final = "composer.composerData"
@@ -34,7 +35,6 @@ _PANE_LIMIT: Final = 1 << 20
 #: Panes of one window; of more only the newest count, and of very many more not all are looked for.
 _MOST_PANES: Final = 1000
 _MOST_LISTS: Final = 20
-_CONVERSATION_ID_LIMIT: Final = 500
 
 
 @attrs.frozen
@@ -66,8 +66,8 @@ class _Stand:
     """Asks for the rowid and the size of a row of `ItemTable`; answered by both, None where there is none."""
 
     key: str
-    words: str = "a row of ItemTable"
-    is_optional: bool = False
+    words: ClassVar = "a row of ItemTable"
+    is_optional: ClassVar = False
 
     def read(self, catalog: Catalog, room: int) -> Asking:  # noqa: ARG002 - no value is read
         answer = yield Query(
@@ -88,8 +88,8 @@ class _StandOf:
     """Asks for the highest rowid and the number of rows of `ItemTable` with a prefix: index only."""
 
     prefix: str
-    words: str = "the rows of ItemTable"
-    is_optional: bool = False
+    words: ClassVar = "the rows of ItemTable"
+    is_optional: ClassVar = False
 
     def read(self, catalog: Catalog, room: int) -> Asking:  # noqa: ARG002 - no value is read
         answer = yield Query(
@@ -98,6 +98,26 @@ class _StandOf:
             can_wait=True,
         )
         return Answer(partial(tuple, answer.rows[0])) if answer.rows else None
+
+
+@attrs.frozen
+class _PanesAfter:
+    """Asks for the keys of panes after one of them, and their rowids: index only, not all at once.
+
+    Answered by a list of key and rowid, and whether that was all.
+    """
+
+    #: Bytes, since not every key is text.
+    after: bytes
+    words: ClassVar = "the list of panes"
+    is_optional: ClassVar = False
+
+    def read(self, catalog: Catalog, room: int) -> Asking:  # noqa: ARG002 - no value is read
+        answer = yield next_keys(_TABLE, PANES, self.after, catalog)
+        if answer.stopped and not answer.rows:
+            return None
+        is_all = answer.stopped is None and len(answer.rows) < KEYS_LISTED
+        return Answer(lambda: (answer.rows, is_all))
 
 
 @attrs.frozen
@@ -178,7 +198,7 @@ def _heads(row: Row | None, skipped: Counter[str]) -> list[Observation]:
         return []
     found: list[Observation] = []
     for id_, head in _composers(row.value, skipped).items():
-        found.append(Place(id_, rule=4))
+        found.append(Place(id_, Rule.LISTED))
         if (conversation := _conversation(id_, head, row)) is not None:
             skipped.update(conversation.document.skipped)
             turns = [turn for span in conversation.spans if (turn := conversation.turn(span))]
@@ -192,7 +212,7 @@ def _composers(value: Json, skipped: Counter[str]) -> dict[str, JsonObject]:
     listed = value.get("allComposers") if isinstance(value, dict) else None
     found: dict[str, JsonObject] = {}
     for head in listed if isinstance(listed, list) else ():
-        id_ = short_text(head.get("composerId"), _CONVERSATION_ID_LIMIT) if isinstance(head, dict) else None
+        id_ = usable_conversation_id(head.get("composerId")) if isinstance(head, dict) else None
         if id_ is None:
             skipped["conversation without a usable composerId"] += 1
         else:
@@ -213,7 +233,7 @@ def _views(skipped: Counter[str]) -> Talk[list[Observation]]:
     panes: list[tuple[int, str]] = []
     after = PANES.encode()
     for _ in range(_MOST_LISTS):
-        ((rows, is_all),) = yield (Names(PANES, after, _TABLE, words="the list of panes", is_optional=False),)
+        ((rows, is_all),) = yield (_PanesAfter(after),)
         panes += [(rowid, text) for key, rowid in rows if (text := _text(key)) and not text.endswith(_HIDDEN)]
         panes = sorted(panes)[-_MOST_PANES:]
         if is_all:
@@ -226,7 +246,7 @@ def _views(skipped: Counter[str]) -> Talk[list[Observation]]:
     for pane in filter(None, rows):
         found |= dict.fromkeys(pane.value or ())
         skipped.update(("pane that cannot be read",) if pane.problem else ())
-    return [Place(id_, rule=5) for id_ in sorted(found)]
+    return [Place(id_, Rule.PANE) for id_ in sorted(found)]
 
 
 def _views_in(stored: Any) -> tuple[str, ...]:
@@ -234,7 +254,7 @@ def _views_in(stored: Any) -> tuple[str, ...]:
     if not isinstance(value, dict):
         raise BadValueError("it is not a JSON object")
     ids = (key.removeprefix(_VIEW) for key in value if key.startswith(_VIEW))
-    return tuple(id_ for id_ in ids if short_text(id_, _CONVERSATION_ID_LIMIT))
+    return tuple(id_ for id_ in ids if usable_conversation_id(id_))
 
 
 def _text(key: bytes) -> str | None:
@@ -257,17 +277,9 @@ def _read_again(wanted: tuple[Wanted, ...]) -> Talk[tuple[Observation, ...]]:
         id_ = one.id.conversation_id
         if id_ not in conversations:
             conversations[id_] = _conversation(id_, heads[id_], row) if id_ in heads else None
-        answers.append(_answer(conversations[id_], one))
+        conversation = conversations[id_]
+        answers.append(conversation.answer(one) if conversation else TurnGone(one.id))
     return tuple(answers)
-
-
-def _answer(conversation: Conversation | None, wanted: Wanted) -> Observation:
-    spans = () if conversation is None else conversation.spans
-    span = next((span for span in spans if span.id == wanted.id.bubble_id), None)
-    if conversation is None or span is None:
-        return TurnGone(wanted.id)
-    read = conversation.content if wanted.with_content else conversation.turn
-    return read(span) or TurnGone(wanted.id)
 
 
 _LIST: Final = Value(KEY, RING_LIMIT, partial(parse_json, limit=RING_LIMIT), _TABLE)

@@ -12,9 +12,9 @@ from trio_cursor.cursor.schemas.asking import FoldersOf, Found, Head, Present, R
 from trio_cursor.cursor.schemas.bubbles import TOO_LARGE, UNREADABLE, Bubble, parse_bubble
 from trio_cursor.cursor.schemas.documents import Document, Header
 from trio_cursor.cursor.schemas.exchange import Talk
-from trio_cursor.cursor.schemas.turns import Rows, Span, content_of, inline_rows, spans, turn_of
+from trio_cursor.cursor.schemas.turns import Rows, Sight, Span, inline_rows, spans
 from trio_cursor.cursor.schemas.values import ROW_LIMIT, canonical_id
-from trio_cursor.observations import Place, Turn, TurnContent
+from trio_cursor.observations import Place, Rule, Turn, TurnContent, TurnGone, Wanted
 
 BUBBLE: Final = "bubbleId:"
 #: Ids of conversations that are agents which a tool call started.
@@ -35,6 +35,8 @@ class Conversation:
     schema: str
     head: Head = attrs.field(factory=Head)
     spans: list[Span] = attrs.field(init=False)
+    #: By the ids of their turns.
+    span_of: dict[str, Span] = attrs.field(init=False)
     present: dict[str, tuple[int, int | None]] = attrs.field(factory=dict, init=False)
     bubbles: dict[str, Bubble] = attrs.field(factory=dict, init=False)
     #: Named by the context of its prompts; None: nobody asked.
@@ -49,6 +51,7 @@ class Conversation:
 
     def __attrs_post_init__(self) -> None:
         self.spans = spans(self.document)
+        self.span_of = {span.id: span for span in self.spans}
         if self.document.inline is not None:
             rows = inline_rows(self.document, self.rowid)
             self.present, self.bubbles = dict(rows.present), dict(rows.bubbles)
@@ -63,42 +66,33 @@ class Conversation:
         return sum(self.present[id_][1] or 0 for id_ in self.bubbles if id_ in self.present)
 
     def turn(self, span: Span) -> Turn | None:
-        return turn_of(
-            self.document,
-            self.spans,
-            span,
-            self._rows,
-            schema=self.schema,
-            document_rowid=self.rowid,
-            is_sub_agent=self._is_sub_agent,
-            earlier_ids=self._earlier_ids(span),
-            checkpoint_ms=self.head.checkpoint_ms,
-        )
+        return self._sight(span).turn()
 
     def content(self, span: Span) -> TurnContent | None:
-        return content_of(
+        return self._sight(span).content()
+
+    def answer(self, wanted: Wanted) -> Turn | TurnContent | TurnGone:
+        """What is wanted of a turn, once all that it takes was read."""
+        span = self.span_of.get(wanted.id.bubble_id)
+        read = self.content if wanted.with_content else self.turn
+        return (span and read(span)) or TurnGone(wanted.id)
+
+    def _sight(self, span: Span) -> Sight:
+        return Sight(
             self.document,
             self.spans,
             span,
-            self._rows,
+            Rows(self.present, self.bubbles, self._asked - self.present.keys()),
             schema=self.schema,
             document_rowid=self.rowid,
-            is_sub_agent=self._is_sub_agent,
+            is_sub_agent=self.head.is_sub_agent or self.id.startswith(_AGENT),
             earlier_ids=self._earlier_ids(span),
             checkpoint_ms=self.head.checkpoint_ms,
         )
-
-    @property
-    def _rows(self) -> Rows:
-        return Rows(self.present, self.bubbles, self._asked - self.present.keys())
-
-    @property
-    def _is_sub_agent(self) -> bool:
-        return self.head.is_sub_agent or self.id.startswith(_AGENT)
 
     def _earlier_ids(self, span: Span) -> frozenset[str]:
         """Of the turns before it, as far as they were read; nothing where nobody will ask."""
-        if self.document.latest_id is None or self._is_followed(span):
+        if not self._may_bear_latest_id(span):
             return frozenset()
         return frozenset(
             canonical_id(bubble.request_id)
@@ -107,6 +101,9 @@ class Conversation:
             if (bubble := self.bubbles.get(header.bubble_id)) and bubble.request_id
         )
 
+    def _may_bear_latest_id(self, span: Span) -> bool:
+        return self.document.latest_id is not None and span.index == len(self.spans) - 1
+
     def _is_followed(self, span: Span) -> bool:
         return any(later.id in self.present for later in self._later(span, _QUESTIONS))
 
@@ -114,14 +111,14 @@ class Conversation:
         """What was read says this about where it belongs."""
         document, places = self.document, []
         if self.head.workspace_id:
-            places.append(Place(self.id, 2, self.head.workspace_id))
+            places.append(Place(self.id, Rule.HEADERS_TABLE, self.head.workspace_id))
         if document.workspace_id or document.folder:
-            places.append(Place(self.id, 3, document.workspace_id, document.folder))
-        places += [Place(self.id, 6, folder=folder) for folder in self.context_folders or ()]
+            places.append(Place(self.id, Rule.IDENTIFIER, document.workspace_id, document.folder))
+        places += [Place(self.id, Rule.CONTEXT, folder=folder) for folder in self.context_folders or ()]
         folders = (folder for bubble in self.bubbles.values() for folder in bubble.folders)
-        places += [Place(self.id, 7, folder=folder) for folder in dict.fromkeys(folders)]
+        places += [Place(self.id, Rule.BUBBLE, folder=folder) for folder in dict.fromkeys(folders)]
         agents = (id_ for id_ in document.sub_agents[:_MOST_SUB_AGENTS] if id_ != self.id)
-        return places + [Place(id_, 9, parent_id=self.id) for id_ in agents]
+        return places + [Place(id_, Rule.PARENT, parent_id=self.id) for id_ in agents]
 
     @property
     def _is_placed(self) -> bool:
@@ -212,7 +209,7 @@ class Conversation:
         if turn.is_settled and not self._has_id(span.headers[:1]):
             yield from self._ask_until_named(span)
             turn = self.turn(span) or turn
-        if turn.is_last and not turn.is_named_by_bubble and self.document.latest_id and span.index:
+        if span.index and not turn.is_named_by_bubble and self._may_bear_latest_id(span):
             # The turn before it may bear the conversation's latest id.
             before = self.spans[span.index - 1]
             yield from self.ask_bubbles((before.headers[0].bubble_id, before.headers[-1].bubble_id))

@@ -7,9 +7,9 @@ Everything of a turn is read only when somebody wants to report it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -136,24 +136,17 @@ def read_again(conversation_id: str, wanted: Sequence[Wanted]) -> Talk[Looked]:
     if row is None or row.value is None:
         return Looked(conversation_id, tuple(TurnGone(one.id) for one in wanted))
     conversation = Conversation(row.value, row.rowid, NAME, head)
-    by_id = {span.id: span for span in conversation.spans}
     answers: list[Observation] = []
     for start in range(0, len(wanted), _WANTED_AT_ONCE):
-        some = [(one, by_id.get(one.id.bubble_id)) for one in wanted[start : start + _WANTED_AT_ONCE]]
+        some = wanted[start : start + _WANTED_AT_ONCE]
         for with_content in (True, False):
-            spans = [span for one, span in some if span and one.with_content is with_content]
+            ids = [one.id.bubble_id for one in some if one.with_content is with_content]
+            spans = [conversation.span_of[id_] for id_ in ids if id_ in conversation.span_of]
             yield from conversation.ask_spans(spans, with_content=with_content)
-        answers += [_answer(conversation, span, one) for one, span in some]
+        answers += map(conversation.answer, some)
         if conversation.size > CONTENT_BYTES:
             break
     return Looked(conversation_id, (*conversation.places(), *answers))
-
-
-def _answer(conversation: Conversation, span: Span | None, wanted: Wanted) -> Observation:
-    if span is None:
-        return TurnGone(wanted.id)
-    read = conversation.content if wanted.with_content else conversation.turn
-    return read(span) or TurnGone(wanted.id)
 
 
 def _open(conversation_id: str) -> Talk[tuple[Row | None, Head]]:
@@ -161,10 +154,12 @@ def _open(conversation_id: str) -> Talk[tuple[Row | None, Head]]:
     return row, head or Head()
 
 
-def ask_document(conversation_id: str) -> tuple[Value, HeadOf]:
-    """Asks for a conversation's document and its row in the table of headers."""
-    parse = partial(parse_document, conversation_id)
-    return Value(f"{DOCUMENT}{conversation_id}", RING_LIMIT, parse), HeadOf(conversation_id)
+def ask_document(
+    conversation_id: str, parse: Callable[[str, Any], Any] = parse_document
+) -> tuple[Value, HeadOf]:
+    """Asks for a conversation's document, or what else is made of it, and its row in the table of headers."""
+    made = partial(parse, conversation_id)
+    return Value(f"{DOCUMENT}{conversation_id}", RING_LIMIT, made), HeadOf(conversation_id)
 
 
 def parts_of(key: bytes) -> tuple[str, str | None] | None:

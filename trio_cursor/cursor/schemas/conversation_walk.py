@@ -13,13 +13,12 @@ from typing import TypeAlias
 import attrs
 
 from trio_cursor.cursor.schemas import ROWID, Catalog, Query, Rows
-from trio_cursor.cursor.schemas.asking import KEY_BYTES, size_of
 from trio_cursor.cursor.schemas.conversation_looks import Naming
+from trio_cursor.cursor.schemas.sql import KEY_BYTES, LEAST_ROWID, MOST_ROWID, marks, size_of
 from trio_cursor.cursor.schemas.values import digest
 from trio_cursor.records import Position
 
 PAGE_ROWS = 500
-LEAST_ROWID, MOST_ROWID = -(2**63), 2**63 - 1
 #: Rows just below the position by which rowids that were used again are noticed.
 GUARDS = 8
 #: Conversations of which it is remembered what their documents named.
@@ -133,9 +132,8 @@ def step_back(catalog: Catalog, seen: Seen, since_ms: int | None) -> Generator[Q
     At the highest older row that stands; where there is none the rowids were dealt anew (VACUUM), and all is
     read as at first. A position without guards: not all of them were looked at yet.
     """
-    marks = ",".join("?" * len(seen.anchors))
     answer = yield Query(
-        f"{_select(catalog)} WHERE {ROWID} IN ({marks}) ORDER BY {ROWID} DESC",
+        f"{_select(catalog)} WHERE {ROWID} IN ({marks(seen.anchors)}) ORDER BY {ROWID} DESC",
         tuple(rowid for rowid, _ in seen.anchors),
     )
     if answer.stopped and not answer.rows:

@@ -13,8 +13,8 @@ from typing import Any
 
 import attrs
 
-from trio_cursor.cursor.schemas import ROWID, Catalog, FollowUp, Query, Scan, Step
-from trio_cursor.cursor.schemas.asking import HEADS, HEADS_READABLE, KEY_BYTES, Head, HeadOf, Value, size_of
+from trio_cursor.cursor.schemas import Catalog, FollowUp, Scan, Step
+from trio_cursor.cursor.schemas.asking import HEADS, HEADS_READABLE, Head
 from trio_cursor.cursor.schemas.conversation import BUBBLE
 from trio_cursor.cursor.schemas.conversation_looks import (
     CONTENT_BYTES,
@@ -22,6 +22,7 @@ from trio_cursor.cursor.schemas.conversation_looks import (
     NAME,
     Change,
     Looked,
+    ask_document,
     look_at,
     parts_of,
     read_again,
@@ -37,7 +38,8 @@ from trio_cursor.cursor.schemas.conversation_walk import (
 )
 from trio_cursor.cursor.schemas.documents import parse_document
 from trio_cursor.cursor.schemas.exchange import TRIES, Exchange, Talk
-from trio_cursor.cursor.schemas.values import RING_LIMIT, digest
+from trio_cursor.cursor.schemas.sql import KEYS_LISTED, next_keys
+from trio_cursor.cursor.schemas.values import digest
 from trio_cursor.observations import Observation, TurnGone, Wanted
 from trio_cursor.records import Page, Position
 
@@ -45,8 +47,6 @@ from trio_cursor.records import Page, Position
 ENOUGH_OLD = 16
 #: Conversations that one page looks at.
 _PAGE_CONVERSATIONS = 20
-#: Index entries that one verification passes.
-_VERIFY_ROWS = 1000
 _KV = "cursorDiskKV"
 
 
@@ -205,13 +205,10 @@ class _Look:
 
     def _verification(self, catalog: Catalog, seen: Seen) -> Scan[Step]:
         """Look at some conversations as if they had changed: a row changed in place keeps its rowid."""
-        answer = yield Query(
-            f"SELECT key, {ROWID} FROM {_KV} WHERE key > CAST(? AS TEXT) AND key < ?"  # noqa: S608 - our own names
-            f" AND {size_of('key', catalog)} <= {KEY_BYTES} ORDER BY key LIMIT {_VERIFY_ROWS}",
-            (bytes.fromhex(seen.verified) or DOCUMENT.encode(), "composerData;"),
-        )
+        start = bytes.fromhex(seen.verified) or DOCUMENT.encode()
+        answer = yield next_keys(_KV, DOCUMENT, start, catalog)
         last = answer.rows[-1][0].hex() if answer.rows else seen.verified if answer.stopped else ""
-        if answer.stopped is None and len(answer.rows) < _VERIFY_ROWS:
+        if answer.stopped is None and len(answer.rows) < KEYS_LISTED:
             last = ""
         ids: list[str] = []
         for key, rowid in answer.rows:
@@ -251,7 +248,7 @@ def _search(rows: list[KeyRow], out: int, since_ms: int | None) -> Talk[tuple[in
     ]
     while documents and out < ENOUGH_OLD:
         some, documents = documents[: ENOUGH_OLD - out], documents[ENOUGH_OLD - out :]
-        asks = [ask for _, id_ in some for ask in _times_of(id_)]
+        asks = [ask for _, id_ in some for ask in ask_document(id_, _newest_ms)]
         answers = yield tuple(asks)
         for (index, _), row, head in zip(some, answers[::2], answers[1::2], strict=True):
             if row is None or row.problem:
@@ -264,11 +261,8 @@ def _search(rows: list[KeyRow], out: int, since_ms: int | None) -> Talk[tuple[in
     return None, out
 
 
-def _times_of(conversation_id: str) -> tuple[Value, HeadOf]:
-    def newest_ms(stored: Any) -> int | None:
-        return parse_document(conversation_id, stored).newest_ms
-
-    return Value(f"{DOCUMENT}{conversation_id}", RING_LIMIT, newest_ms), HeadOf(conversation_id)
+def _newest_ms(conversation_id: str, stored: Any) -> int | None:
+    return parse_document(conversation_id, stored).newest_ms
 
 
 def _observations(looked: Iterable[Looked]) -> tuple[Observation, ...]:

@@ -13,22 +13,22 @@ from typing import Any
 
 import attrs
 
-from trio_cursor.cursor.schemas.bubbles import (
-    Bubble,
-    bubble_of,
+from trio_cursor.cursor.schemas.bubbles import Bubble, bubble_of
+from trio_cursor.cursor.schemas.fields import (
     folder_of,
     inner,
     known_part,
     model_of,
     short_text,
+    usable_conversation_id,
 )
 from trio_cursor.cursor.schemas.values import (
     RING_LIMIT,
     BadValueError,
     count,
-    generation_id,
     milliseconds,
     parse_json,
+    usable_id,
 )
 from trio_cursor.observations import JsonObject
 
@@ -36,8 +36,6 @@ from trio_cursor.observations import JsonObject
 _LONG_BYTES = 1 << 17
 _LONG_ONES = 2
 _STATUS_LIMIT = 100
-#: Ids of conversations are more than UUIDs: those of agents may hold a line break.
-_CONVERSATION_ID_LIMIT = 500
 _GENERATING = "generating"
 _KEYS = (
     *("composerId", "_v", "createdAt", "lastUpdatedAt", "status", "unifiedMode", "name"),
@@ -120,11 +118,11 @@ def document_of(conversation_id: str, value: JsonObject) -> Document:
         last_updated_ms=milliseconds(value.get("lastUpdatedAt")),
         status=status,
         is_generating=status == _GENERATING or bool(_list(value, "generatingBubbleIds")),
-        latest_id=generation_id(value.get("latestChatGenerationUUID")),
-        model=model_of(inner(value, "modelConfig")),
+        latest_id=usable_id(value.get("latestChatGenerationUUID")),
+        model=model_of(inner(value, "modelConfig").get("modelName")),
         headers=headers,
         inline=inline,
-        workspace_id=generation_id(identifier.get("id")),
+        workspace_id=usable_id(identifier.get("id")),
         folder=folder_of(identifier.get("uri")),
         sub_agents=_sub_agents(value),
         source=known_part(value, _KEYS, _INNER_KEYS),
@@ -140,7 +138,7 @@ def _list(value: JsonObject, key: str) -> list[Any]:
 def _headers(value: JsonObject, skipped: Counter[str]) -> tuple[Header, ...]:
     headers: dict[str, Header] = {}
     for item in _list(value, "fullConversationHeadersOnly"):
-        id_ = generation_id(item.get("bubbleId")) if isinstance(item, dict) else None
+        id_ = usable_id(item.get("bubbleId")) if isinstance(item, dict) else None
         if id_ is None:
             skipped["header without a usable bubbleId"] += 1
         elif id_ in headers:
@@ -159,7 +157,7 @@ def _inline(
         if not isinstance(message, dict):
             skipped["message that is not a JSON object"] += 1
             continue
-        id_ = generation_id(message.get("bubbleId"))
+        id_ = usable_id(message.get("bubbleId"))
         if id_ is None or id_ in inline:
             skipped["message without a bubbleId of its own"] += 1
             # Its text belongs to the turn all the same. The line break keeps it from ever being reported.
@@ -171,4 +169,4 @@ def _inline(
 
 def _sub_agents(value: JsonObject) -> tuple[str, ...]:
     listed = (*_list(value, "subagentComposerIds"), *_list(value, "subComposerIds"))
-    return tuple(dict.fromkeys(id_ for item in listed if (id_ := short_text(item, _CONVERSATION_ID_LIMIT))))
+    return tuple(dict.fromkeys(id_ for item in listed if (id_ := usable_conversation_id(item))))

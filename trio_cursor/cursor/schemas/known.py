@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from trio_cursor.cursor.schemas import Catalog, Scan, Schema, Step
+from trio_cursor.cursor.schemas import Catalog, Scan, Schema, Step, TurnSchema
 from trio_cursor.cursor.schemas.composers import ComposersSchema
 from trio_cursor.cursor.schemas.conversations import ConversationsSchema
 from trio_cursor.cursor.schemas.ring import RingSchema
@@ -17,9 +17,7 @@ from trio_cursor.records import Page, Position
 #: In the order in which a database is read: cheap ones first.
 SCHEMAS: tuple[Schema, ...] = (RingSchema(), V1, V2, PLAIN, ComposersSchema(), ConversationsSchema())
 #: Those whose turns can be read once more, by name.
-_READ_AGAIN = {
-    schema.name: schema for schema in SCHEMAS if isinstance(schema, ComposersSchema | ConversationsSchema)
-}
+_READ_AGAIN = {schema.name: schema for schema in SCHEMAS if isinstance(schema, TurnSchema)}
 
 
 def readable_columns() -> dict[str, frozenset[str]]:
@@ -68,11 +66,7 @@ def scan_database(
 
 
 def reread_database(catalog: Catalog, wanted: tuple[Wanted, ...]) -> Scan[Step]:
-    """Look again at single turns, whether or not they seem changed.
-
-    The page at the end says of each how it stands now (`Turn`), everything of it (`TurnContent`), or that
-    it is no more (`TurnGone`). Some may be left unanswered, to be asked for again, but never all.
-    """
+    """Look again at single turns, as `TurnSchema.reread` does; those of other schemas are left unanswered."""
     # One schema at a time; hardly ever has a database turns of both.
     name = wanted[0].schema if wanted else ""
     same = tuple(one for one in wanted if one.schema == name)

@@ -16,16 +16,17 @@ from typing import Any
 import attrs
 
 from trio_cursor.cursor.schemas import ROWID, Catalog, Query, Scan, Step
+from trio_cursor.cursor.schemas.fields import known_keys, short_text
+from trio_cursor.cursor.schemas.sql import size_of
 from trio_cursor.cursor.schemas.values import (
     RING_LIMIT,
     BadValueError,
     canonical_id,
     digest,
-    generation_id,
-    known_keys,
     milliseconds,
     parse_json,
     text_of,
+    usable_id,
 )
 from trio_cursor.observations import JsonObject, RingEntry
 from trio_cursor.records import Gap, Page, Position
@@ -37,16 +38,6 @@ CAPACITY = 100
 MOST_ENTRIES = 5000
 _KEYS = ("unixMs", "generationUUID", "type", "textDescription")
 _TYPE_LIMIT = 100
-
-# One query and not two, because only the first of a transaction is sure to be answered within the lock
-# budget. The value comes only if rowid or size have changed, and if it is not too large.
-# `DESC LIMIT 1`: in a damaged table without its unique index the newest row counts.
-_QUERY = {
-    size: f"SELECT {ROWID}, {size}(value),"  # noqa: S608 - names of our own
-    f" CASE WHEN {size}(value) <= {RING_LIMIT} AND NOT ({ROWID} IS ? AND {size}(value) IS ?) THEN value END"
-    f" FROM ItemTable WHERE key = ? ORDER BY {ROWID} DESC LIMIT 1"
-    for size in ("octet_length", "length")
-}
 
 
 @attrs.frozen
@@ -101,8 +92,7 @@ class RingSchema:
     ) -> Scan[Step]:
         seen = _Seen.from_position(position)
         unless = (None, None) if rescan or verify else (seen.rowid, seen.size)
-        size_of = "octet_length" if catalog.has_octet_length else "length"
-        answer = yield Query(_QUERY[size_of], (*unless, KEY))
+        answer = yield _query(catalog, unless)
         if answer.stopped == "too big":
             return lambda: _broken(seen, None, None, f"it is larger than {RING_LIMIT} bytes")
         if not answer.rows:
@@ -113,6 +103,18 @@ class RingSchema:
         if size is not None and size > RING_LIMIT:
             return lambda: _broken(seen, rowid, size, f"it has {size} bytes, more than {RING_LIMIT}")
         return lambda: _read(seen, rowid, size, value, rescan=rescan)
+
+
+def _query(catalog: Catalog, unless: tuple[int | None, int | None]) -> Query:
+    # One query and not two, because only the first of a transaction is sure to be answered within the lock
+    # budget. The value comes only if rowid or size have changed, and if it is not too large.
+    size = size_of("value", catalog)
+    value = f"CASE WHEN {size} <= {RING_LIMIT} AND NOT ({ROWID} IS ? AND {size} IS ?) THEN value END"
+    # In a damaged table without its unique index the newest row counts.
+    return Query(
+        f"SELECT {ROWID}, {size}, {value} FROM ItemTable WHERE key = ? ORDER BY {ROWID} DESC LIMIT 1",  # noqa: S608
+        (*unless, KEY),
+    )
 
 
 def _unanswered(seen: _Seen) -> Page:
@@ -167,7 +169,7 @@ def _entries(items: list[Any], rowid: int) -> tuple[list[RingEntry], dict[str, i
         if not isinstance(item, dict):
             skipped["ring item is not an object"] += 1
             continue
-        id_ = generation_id(item.get("generationUUID"))
+        id_ = usable_id(item.get("generationUUID"))
         if not id_:
             skipped["ring item without a usable id"] += 1
             continue
@@ -189,11 +191,10 @@ def _is_earlier(entry: RingEntry, other: RingEntry) -> bool:
 
 
 def _entry(id_: str, item: JsonObject, rowid: int) -> RingEntry:
-    kind = item.get("type")
     return RingEntry(
         generation_id=id_,
         unix_ms=milliseconds(item.get("unixMs")),
-        type=kind if isinstance(kind, str) and 0 < len(kind) <= _TYPE_LIMIT else None,
+        type=short_text(item.get("type"), _TYPE_LIMIT),
         text=text_of(item.get("textDescription")),
         rowid=rowid,
         source=known_keys(item, _KEYS),

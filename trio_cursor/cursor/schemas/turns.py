@@ -1,7 +1,7 @@
 """Turns: a question and everything up to the next one, in the order of the headers.
 
-A turn is looked at whenever it changes, by its question and its last bubble (`turn_of`), and when it is due,
-by all of it (`content_of`).
+A turn is looked at whenever it changes, by its question and its last bubble (`Sight.turn`), and when it is
+due, by all of it (`Sight.content`).
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TypeVar
 
 import attrs
 
 from trio_cursor.cursor.schemas.bubbles import ASSISTANT, UNREADABLE, USER, Bubble
 from trio_cursor.cursor.schemas.documents import Document, Header
-from trio_cursor.cursor.schemas.values import canonical_id, digest, generation_id
+from trio_cursor.cursor.schemas.fields import first
+from trio_cursor.cursor.schemas.values import canonical_id, digest, usable_id
 from trio_cursor.observations import Turn, TurnContent, TurnId
-
-_T = TypeVar("_T")
 
 #: `status` of a conversation that is an outcome of its last turn.
 _OUTCOMES = ("aborted", "error")
@@ -70,52 +68,6 @@ def spans(document: Document) -> list[Span]:
     return [Span(index, tuple(group)) for index, group in enumerate(groups)]
 
 
-def turn_of(
-    document: Document,
-    all_spans: Sequence[Span],
-    span: Span,
-    rows: Rows,
-    *,
-    schema: str,
-    document_rowid: int | None,
-    is_sub_agent: bool,
-    earlier_ids: Collection[str],
-    checkpoint_ms: int | None = None,
-) -> Turn | None:
-    """How a turn stands now; None: nothing of it is there.
-
-    `rows.bubbles` must hold the span's first and last bubble if they are present, and the ones between as far
-    as they are needed to find a request id. `earlier_ids` are the canonical request ids of earlier turns.
-    """
-    sight = _Sight(document, all_spans, span, rows, schema, document_rowid, is_sub_agent, earlier_ids)
-    return sight.turn(checkpoint_ms, is_over=False) if sight.messages else None
-
-
-def content_of(
-    document: Document,
-    all_spans: Sequence[Span],
-    span: Span,
-    rows: Rows,
-    *,
-    schema: str,
-    document_rowid: int | None,
-    is_sub_agent: bool,
-    earlier_ids: Collection[str],
-    checkpoint_ms: int | None = None,
-) -> TurnContent | None:
-    """Everything that is reported of a turn, as if it were released now; None: nothing of it is there.
-
-    `rows.bubbles` must hold all bubbles of the span that are present. A turn that is not settled is released
-    only when its waiting is over, when no request id will come any more: it has the user bubble's id then.
-    """
-    sight = _Sight(document, all_spans, span, rows, schema, document_rowid, is_sub_agent, earlier_ids)
-    return sight.content(checkpoint_ms) if sight.messages else None
-
-
-def _first(values: Iterable[_T | None]) -> _T | None:
-    return next((value for value in values if value is not None), None)
-
-
 @attrs.frozen
 class _Message:
     """A header whose bubble is there, and the bubble if it was read."""
@@ -129,8 +81,8 @@ class _Message:
 
 
 @attrs.frozen
-class _Sight:
-    """A turn among what surrounds it."""
+class Sight:
+    """A turn among what surrounds it, as far as that was read."""
 
     document: Document
     all_spans: Sequence[Span]
@@ -139,7 +91,25 @@ class _Sight:
     schema: str
     document_rowid: int | None
     is_sub_agent: bool
+    #: Canonical request ids of the turns before it.
     earlier_ids: Collection[str]
+    checkpoint_ms: int | None = None
+
+    def turn(self) -> Turn | None:
+        """How it stands now; None: nothing of it is there.
+
+        `rows.bubbles` must hold its first and last bubble if they are present, and the ones between as far as
+        they are needed to find a request id.
+        """
+        return self._turn(is_over=False) if self.messages else None
+
+    def content(self) -> TurnContent | None:
+        """Everything that is reported of it, as if it were released now; None: nothing of it is there.
+
+        `rows.bubbles` must hold all its bubbles that are present. A turn that is not settled is released only
+        when its waiting is over, when no request id will come any more: it has the user bubble's id then.
+        """
+        return self._content() if self.messages else None
 
     @cached_property
     def messages(self) -> tuple[_Message, ...]:
@@ -202,7 +172,7 @@ class _Sight:
             return True
         return self.is_complete and len(self.messages) == len(self.span.headers)
 
-    def turn(self, checkpoint_ms: int | None, *, is_over: bool) -> Turn:
+    def _turn(self, *, is_over: bool) -> Turn:
         timestamp, timestamp_source = self._timestamp()
         generation_id, is_named_by_bubble = self._name(is_over=is_over)
         return Turn(
@@ -211,26 +181,24 @@ class _Sight:
             generation_id=generation_id,
             is_named_by_bubble=is_named_by_bubble,
             is_settled=self.is_settled,
-            is_first=self.is_first,
-            is_last=self.is_last,
             is_sub_agent=self.is_sub_agent,
             created_ms=self.document.created_ms,
             timestamp=timestamp,
             timestamp_source=timestamp_source,
-            newest_ms=self._newest_ms(checkpoint_ms),
+            newest_ms=self._newest_ms(),
             fingerprint=self._fingerprint(),
         )
 
-    def content(self, checkpoint_ms: int | None) -> TurnContent:
+    def _content(self) -> TurnContent:
         question = None if self.question is None else self.question.bubble
         status = self._status()
-        prompt_tokens, completion_tokens = _first(b.tokens for b in reversed(self.bubbles)) or (None, None)
+        prompt_tokens, completion_tokens = first(b.tokens for b in reversed(self.bubbles)) or (None, None)
         texts = [bubble.text for bubble in self.answers if bubble.text is not None]
         return TurnContent(
-            turn=self.turn(checkpoint_ms, is_over=True),
+            turn=self._turn(is_over=True),
             status=status,
             data_version=self.document_rowid,
-            model=_first(bubble.model for bubble in self.bubbles) or self.document.model,
+            model=first(bubble.model for bubble in self.bubbles) or self.document.model,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             prompt_text=None if question is None else question.text,
@@ -248,7 +216,7 @@ class _Sight:
 
     def _name(self, *, is_over: bool) -> tuple[str | None, bool]:
         """By what it is reported, and whether a bubble says so."""
-        if request_id := _first(bubble.request_id for bubble in self.bubbles):
+        if request_id := first(bubble.request_id for bubble in self.bubbles):
             return request_id, True
         latest = self.document.latest_id
         if self.is_newest and latest is not None and canonical_id(latest) not in self.earlier_ids:
@@ -256,23 +224,23 @@ class _Sight:
         # Whatever is still to come may bring a request id.
         if self.question is None or not (self.is_settled or is_over):
             return None, False
-        return generation_id(self.question.header.bubble_id), False
+        return usable_id(self.question.header.bubble_id), False
 
     def _timestamp(self) -> tuple[int | None, str | None]:
         asked_ms = None if self.question is None else self.question.bubble.created_ms
-        sent_ms = _first(bubble.sent_ms for bubble in self.bubbles)
-        found = _first((asked_ms, sent_ms, *(bubble.created_ms for bubble in self.bubbles)))
+        sent_ms = first(bubble.sent_ms for bubble in self.bubbles)
+        found = first((asked_ms, sent_ms, *(bubble.created_ms for bubble in self.bubbles)))
         if found is not None:
             return found, "bubble"
         created_ms = self.document.created_ms if self.is_first else None
         return created_ms, None if created_ms is None else "conversation"
 
-    def _newest_ms(self, checkpoint_ms: int | None) -> int | None:
+    def _newest_ms(self) -> int | None:
         times = [header.created_ms for header in self.span.headers]
         for bubble in self.bubbles:
             times += [bubble.created_ms, bubble.sent_ms, bubble.ended_ms]
         if self.is_last:
-            times += [self.document.last_updated_ms, checkpoint_ms]
+            times += [self.document.last_updated_ms, self.checkpoint_ms]
         return max((time for time in times if time is not None), default=None)
 
     def _fingerprint(self) -> str:
@@ -297,12 +265,12 @@ class _Sight:
 
     def _completed_ms(self) -> int | None:
         last_created_ms = self.answers[-1].created_ms if self.answers else None
-        return _first((*(bubble.ended_ms for bubble in reversed(self.answers)), last_created_ms))
+        return first((*(bubble.ended_ms for bubble in reversed(self.answers)), last_created_ms))
 
     def _duration_ms(self) -> int | None:
         from_the_end = self.bubbles[::-1]
         measured = (bubble.measured_ms for bubble in from_the_end)
-        return _first((*(bubble.duration_ms for bubble in from_the_end), *measured))
+        return first((*(bubble.duration_ms for bubble in from_the_end), *measured))
 
     def _left_out(self) -> tuple[str, ...]:
         too_large = [message for message in self.messages if message.bubble.is_too_large]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from trio_cursor.observations import Json, JsonObject
+from trio_cursor.observations import Json
 
 #: Sizes above which a value is not parsed at all (bytes).
 RING_LIMIT = 32 * 1024 * 1024
@@ -20,6 +20,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _ID_LIMIT = 200
 #: The longest id takes this many bytes, whatever its script.
 ID_BYTES = 4 * _ID_LIMIT
+#: A time in any of its forms is shorter.
+TIME_BYTES = 64
 #: Nothing that Cursor writes is nested a tenth as deep. Well below Python's recursion limit, which counts
 #: from wherever one stands: what could be parsed in one place might else not be written in another.
 _NESTING_LIMIT = 200
@@ -110,7 +112,7 @@ def parse_json(value: Any, *, limit: int) -> Json:
         raise BadValueError("it holds a number with too many digits") from None
 
 
-def generation_id(value: Any) -> str | None:
+def usable_id(value: Any) -> str | None:
     """An id as it may be reported: not empty, at most 200 characters, no control characters; else None."""
     text = text_of(value)
     if not text or len(text) > _ID_LIMIT or _CONTROL.search(text):
@@ -167,11 +169,6 @@ def count(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _COUNT_LIMIT:
         return None
     return int(value) if value == value // 1 else None
-
-
-def known_keys(value: JsonObject, keys: tuple[str, ...]) -> JsonObject:
-    """The allow-listed part of a source value: what a future Cursor stores beside it stays there."""
-    return {key: value[key] for key in keys if key in value}
 
 
 def digest(text: str) -> str:
