@@ -144,6 +144,9 @@ class World:
     jumped_ms: int = 0
     excluded: int = 0
     nameless: int = 0
+    unattributed: int = 0
+    #: Whose generations are somebody's; None: all.
+    admission: object = None
     assembler: Assembler = attrs.field(init=False)
 
     def __attrs_post_init__(self):
@@ -151,7 +154,12 @@ class World:
 
     def _made(self):
         return Assembler(
-            self.directory, self.freshness, RING_GRACE_MS, CONVERSATION_WAIT_MS, SETTLE_TIMEOUT_MS
+            self.directory,
+            self.freshness,
+            RING_GRACE_MS,
+            CONVERSATION_WAIT_MS,
+            SETTLE_TIMEOUT_MS,
+            self.admission,
         )
 
     @property
@@ -204,4 +212,5 @@ class World:
         self.log.commit(change)
         self.excluded += change.excluded
         self.nameless += change.nameless
+        self.unattributed += change.unattributed
         return list(change.released)

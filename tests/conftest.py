@@ -9,6 +9,17 @@ import fakes
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_nobody(tmp_path_factory):
+    """Whoever runs the tests may use this program: neither his sessions nor his port are touched."""
+    home = str(tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("HOME", "USERPROFILE"):
+            patch.setenv(variable, home)
+        patch.setenv("TRIO_CURSOR_HTTP__LISTEN", "off")
+        yield
+
+
 @pytest.fixture
 def user_dir(tmp_path):
     """A `User` directory without a database in it."""

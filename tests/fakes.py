@@ -126,7 +126,7 @@ class FakeLog:
     def __init__(self) -> None:
         self.events, self.keys, self.pending_items, self.place_items = [], [], {}, {}
         self.positions: dict[str, Known] = {}
-        self.sessions = {}
+        self.sessions, self.stored, self.marks, self.mappings = {}, {}, {}, {}
         self.last_sequence = 0
         self.appended = RepeatedEvent()
         self.failures: list[Exception] = []
@@ -177,9 +177,16 @@ class FakeLog:
         await self._checkpoint()
         return list(self.place_items.values())
 
-    async def save_sessions(self, sessions):
+    async def save_sessions(self, sessions, mark=None):
         await self._checkpoint()
         self.sessions |= {session.database: session for session in sessions}
+        self.stored |= {session.key: session for session in sessions}
+        if mark is not None:
+            self.marks[mark.name] = mark.id
+
+    async def save_mapping(self, mapping):
+        await self._checkpoint()
+        self.mappings[mapping.workspace_hash] = mapping
 
     async def read(self, after, *, limit=500, event_type=None):
         await self._checkpoint()

@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 import trio
 from scans import NOW_MS, uuid, workspace
+from scans import session as a_session
 
 from trio_cursor.assembly import PendingEntry, PendingTurn
 from trio_cursor.eventlog import Entry, EventLog, open_event_log
@@ -48,13 +49,13 @@ def event(
         uuid(number), uuid(number), place, "ring", "unknown", NOW_MS + number, "ring", response_text=text
     )
     return build_event(
-        generation, session_id=session, captured_at=captured_at, host="h", max_text_bytes=10**9
+        generation, session=a_session(session), captured_at=captured_at, host="h", max_text_bytes=10**9
     )
 
 
 def gap(place: Workspace = HOME) -> Event:
     record = Gap("ring", "missed", None, NOW_MS)
-    return build_gap(place, record, session_id="scan_w1", captured_at=NOW_MS, host="h")
+    return build_gap(place, record, session=a_session("scan_w1"), captured_at=NOW_MS, host="h")
 
 
 def entry(*numbers: int, **options: object) -> Entry:

@@ -29,6 +29,7 @@ def move_home(home, monkeypatch):
         monkeypatch.setenv(variable, str(home))
     for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TRIO_CURSOR_HTTP__LISTEN", "off")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     return home

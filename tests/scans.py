@@ -7,7 +7,7 @@ from contextlib import closing
 
 from trio_cursor.cursor.schemas import Catalog, Column, FollowUp, Rows, Table
 from trio_cursor.cursor.schemas.known import readable_columns
-from trio_cursor.records import Workspace
+from trio_cursor.records import Session, Workspace
 from trio_cursor.sqlite_library import sqlite3
 
 #: VS Code's own statement.
@@ -20,6 +20,11 @@ NOW_MS = 1_760_000_000_000
 def workspace(name="w1", *, profile="/u", path=None, hash_=None):
     directory = "globalStorage" if name is None else f"workspaceStorage/{name}"
     return Workspace(f"{profile}/{directory}/state.vscdb", profile, name, path=path, hash=hash_)
+
+
+def session(id_="scan_w1", database="/db", **other):
+    """One of discovery's."""
+    return Session(id_, database, "discovery", NOW_MS, **other)
 
 
 def uuid(number):

@@ -3,6 +3,8 @@
 import time
 from contextlib import closing
 
+from scans import session as a_session
+
 from trio_cursor.eventlog import append_events, open_for_writing, transaction
 from trio_cursor.events import build_event, build_gap
 from trio_cursor.records import Generation, Workspace
@@ -31,10 +33,10 @@ def generation(id_, *, workspace=SITE, key=None, **fields):
 def write_log(directory, *generations, gaps=()):
     with closing(open_for_writing(directory)) as connection:
         events = [
-            ((item.key,), build_event(item, session_id="scan_a1", **CAPTURED, max_text_bytes=9**9))
+            ((item.key,), build_event(item, session=a_session("scan_a1"), **CAPTURED, max_text_bytes=9**9))
             for item in generations
         ]
-        events += [((), build_gap(SITE, gap, session_id="scan_a1", **CAPTURED)) for gap in gaps]
+        events += [((), build_gap(SITE, gap, session=a_session("scan_a1"), **CAPTURED)) for gap in gaps]
         with transaction(connection):
             append_events(connection, events)
 

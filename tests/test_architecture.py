@@ -12,19 +12,26 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 #: A room imports only from rooms of a lower number, or of its own number without a circle.
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
-    ["assembly", "events", "config", "logs", "cursor.folders", "cursor.schemas", "sessions.registry"],
+    [
+        *("assembly", "events", "config", "logs", "cursor.folders", "cursor.hashes", "cursor.schemas"),
+        *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
+        "sessions.registry",
+    ],
     [
         *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.outcomes", "cursor.private_copies"),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status"),
+        *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
     ],
     [
-        *("sessions.discovery", "outputs", "watched", "sweep", "scanner", "freshness", "atlas"),
-        *("condition", "passes", "polling", "watcher", "sink", "first_pass"),
+        *("asked", "outputs", "watched", "sweep", "scanner", "freshness", "atlas", "cursor.mapping"),
+        *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
+        *("sessions.placing", "sessions.tracker", "sessions.redis_events"),
+        *("sessions.file_look", "sessions.session_files"),
     ],
-    ["supervisor", "handle", "keeping", "status_board"],
-    ["asked", "parts", "service"],
+    ["supervisor", "handle", "keeping", "status_board", "web"],
+    ["hearing", "parts", "service"],
     ["demo"],
     ["cli"],
     ["__main__", "__init__"],
@@ -37,8 +44,13 @@ PURE = [
     "errors",
     "assembly",
     "events",
+    "sessions.announcements",
+    "sessions.history",
+    "sessions.places",
+    "sessions.book",
     "sessions.registry",
     "cursor.folders",
+    "cursor.hashes",
     "cursor.schemas",
     "durations",
 ]
@@ -48,11 +60,16 @@ IMPURE_MODULES = {
 }
 DOORS_TO_THREADS = {
     *("cursor.guest", "eventlog", "scanner"),
+    #: The network, and what others put into a directory for us.
+    *("redis_streams", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: lock, status, JSON lines, the terminal.
     *("asked", "service", "keeping", "outputs", "cli"),
 }
-#: The border of a workspace, and the border of an output.
-BORDERS = {"watcher", "outputs.follower"}
+#: The borders of a workspace, of an output, of a source of sessions, and of the server.
+BORDERS = {
+    *("watcher", "outputs.follower", "sessions.redis_events", "sessions.session_files"),
+    *("web.connection", "web.clients", "web.server"),
+}
 
 
 def modules():

@@ -14,6 +14,7 @@ import cursor_files
 import killed_copies
 import pytest
 from running import move_home, on_terminal, start
+from scans import session as a_session
 
 from trio_cursor.cli import ending, main, workspaces_command
 from trio_cursor.cursor import listing
@@ -68,11 +69,13 @@ def write_log(directory, generations, gaps=()):
     events = [
         (
             (item.key,),
-            build_event(item, session_id=f"scan_{item.workspace.id}", **CAPTURED, max_text_bytes=9**9),
+            build_event(
+                item, session=a_session(f"scan_{item.workspace.id}"), **CAPTURED, max_text_bytes=9**9
+            ),
         )
         for item in generations
     ]
-    events += [((), build_gap(SITE, gap, session_id="scan_a1", **CAPTURED)) for gap in gaps]
+    events += [((), build_gap(SITE, gap, session=a_session("scan_a1"), **CAPTURED)) for gap in gaps]
     with transaction(connection):
         append_events(connection, events)
     connection.close()

@@ -326,9 +326,9 @@ def test_what_is_switched_off_says_so_and_watches_nothing(capsys, monkeypatch, t
 
 
 def test_what_the_configuration_asks_for_and_is_not_built_is_refused_by_its_key(capsys, monkeypatch):
-    monkeypatch.setenv("TRIO_CURSOR_REDIS__URL", "redis://host")
+    monkeypatch.setenv("TRIO_CURSOR_PRIVACY__MODE", "redacted")
     assert main(["run"]) == 2
-    assert capsys.readouterr().err == "trio_cursor: redis.url: not built yet; leave it out for now\n"
+    assert capsys.readouterr().err == "trio_cursor: privacy.mode: not built yet; leave it out for now\n"
 
 
 # -- run, until it is stopped --------------------------------------------------------------------------
@@ -368,18 +368,6 @@ def test_meanwhile_status_tells_of_each_workspace_by_the_names_of_the_contract(u
     [session] = found["sessions"]
     assert (list(session), session["id"]) == (["id", "source", "started_at"], "scan_a1")
     assert {"workspace_hash", "last_check"} <= found.keys()
-
-
-@posix
-def test_a_daemon_is_not_ended_by_a_hangup_and_says_what_it_does_not_do_yet(user_dir, places):
-    database = cursor_files.make_workspace(user_dir, "a1", [recent()])
-    with start("run", *places, stdin=subprocess.DEVNULL) as process:
-        record(process, "first pass done")
-        process.send_signal(signal.SIGHUP)
-        record(process, "reload: not built yet; the configuration stays as it was")
-        cursor_files.write_ring(database, [recent(), recent(1)])
-        assert len([process.stdout.readline() for _ in range(2)]) == 2
-        assert finished(process, signal.SIGTERM)[0] == 0
 
 
 @posix

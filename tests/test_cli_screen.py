@@ -11,10 +11,11 @@ from trio.testing import wait_all_tasks_blocked
 from trio_cursor.cli.output import Style
 from trio_cursor.cli.screen import Screen
 from trio_cursor.cli.words import Words
-from trio_cursor.config import LoggingConfig
+from trio_cursor.config import Config, LoggingConfig
 from trio_cursor.eventlog import Entry
 from trio_cursor.handle import Handle
 from trio_cursor.records import Event
+from trio_cursor.settings import Settings
 from trio_cursor.status import idle
 
 BEGAN_MS = 1000
@@ -26,7 +27,7 @@ class World:
     def __init__(self):
         self.log = fakes.FakeLog()
         self.generations = self.gaps = 0
-        handle = Handle(self.status, self.progress, self.log, trio.Event())
+        handle = Handle(self.status, self.progress, self.log, trio.Event(), Settings(Config()).reload)
         words = Words(LoggingConfig())
         self.screen = Screen(handle, Style(is_on=False), BEGAN_MS, words)
 

@@ -11,13 +11,21 @@ import trio
 from deadlines import within
 
 import trio_cursor
-from trio_cursor.config import AssemblyConfig, Config, CursorConfig, DatabaseMonitorConfig, StateConfig
+from trio_cursor.config import (
+    AssemblyConfig,
+    Config,
+    CursorConfig,
+    DatabaseMonitorConfig,
+    HttpConfig,
+    StateConfig,
+)
 from trio_cursor.demo.canaries import CANARY
 from trio_cursor.demo.process import FakeCursorProcess
 
 
 def config_of(cursor, state_dir):
     return Config(
+        http=HttpConfig(listen="off"),
         cursor=CursorConfig(dirs=(str(cursor.cursor_dir),)),
         state=StateConfig(dir=str(state_dir)),
         assembly=AssemblyConfig(conversation_wait_seconds=1, ring_grace_seconds=0.2),

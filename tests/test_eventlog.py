@@ -20,7 +20,7 @@ from log_events import EVENTS_AT_ONCE, HOME, PLACE, entry, event, gap, pending, 
 from scans import NOW_MS, uuid
 
 import trio_cursor
-from trio_cursor.config import Config, CursorConfig, StateConfig
+from trio_cursor.config import Config, CursorConfig, HttpConfig, StateConfig
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import (
     FILE_NAME,
@@ -37,7 +37,7 @@ from trio_cursor.eventlog import (
     rows,
 )
 from trio_cursor.observations import Place
-from trio_cursor.records import Session
+from trio_cursor.records import FoundMapping, Session, StreamMark
 from trio_cursor.sqlite_library import sqlite3
 
 AGENT = Place("child", 9, parent_id="conversation")
@@ -67,7 +67,7 @@ async def test_everything_of_an_entry_is_there_after_a_restart(tmp_path):
         entry(1),
         pending=(pending(5), pending(6), pending_turn("c")),
         places=(("/u", PLACE), ("/other", AGENT)),
-        sessions=(session, Session("over", "/db", "discovery", 1, ended_at=2)),
+        sessions=(session, Session("over", "/db", "discovery", 1, ended_at=2, heard_at=2)),
         database="/db",
         positions={"ring": "p1", "tables_v1": "p2"},
         identity=(2**63, 4),
@@ -82,7 +82,8 @@ async def test_everything_of_an_entry_is_there_after_a_restart(tmp_path):
         assert await log.read(0) == [event_at(1, 1)]
         assert sorted(await log.pending(), key=repr) == sorted([pending(6), pending_turn("c")], key=repr)
         assert sorted(await log.places(), key=repr) == [("/other", AGENT), ("/u", PLACE)]
-        assert await log.open_sessions() == [session]
+        assert await log.sessions(3) == [session]
+        assert [item.session_id for item in await log.sessions(2)] == ["over", "scan_w1"]
         assert await log.known("/db") == Known({"ring": "p1", "tables_v1": "p2"}, (2**63, 4), NOW_MS)
         assert await log.known("/other") == Known()
         assert await log.cursor("out") == (1, "detail")
@@ -129,7 +130,46 @@ async def test_a_session_that_is_closed_is_open_no_more(log):
     session = Session("s", "/db", "discovery", NOW_MS)
     await log.save_sessions([session])
     await log.save_sessions([attrs.evolve(session, ended_at=NOW_MS + 1)])
-    assert await log.open_sessions() == []
+    assert await log.sessions(1) == []
+
+
+async def test_sessions_and_how_far_their_stream_was_taken_in_are_stored_together(log):
+    announced = Session(
+        "s",
+        None,
+        "redis",
+        NOW_MS,
+        workspace_hash="ab" * 8,
+        workspace_path="/home/\udcff",
+        heard_at=NOW_MS,
+        is_uncertain=True,
+    )
+    assert await log.mark("redis://host stream") is None
+    await log.save_sessions([announced], StreamMark("redis://host stream", "7-1"))
+    placed = attrs.evolve(announced, database="/db", is_uncertain=False)
+    await log.save_sessions([placed, attrs.evolve(placed, session_id="t", workspace_hash="cd" * 8)])
+    assert [item.key for item in await log.sessions(0)] == [("ab" * 8, "s"), ("cd" * 8, "t")]
+    assert (await log.sessions(0))[0] == placed
+    assert await log.mark("redis://host stream") == "7-1"
+    assert await log.mark("redis://other stream") is None
+    assert await log.cursor("redis://host stream") == (0, "")
+
+
+async def test_where_announced_workspaces_were_found_is_kept(log):
+    found = FoundMapping("ab" * 8, "/home/\udcff/state.vscdb", "workspace_json", None, 5)
+    later = attrs.evolve(found, strategy="session_id", path="/home/\udcfe", found_at=6)
+    await log.save_mapping(found)
+    await log.save_mapping(later)
+    assert await log.mappings() == [later]
+
+
+async def test_closed_sessions_go_with_the_events_of_their_days(log):
+    old = Session("old", "/db", "discovery", 1, ended_at=2, heard_at=2)
+    await log.save_sessions([old, attrs.evolve(old, session_id="open", ended_at=None)])
+    await log.retire(before_ms=2, max_bytes=10**9, taken=None)
+    assert [item.session_id for item in await log.sessions(0)] == ["old", "open"]
+    await log.retire(before_ms=3, max_bytes=10**9, taken=None)
+    assert [item.session_id for item in await log.sessions(0)] == ["open"]
 
 
 async def test_an_entry_that_fails_leaves_nothing_behind(log):
@@ -160,7 +200,7 @@ async def test_paths_that_are_not_utf_8(log):
     assert (await log.known(database)).positions == {"ring": "p"}
     assert await log.pending() == [waiting]
     assert await log.cursor(name) == (3, "")
-    assert await log.open_sessions() == [session]
+    assert await log.sessions(0) == [session]
     assert read_log(log.directory, Filter(workspace="\udcff", session="\udcff")) == []
 
 
@@ -333,6 +373,7 @@ class TestTrouble:
         self.damage(state, "positions")
         cursor_files.make_workspace(user_dir, "w1", [])
         config = Config(
+            http=HttpConfig(listen="off"),
             cursor=CursorConfig(dirs=(str(user_dir),)),
             state=StateConfig(dir=str(state)),
         )

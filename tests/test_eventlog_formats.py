@@ -115,7 +115,9 @@ class TestFormat1:
                 assert await log.places() == []
                 assert await log.known("/db") == Known({"ring": "p"}, (1, 2), 5, "scope")
                 assert await log.known(ODD_PATH) == Known({"ring": "q"}, (1, 3))
-                assert [item.database for item in await log.open_sessions()] == [ODD_PATH]
+                assert [(item.key, item.database, item.heard_at) for item in await log.sessions(0)] == [
+                    ((ODD_PATH, "s"), ODD_PATH, 7)
+                ]
                 assert await log.cursor("out") == (1, "detail")
                 assert await log.cursor(ODD_PATH) == (2, "")
         async with open_event_log(old) as log:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scans import NOW_MS, workspace
+from scans import session as a_session
 
 from trio_cursor.events import (
     build_event,
@@ -29,7 +30,7 @@ CAPTURED_MS = NOW_MS + 400
 
 def event_of(generation, *, limit=1000):
     return build_event(
-        generation, session_id="scan_w1", captured_at=CAPTURED_MS, host="host", max_text_bytes=limit
+        generation, session=a_session("scan_w1"), captured_at=CAPTURED_MS, host="host", max_text_bytes=limit
     )
 
 
@@ -174,7 +175,7 @@ class TestCutting:
 
 def test_a_gap_is_a_record_of_its_own():
     gap = Gap("ring", "missed", NOW_MS - 5, NOW_MS)
-    event = build_gap(HOME, gap, session_id="s", captured_at=CAPTURED_MS, host="h")
+    event = build_gap(HOME, gap, session=a_session("s"), captured_at=CAPTURED_MS, host="h")
     assert (event.event_type, event.timestamp, event.metadata["timestamp_source"]) == (
         "database_gap",
         NOW_MS,
@@ -187,7 +188,9 @@ def test_a_gap_is_a_record_of_its_own():
         "before_timestamp": NOW_MS,
     }
     assert event.generation_id == ""
-    timeless = build_gap(HOME, Gap("ring", "missed", None, None), session_id="s", captured_at=5, host="h")
+    timeless = build_gap(
+        HOME, Gap("ring", "missed", None, None), session=a_session("s"), captured_at=5, host="h"
+    )
     assert (timeless.timestamp, timeless.metadata["timestamp_source"]) == (5, "capture")
     assert timeless.event_id != event.event_id
 
@@ -195,7 +198,7 @@ def test_a_gap_is_a_record_of_its_own():
 def test_a_gap_in_a_place_whose_name_is_not_utf_8():
     place = attrs.evolve(HOME, database="/u/\udcff/state.vscdb")
     assert build_gap(
-        place, Gap("ring", "missed", None, None), session_id="s", captured_at=5, host="h"
+        place, Gap("ring", "missed", None, None), session=a_session("s"), captured_at=5, host="h"
     ).event_id
 
 

@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from workspace_dirs import BAD_FILES, needs_posix
 
-from trio_cursor.cursor.folders import fs_path, same_folder, workspace_hash
+from trio_cursor.cursor.folders import (
+    asked_keys,
+    folder_keys,
+    fs_path,
+    is_list_of_folders,
+    same_folder,
+    workspace_hash,
+    wsl_folder,
+)
 from trio_cursor.cursor.workspace_json import Folder, read_workspace_json
 from trio_cursor.records import Workspace
 
@@ -287,3 +295,50 @@ def test_a_file_that_becomes_something_else_after_the_look_does_no_harm(replace,
 def test_an_unreadable_workspace_json_is_a_problem_in_words(tmp_path):
     name = "x" * 300  # too long for any file system: an error that even root gets
     assert "cannot be read" in read_workspace_json(str(tmp_path / name)).problem
+
+
+# -- Keys of folders -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("uri", "text"), SAME)
+def test_a_folder_is_filed_under_what_is_asked_for(uri, text):
+    assert folder_keys(workspace_of(uri)) & asked_keys(text)
+
+
+@pytest.mark.parametrize(("uri", "text"), OTHERS)
+def test_another_folder_is_filed_under_something_else(uri, text):
+    assert not folder_keys(workspace_of(uri)) & asked_keys(text)
+
+
+def test_what_is_no_folder_has_no_keys():
+    assert folder_keys(Workspace("db", "profile", "id")) == frozenset()
+    assert asked_keys("file:///" + "%FF" * 3_000_000) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("\\\\wsl.localhost\\Ubuntu\\home\\me", ("Ubuntu", "/home/me")),
+        ("\\\\WSL$\\Debian", ("Debian", "")),
+        ("//wsl$/Ubuntu/home/me", ("Ubuntu", "/home/me")),
+        ("file://wsl.localhost/Ubuntu/home/me", ("Ubuntu", "/home/me")),
+        ("vscode-remote://wsl%2BUbuntu/home/me", ("Ubuntu", "/home/me")),
+        ("vscode-remote://ssh-remote%2Bbox/home/me", None),
+        ("https://wsl.localhost/Ubuntu/home", None),
+        ("/home/wsl.localhost/Ubuntu", None),
+        ("\\\\server\\wsl$\\Ubuntu", None),
+    ],
+)
+def test_a_folder_of_wsl_is_known_from_inside_and_outside(text, folder):
+    assert wsl_folder(text) == folder
+
+
+def test_which_files_list_folders():
+    for path in (
+        "/home/me/all.code-workspace",
+        "/u/Workspaces/17/workspace.json",
+        "c:\\u\\17\\workspace.json",
+    ):
+        assert is_list_of_folders(path)
+    for path in ("/home/me/p", "/home/me/code-workspace", "workspace.json"):
+        assert not is_list_of_folders(path)

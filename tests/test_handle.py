@@ -7,10 +7,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trio_cursor.config import Config
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Entry
 from trio_cursor.handle import Handle
 from trio_cursor.records import Event
+from trio_cursor.settings import Settings
 from trio_cursor.status import disabled, idle
 
 
@@ -30,7 +32,8 @@ def first_pass():
 
 @pytest.fixture
 def handle(log, first_pass):
-    return Handle(lambda is_over: "stopped" if is_over else "running", idle, log, first_pass)
+    reload = Settings(Config()).reload
+    return Handle(lambda is_over: "stopped" if is_over else "running", idle, log, first_pass, reload)
 
 
 async def append(log, *names, **fields):
@@ -168,7 +171,7 @@ async def test_synced_keeps_nobody_waiting_for_a_service_that_has_ended(handle, 
 
 
 async def test_a_disabled_service_has_a_handle_with_which_the_same_program_runs(autojump_clock):
-    handle = Handle(lambda _: disabled(), idle, None, trio.Event())
+    handle = Handle(lambda _: disabled(), idle, None, trio.Event(), Settings(Config()).reload)
     await handle.synced()
     async with handle.subscribe() as events:
         assert [item async for item in events] == []

@@ -76,6 +76,7 @@ def test_a_name_is_looked_for_among_the_commands_only_until_one_is_found():
         (["--demo", "--workspaces", "0"], "'0' is not a number from 1"),
         (["--rate", "3"], "--rate: only the fake Cursor has that: add --demo"),
         (["--rate", "3", "--workspaces", "2"], "--rate and --workspaces: only the fake Cursor has that"),
+        (["--once", "--http", "127.0.0.1:0"], "--http: with --once nothing is served"),
         (["--log-level", "loud"], "invalid choice: 'loud'"),
         (["config"], "the following arguments are required: action"),
     ],
@@ -92,14 +93,8 @@ def test_a_command_that_is_not_built_yet_says_so(capsys, command):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--redis-url", "redis://host"], "--redis-url"),
-        (["--redis-url", "env"], "--redis-url"),
-        (["--stream", "s"], "--stream"),
-        (["--sessions", "extension"], "--sessions extension"),
-        (["--http", "127.0.0.1:8787"], "--http"),
         (["--privacy", "redacted"], "--privacy redacted"),
         (["--privacy", "metadata", "--demo"], "--privacy metadata"),
-        (["--stream", "s", "--redis-url", "env"], "--redis-url, --stream"),
     ],
 )
 def test_an_option_that_is_not_built_yet_is_named_as_it_was_typed(capsys, words, named):
@@ -112,11 +107,15 @@ def test_an_option_that_is_not_built_yet_is_named_as_it_was_typed(capsys, words,
         ["--http", "off"],
         ["--sessions", "auto"],
         ["--sessions", "discovery"],
+        ["--sessions", "extension"],
+        ["--redis-url", "env", "--stream", "s"],
+        ["--http", "127.0.0.1:8787"],
+        ["--once", "--http", "off"],
         ["--log-format", "json"],
         ["--privacy", "full"],
     ],
 )
-def test_what_works_from_the_start_is_accepted(words):
+def test_what_works_is_accepted(words):
     assert parse(words).command == "run"
 
 
@@ -138,6 +137,25 @@ def test_the_log_level_is_what_was_named_else_what_quiet_and_verbose_mean(words,
 def test_since_is_the_window_of_the_first_sync(since, hours):
     assert parse(["--since", since]).overrides["cursor_database_monitor.sync_window_hours"] == hours
     assert "cursor_database_monitor.sync_window_hours" not in parse([]).overrides
+
+
+@pytest.mark.parametrize(
+    ("words", "mode", "redis", "http"),
+    [
+        ([], None, None, None),
+        (["--redis-url", "env", "--http", "[::1]:1"], None, "env", "[::1]:1"),
+        (["--once"], None, None, "off"),
+        (["--demo"], "discovery", "", "off"),
+        (["--demo", "--once"], "discovery", "", "off"),
+        (["--demo", "--http", "off"], "discovery", "", "off"),
+        (["--demo", "--http", "[::1]:1"], "auto", "", "[::1]:1"),
+        (["--demo", "--redis-url", "env"], "auto", "env", "off"),
+        (["--demo", "--redis-url", "env", "--sessions", "extension"], "extension", "env", "off"),
+    ],
+)
+def test_once_serves_nothing_and_the_demo_listens_only_where_it_is_told_to(words, mode, redis, http):
+    found = parse(words).overrides
+    assert (found["sessions.mode"], found["redis.url"], found["http.listen"]) == (mode, redis, http)
 
 
 @pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS)])

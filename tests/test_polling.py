@@ -14,13 +14,13 @@ from trio.testing import wait_all_tasks_blocked
 from trio_cursor.condition import Condition, Pace
 from trio_cursor.cursor.guest import Busy, Empty, Page
 from trio_cursor.cursor.schemas.known import Reading
-from trio_cursor.parts import renew
 from trio_cursor.passes import ProfileRead
 from trio_cursor.polling import Tools
 from trio_cursor.records import Page as SchemaPage
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Sink
 from trio_cursor.status import WorkspaceState
+from trio_cursor.waking import renew
 from trio_cursor.watched import Watched
 from trio_cursor.watcher import watch_workspace
 
@@ -36,7 +36,7 @@ class World:
         self.ring, self.chats = self.guest[HOME.database], self.guest[GLOBAL.database]
         for statement in (KV, HEADERS):
             self.chats.execute(statement)
-        self.registry = Registry(inactive_ms=10**9, max_active=10)
+        self.registry = Registry(inactive_ms=10**9, max_active=10, end_grace_ms=0)
         self.watched = {
             place.database: Watched(place, self.guest[place.database].signature) for place in (HOME, GLOBAL)
         }

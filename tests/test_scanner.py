@@ -389,7 +389,7 @@ async def test_the_scan_clock_goes_on_while_a_path_hangs(user_dir, mount, nurser
     dead, well = (cursor_files.make_workspace(user_dir, name) for name in ("dead", "well"))
     scanner = Scanner((str(user_dir),), everything, look=mount.look, hangs_after=0.05)
     sends, sightings = trio.open_memory_channel(0)
-    nursery.start_soon(partial(scan_clock, scanner, sends, every=0.01))
+    nursery.start_soon(partial(scan_clock, scanner, sends, every=lambda: 0.01))
     while not isinstance(await sightings.receive(), Swept):
         pass
     mount.dead.add("/dead/")
@@ -446,8 +446,8 @@ async def test_whoever_waits_for_a_sweep_gets_a_whole_one_at_once(user_dir, nurs
     sends, _sightings = trio.open_memory_channel(100)
     swept = []
     # So seldom that nothing but haste can bring a second sweep.
-    clock = partial(scan_clock, scanner, sends, every=3600.0, swept=lambda: swept.append(trio.current_time()))
-    nursery.start_soon(clock)
+    clock = partial(scan_clock, scanner, sends, every=lambda: 3600.0)
+    nursery.start_soon(partial(clock, swept=lambda: swept.append(trio.current_time())))
     while len(swept) < 3:
         await trio.sleep(0.01)
         if swept:
@@ -468,3 +468,104 @@ async def test_that_a_signature_has_settled_is_no_change_to_anybody_but_its_read
     scanner.hurry()
     assert await scanner.sweep(0.0) == []
     assert item.changes == changes + 1
+
+
+@within(30)
+async def test_what_is_wanted_is_asked_anew_when_it_may_have_changed(user_dir):
+    for name in ("a", "b", "c"):
+        cursor_files.make_workspace(user_dir, name, [])
+    wanted = {"a", "b"}
+    scanner = Scanner([str(user_dir)], lambda workspace: workspace.id in wanted)
+    assert seen(await whole(scanner)) == [("Appeared", "a"), ("Appeared", "b")]
+    wanted ^= {"a", "c"}
+    assert await whole(scanner) == []  # nobody has asked
+    (kept,) = (item for item in scanner.watched.values() if item.workspace.id == "b")
+    changes = kept.changes
+    scanner.reconsider()
+    assert scanner.is_hurried()
+    assert kept.changes == changes + 1
+    assert seen(await scanner.sweep(0.0)) == [("Appeared", "c"), ("Vanished", "a")]
+    assert {item.workspace.id for item in scanner.watched.values()} == {"b", "c"}
+    assert not scanner.is_hurried()
+    assert await whole(scanner) == []
+
+
+@within(30)
+async def test_a_sweep_that_was_under_way_does_not_count_as_asking_anew(user_dir):
+    for name in ("a", "b"):
+        cursor_files.make_workspace(user_dir, name, [])
+    is_asked, may_go_on, wanted = threading.Event(), threading.Event(), {"a"}
+
+    def is_wanted(workspace):
+        answer = workspace.id in wanted
+        is_asked.set()
+        assert may_go_on.wait(20)
+        return answer
+
+    scanner = Scanner([str(user_dir)], is_wanted)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scanner.sweep, PROBE)
+        assert await trio.to_thread.run_sync(is_asked.wait, 20)
+        wanted ^= {"a", "b"}
+        scanner.reconsider()
+        may_go_on.set()
+    assert scanner.is_hurried()
+    await scanner.sweep(0.0)
+    assert {item.workspace.id for item in scanner.watched.values()} == {"b"}
+
+
+@within(30)
+async def test_what_is_switched_off_looks_at_nothing_and_what_is_switched_on_again_at_everything(user_dir):
+    database = cursor_files.make_workspace(user_dir, "a", [])
+    touch(database)
+    looked = []
+
+    def look(path):
+        looked.append(path)
+        return signature_of(path)
+
+    def make_lister(dirs):
+        lister = Lister(dirs)
+
+        class Counting:
+            def list(self):
+                looked.append("listing")
+                return lister.list()
+
+        return Counting()
+
+    enabled = True
+    scanner = Scanner(
+        [str(user_dir)], lambda item: item.id is not None, look, make_lister, is_enabled=lambda: enabled
+    )
+    first = await whole(scanner)
+    assert isinstance(first[-1], Swept)
+    enabled = False
+    scanner.reconsider()
+    looked.clear()
+    assert seen(await scanner.sweep(0.0)) == [("Vanished", "a")]
+    assert await whole(scanner) == []
+    assert (looked, scanner.watched, scanner.has_swept) == ([], {}, False)
+    touch(database, 8192)
+    enabled = True
+    scanner.reconsider()
+    again = await scanner.sweep(0.0)
+    assert seen(again) == [("Appeared", "a")]
+    assert isinstance(again[-1], Swept)
+    assert again[0].watched.signature.database.size == 8192
+
+
+@within(10)
+async def test_the_interval_of_the_scan_clock_may_change(user_dir, nursery):
+    scanner = Scanner([str(user_dir)], everything)
+    sends, _sightings = trio.open_memory_channel(100)
+    sends_ticks, ticks = trio.open_memory_channel(100)
+    every = 3600.0
+    clock = partial(scan_clock, scanner, sends, every=lambda: every)
+    nursery.start_soon(partial(clock, swept=lambda: sends_ticks.send_nowait(every)))
+    assert await ticks.receive() == 3600.0
+    every = 0.02
+    scanner.reconsider()
+    for _ in range(5):
+        assert await ticks.receive() == 0.02
+    nursery.cancel_scope.cancel()

@@ -26,9 +26,10 @@ from trio_cursor.config import (
     Config,
     CursorConfig,
     DatabaseMonitorConfig,
+    HttpConfig,
     JsonLinesConfig,
     OutputsConfig,
-    SessionsConfig,
+    PrivacyConfig,
     StateConfig,
 )
 from trio_cursor.cursor import user_dirs
@@ -47,6 +48,7 @@ MONITOR = DatabaseMonitorConfig(
 @pytest.fixture
 def config(user_dir, tmp_path):
     return Config(
+        http=HttpConfig(listen="off"),
         cursor=CursorConfig(dirs=(str(user_dir),)),
         state=StateConfig(dir=str(tmp_path / "state")),
         cursor_database_monitor=MONITOR,
@@ -256,8 +258,8 @@ async def test_a_state_directory_that_others_could_read_is_tightened_and_that_is
 
 @within(30)
 async def test_what_is_not_built_is_refused_by_name(config):
-    asked = attrs.evolve(config, sessions=SessionsConfig(mode="extension"))
-    with pytest.raises(NotBuiltYetError, match=r"sessions\.mode extension"):
+    asked = attrs.evolve(config, privacy=PrivacyConfig(mode="metadata"))
+    with pytest.raises(NotBuiltYetError, match=r"privacy\.mode"):
         await trio_cursor.serve(asked)
 
 

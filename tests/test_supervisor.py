@@ -7,12 +7,14 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trio_cursor.atlas import Atlas
 from trio_cursor.condition import Pace
 from trio_cursor.cursor.guest import TimedOut
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.polling import Tools
-from trio_cursor.sessions.discovery import Discovery
+from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
+from trio_cursor.sessions.tracker import Tracker
 from trio_cursor.sink import Sink
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.watched import Appeared, Changed, Swept, Vanished, Watched
@@ -45,12 +47,21 @@ class World:
             pace=Pace(30.0, 0.25, 3, 2.0),
         )
         supervisor = Supervisor(self.scanner, self.first_pass, tools, self.states)
-        discovery = Discovery(self.registry, self.log, fakes.now_ms, self.first_pass)
         self.sends_sightings, sightings = trio.open_memory_channel(0)
         sends_changes, changes = trio.open_memory_channel(0)
+        tracker = Tracker(
+            registry=self.registry,
+            log=self.log,
+            atlas=Atlas(self.scanner, lambda _: True),
+            # Nobody announces anything here.
+            placing=Placing(self.registry, None, self.log, fakes.now_ms),
+            first_pass=self.first_pass,
+            now_ms=fakes.now_ms,
+            changes=sends_changes,
+        )
         nursery.start_soon(self.sink.deliver, messages)
         nursery.start_soon(supervisor.supervise, changes)
-        nursery.start_soon(discovery.listen, sightings, sends_changes)
+        nursery.start_soon(tracker.listen, sightings)
         nursery.start_soon(self.first_pass.announce, sends)
 
     async def see(self, sighting):

@@ -1,4 +1,4 @@
-"""What a configuration asks of the service: where to look, how far back, which workspaces."""
+"""What a configuration asks of the service: where to look, how far back, which workspaces and sources."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
+import attrs
 import trio
 
 from trio_cursor.config import Config
@@ -54,38 +55,49 @@ def window_ms(config: Config) -> int | None:
     return None if hours >= _ALL_HOURS else int(hours * _HOUR_MS)
 
 
-def is_read(config: Config, workspace: Workspace) -> bool:
-    """Whether the database is to be opened. The global one holds generations of all workspaces."""
-    if workspace.is_global:
-        return config.cursor_database_monitor.rollout_percent > 0
-    return is_reported(config, workspace)
-
-
-def is_reported(config: Config, workspace: Workspace) -> bool:
-    """Whether generations of this workspace are to be reported."""
-    if not is_allowed(config, workspace):
-        return False
-    return is_rolled_out(workspace, config.cursor_database_monitor.rollout_percent)
-
-
 def is_allowed(config: Config, workspace: Workspace) -> bool:
     """Whether the globs let a workspace be reported."""
     return included(workspace, config.cursor.include, config.cursor.exclude)
 
 
 def is_rolled_out(workspace: Workspace, percent: float) -> bool:
-    """Whether a workspace is in the share that is monitored; a greater share holds every smaller one."""
-    place = int.from_bytes(hashlib.sha256(workspace.scope.encode()).digest()[:8], "big")
-    return place / 2**64 * 100 < percent
+    """Whether a workspace is in the share that is monitored; a greater share holds every smaller one.
+
+    The same for whoever asks, at whatever time: by the workspace hash (by the id where there is none),
+    whichever scope its first entries were reported under.
+    """
+    name = workspace.hash or workspace.id or "global"
+    # As many bits as a float keeps, so that 100 % is every one.
+    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 11
+    return place / 2**53 * 100 < percent
+
+
+@attrs.frozen
+class Sources:
+    """From where sessions are taken."""
+
+    redis: bool
+    files: bool
+    #: `POST /events` is taken; health and status are served whatever it says.
+    http: bool
+    discovery: bool
+
+
+def sources(config: Config) -> Sources:
+    """What `[sessions] mode` means for each source."""
+    mode = config.sessions.mode
+    is_announced = mode != "discovery"
+    return Sources(
+        redis=is_announced and config.redis.url is not None,
+        files=is_announced,
+        http=is_announced and config.http.listen != "off",
+        discovery=mode != "extension",
+    )
 
 
 def refuse_what_is_not_built(config: Config) -> None:
     """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
-    default = Config()
     asked = {
-        "redis.url": config.redis.url is not None,
-        "sessions.mode extension": config.sessions.mode == "extension",
-        "http.listen": config.http.listen not in ("off", default.http.listen),
         "privacy.mode": config.privacy.mode != "full",
         "outputs.otlp.enabled": config.outputs.otlp.enabled,
         "alarms.webhook": config.alarms.webhook is not None,

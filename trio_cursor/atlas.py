@@ -12,6 +12,7 @@ from trio_cursor.cursor.listing import Listing
 from trio_cursor.cursor.opening import FILE_NAME
 from trio_cursor.records import Workspace
 from trio_cursor.scanner import Scanner
+from trio_cursor.watched import Watched
 
 
 @attrs.define
@@ -32,7 +33,7 @@ class Atlas:
     wanted: Callable[[Workspace], bool]
     allowed: Callable[[Workspace], bool] = lambda _: True
     #: Whether what belongs nobody knows where is to be reported.
-    admits_unknown: bool = True
+    admits: Callable[[], bool] = lambda: True
     _maps: dict[str, _Map] = attrs.field(factory=dict, init=False)
 
     def workspace(self, profile: str, id_: str) -> Workspace:
@@ -43,6 +44,10 @@ class Atlas:
         # Never opened: a name for an event's metadata and for its session.
         return Workspace(str(Path(profile, "workspaceStorage", id_, FILE_NAME)), profile, id_)
 
+    def watched(self, database: str) -> Watched | None:
+        """A database that the sweep looks at; None: there is none, or it is not to be monitored."""
+        return self.scanner.watched.get(database)
+
     def at_folder(self, profile: str, folder: str) -> Workspace | None:
         """The workspace of a folder, given as a path or URI; of several the one written last."""
         known = self._map(profile)
@@ -52,6 +57,11 @@ class Atlas:
             same = [item for item in known.by_id.values() if same_folder(folder, item)]
             known.by_folder[folder] = max(same, key=self._order, default=None)
         return known.by_folder[folder]
+
+    @property
+    def admits_unknown(self) -> bool:
+        """Whether what belongs nobody knows where is to be reported."""
+        return self.admits()
 
     def is_wanted(self, workspace: Workspace) -> bool:
         """Whether generations of this workspace are to be reported."""

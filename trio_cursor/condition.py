@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
+from trio_cursor.config import DatabaseMonitorConfig
 from trio_cursor.cursor.guest import (
     Busy,
     Empty,
@@ -38,14 +39,32 @@ def backoff(first: float, failures: int) -> float:
     return min(doubled, _BACKOFF_MOST_SECONDS) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Pace:
-    """How often to look, and how patient to be."""
+    """How often to look, and how patient to be. Live: whoever rests asks for it anew at each look."""
 
+    #: Seconds.
     poll_every: float
     probe_every: float
     max_retries: int
+    #: Seconds before the first further try.
     retry_backoff: float
+
+    @classmethod
+    def of(cls, monitor: DatabaseMonitorConfig) -> Pace:
+        """The one that is configured."""
+        return cls(
+            poll_every=monitor.poll_interval_seconds,
+            probe_every=monitor.probe_interval_seconds,
+            max_retries=monitor.max_retries,
+            retry_backoff=monitor.retry_backoff_seconds,
+        )
+
+    def follow(self, monitor: DatabaseMonitorConfig) -> None:
+        """Take the one that is configured now."""
+        now = Pace.of(monitor)
+        self.poll_every, self.probe_every = now.poll_every, now.probe_every
+        self.max_retries, self.retry_backoff = now.max_retries, now.retry_backoff
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ import attrs
 
 from trio_cursor.cursor.schemas.values import clean_text
 from trio_cursor.observations import Json, JsonObject
-from trio_cursor.records import Event, Gap, Generation, Workspace
+from trio_cursor.records import Event, Gap, Generation, Session, Workspace
 
 VERSION = "0.1.0"
 EVENT_TYPE = "database_trace"
@@ -28,7 +28,7 @@ def event_id(key: str) -> str:
 
 
 def build_event(
-    generation: Generation, *, session_id: str, captured_at: int, host: str, max_text_bytes: int
+    generation: Generation, *, session: Session, captured_at: int, host: str, max_text_bytes: int
 ) -> Event:
     """Publishable form of a generation. Times are integer milliseconds; what is not known is None."""
     calls = generation.tool_calls
@@ -67,9 +67,9 @@ def build_event(
         sequence=0,
         event_id=event_id(generation.key),
         timestamp=generation.timestamp if generation.timestamp is not None else captured_at,
-        session_id=session_id,
+        session_id=session.session_id,
         metadata={
-            **_place(generation.workspace),
+            **_place(generation.workspace, session),
             "source": "python_monitor",
             "schema": generation.schema,
             "captured_at": captured_at,
@@ -80,15 +80,15 @@ def build_event(
     )
 
 
-def build_gap(workspace: Workspace, gap: Gap, *, session_id: str, captured_at: int, host: str) -> Event:
+def build_gap(workspace: Workspace, gap: Gap, *, session: Session, captured_at: int, host: str) -> Event:
     """A record that generations are known to be missing. Not an event: it never goes to a stream."""
     return Event(
         sequence=0,
         event_id=event_id(clean_text(f"gap/{workspace.database}/{gap.schema}/{captured_at}")),
         timestamp=gap.before_ms if gap.before_ms is not None else captured_at,
-        session_id=session_id,
+        session_id=session.session_id,
         metadata={
-            **_place(workspace),
+            **_place(workspace, session),
             "source": "python_monitor",
             "schema": gap.schema,
             "captured_at": captured_at,
@@ -105,11 +105,12 @@ def build_gap(workspace: Workspace, gap: Gap, *, session_id: str, captured_at: i
     )
 
 
-def _place(workspace: Workspace) -> JsonObject:
+def _place(workspace: Workspace, session: Session) -> JsonObject:
     return {
-        "workspace_hash": workspace.hash,
+        # As announced: by that others join it.
+        "workspace_hash": session.workspace_hash or workspace.hash,
         "workspace_id": workspace.id,
-        "workspace_path": workspace.path,
+        "workspace_path": workspace.path or session.workspace_path,
         # A local folder's path says it all; of a remote one it is only the path part.
         "workspace_uri": workspace.uri if workspace.uri and not workspace.uri.startswith("file:") else None,
     }

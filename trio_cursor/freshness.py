@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from trio_cursor.scanner import Scanner
+from trio_cursor.watched import Watched
 
 #: So many databases are looked at within a fraction of a millisecond.
 _FEW = 500
@@ -35,6 +36,8 @@ class Freshness:
     scanner: Scanner
     #: Called when something may have become newer.
     renewed: Callable[[], None] = lambda: None
+    #: Whether a database is read at all: nobody waits for what is not.
+    is_read: Callable[[Watched], bool] = lambda _: True
     _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
     _renewed_at: float = attrs.field(default=-math.inf, init=False)
 
@@ -70,6 +73,8 @@ class Freshness:
     def _look(self) -> dict[str, _Profile]:
         found: dict[str, _Profile] = {}
         for item in self.scanner.watched.values():
+            if not self.is_read(item):
+                continue
             profile = item.workspace.profile
             known = found.get(profile) or _Profile()
             as_of = item.as_of

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE
 from trio_cursor.records import Event
+from trio_cursor.settings import Reloaded
 from trio_cursor.status import Progress, Status
 
 _BATCH_EVENTS = 500
@@ -71,10 +73,12 @@ class Handle:
         progress: Callable[[], Progress],
         events: EventLog | None,
         first_pass: trio.Event,
+        reload: Callable[[Config], Reloaded],
     ) -> None:
         self._status = status
         self._progress = progress
         self._first_pass = first_pass
+        self._reload = reload
         self._events = events
         self._ended = trio.Event()
         if events is None:
@@ -87,6 +91,13 @@ class Handle:
     def progress(self) -> Progress:
         """How far it is, at this moment. Costs the same however many workspaces there are."""
         return self._progress()
+
+    def reload(self, config: Config) -> Reloaded:
+        """Put in force what of another configuration can be while the service runs.
+
+        The other keys that differ are named in the answer and need a new `serve`.
+        """
+        return self._reload(config)
 
     async def synced(self) -> None:
         """Wait until everything that was there at the start is in the log, or known to be unreadable.

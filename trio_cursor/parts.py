@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import suppress
 from functools import partial
 
 import attrs
 import trio
 
-from trio_cursor.asked import find_dirs, is_allowed, is_read, is_reported, window_ms
+from trio_cursor.asked import find_dirs, sources, window_ms
 from trio_cursor.assembly import Assembler
 from trio_cursor.atlas import Atlas
-from trio_cursor.condition import Pace
 from trio_cursor.config import Config
 from trio_cursor.cursor.guest import Guest
+from trio_cursor.cursor.mapping import Mapper
 from trio_cursor.cursor.private_copies import COPIES
 from trio_cursor.cursor.schemas.known import readable_columns
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.freshness import Freshness
 from trio_cursor.handle import Handle
+from trio_cursor.hearing import Task, build_tasks
 from trio_cursor.keeping import Keeper
 from trio_cursor.outputs.follower import Output
 from trio_cursor.outputs.json_lines import open_json_lines
 from trio_cursor.polling import Tools
+from trio_cursor.records import SessionChange
 from trio_cursor.scanner import Scanner
-from trio_cursor.sessions.discovery import Discovery
+from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
-from trio_cursor.sink import Message, Renewed, Sink
+from trio_cursor.sessions.tracker import Tracker
+from trio_cursor.settings import Settings
+from trio_cursor.sink import Message, Sink
 from trio_cursor.status import OutputState, WorkspaceState
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
+from trio_cursor.waking import readmit, renew
+from trio_cursor.watched import Watched
 
 _HOUR_MS = 3_600_000
 _BATCHES_IN_FLIGHT = 16
@@ -47,12 +52,15 @@ def _now_ms() -> int:
 class Parts:
     """Everything that the tasks work with."""
 
-    config: Config
+    settings: Settings
     events: EventLog
     guest: Guest
     scanner: Scanner
-    discovery: Discovery
+    tracker: Tracker
+    #: Sources of sessions, and the HTTP server.
+    hearing: list[Task]
     supervisor: Supervisor
+    changes: trio.MemoryReceiveChannel[SessionChange]
     sink: Sink
     outputs: list[tuple[Output, OutputState]]
     first_pass: FirstPass
@@ -64,39 +72,32 @@ class Parts:
 
 async def build(config: Config, events: EventLog) -> Parts:
     """Build them; nothing runs yet."""
-    monitor = config.cursor_database_monitor
-    now = _now_ms()
-    registry = Registry(
-        inactive_ms=int(config.sessions.inactive_timeout_hours * _HOUR_MS),
-        max_active=config.sessions.max_active,
-    )
-    registry.restore(await events.open_sessions())
+    now, settings = _now_ms(), Settings(config)
+    registry, restored = await _registry(config, events, now)
     dirs = await find_dirs(config)
-    scanner = Scanner(dirs, partial(is_read, config))
-    sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
-    freshness = Freshness(scanner)
+    scanner = Scanner(dirs, settings.is_read, is_enabled=settings.is_enabled)
+    settings.on_change.append(lambda _: scanner.reconsider())
+    guest = Guest(
+        roots=dirs,
+        tables=readable_columns(),
+        deadline_seconds=config.cursor_database_monitor.query_timeout_seconds,
+        max_concurrent=config.cursor_database_monitor.max_concurrent_workspaces,
+        private_dir=str(events.directory / COPIES),
+    )
+    atlas = Atlas(
+        scanner, wanted=settings.is_reported, allowed=settings.is_allowed, admits=settings.admits_unknown
+    )
+    freshness = Freshness(scanner, is_read=partial(_is_read, registry))
     assembler = Assembler(
-        Atlas(
-            scanner,
-            wanted=partial(is_reported, config),
-            allowed=partial(is_allowed, config),
-            admits_unknown=not (config.cursor.include or config.cursor.exclude),
-        ),
+        atlas,
         freshness,
         ring_grace_ms=int(config.assembly.ring_grace_seconds * 1000),
         conversation_wait_ms=int(config.assembly.conversation_wait_seconds * 1000),
         settle_timeout_ms=int(config.assembly.settle_timeout_seconds * 1000),
+        admission=None if registry.discovers else registry,
     )
     assembler.restore(await events.pending(), await events.places(), now, trio.current_time())
-    guest = Guest(
-        roots=dirs,
-        tables=readable_columns(),
-        deadline_seconds=monitor.query_timeout_seconds,
-        max_concurrent=monitor.max_concurrent_workspaces,
-        private_dir=str(events.directory / COPIES),
-    )
-    states: dict[str, WorkspaceState] = {}
-    first_pass = FirstPass(scanner)
+    sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
     sink = Sink(
         log=events,
         assembler=assembler,
@@ -108,6 +109,20 @@ async def build(config: Config, events: EventLog) -> Parts:
         max_text_bytes=config.privacy.max_text_bytes,
     )
     freshness.renewed = partial(renew, sink, sends)
+    first_pass = FirstPass(scanner)
+    placing = Placing(registry, Mapper(scanner, guest, await events.mappings()), events, _now_ms)
+    sends_changes, changes = trio.open_memory_channel[SessionChange](0)
+    tracker = Tracker(
+        registry=registry,
+        log=events,
+        atlas=atlas,
+        placing=placing,
+        first_pass=first_pass,
+        now_ms=_now_ms,
+        changes=sends_changes,
+        changed=partial(readmit, sink, freshness, sends),
+        restored=restored,
+    )
     tools = Tools(
         guest=guest,
         log=events,
@@ -118,39 +133,32 @@ async def build(config: Config, events: EventLog) -> Parts:
         sends=sends,
         now_ms=_now_ms,
         window_ms=window_ms(config),
-        pace=Pace(
-            poll_every=monitor.poll_interval_seconds,
-            probe_every=monitor.probe_interval_seconds,
-            max_retries=monitor.max_retries,
-            retry_backoff=monitor.retry_backoff_seconds,
-        ),
+        pace=settings.pace,
     )
-    outputs: list[tuple[Output, OutputState]] = []
-    if config.outputs.json_lines.path:
-        output = open_json_lines(config.outputs.json_lines.path)
-        # Known from the start, before the output was reached: retention and whoever waits for the output
-        # must believe neither that it has everything nor that it has nothing.
-        taken = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence
-        outputs.append((output, OutputState(output.name, sequence=taken)))
-    output_states = [state for _, state in outputs]
+    outputs = await _outputs(config, events)
+    states: dict[str, WorkspaceState] = {}
     board = Board(
         started_at=now,
         now_ms=_now_ms,
+        settings=settings,
         events=events,
         sink=sink,
         registry=registry,
+        placing=placing,
         scanner=scanner,
         first_pass=first_pass,
         states=states,
-        outputs=output_states,
+        outputs=[state for _, state in outputs],
     )
     return Parts(
-        config=config,
+        settings=settings,
         events=events,
         guest=guest,
         scanner=scanner,
-        discovery=Discovery(registry, events, _now_ms, first_pass),
+        tracker=tracker,
+        hearing=await build_tasks(config, events, tracker, board),
         supervisor=Supervisor(scanner, first_pass, tools, states),
+        changes=changes,
         sink=sink,
         outputs=outputs,
         first_pass=first_pass,
@@ -158,20 +166,46 @@ async def build(config: Config, events: EventLog) -> Parts:
             directory=events.directory,
             log=events,
             status=board.status,
-            outputs=output_states,
+            outputs=board.outputs,
             now_ms=_now_ms,
             keep_days=config.log.keep_days,
             max_megabytes=config.log.max_megabytes,
         ),
-        handle=Handle(board.status, board.progress, events, first_pass.over),
+        handle=Handle(board.status, board.progress, events, first_pass.over, settings.reload),
         sends=sends,
         messages=messages,
     )
 
 
-def renew(sink: Sink, sends: trio.MemorySendChannel[Message]) -> None:
-    """Wake the sink if anything in it waits for what was just read."""
-    if sink.waits():
-        # Where the channel is full, the sink will look anyway.
-        with suppress(trio.WouldBlock):
-            sends.send_nowait(Renewed())
+async def _registry(config: Config, events: EventLog, now: int) -> tuple[Registry, frozenset[str]]:
+    """The sessions, with what an earlier run has left; and the databases of those that were open."""
+    window = window_ms(config)
+    registry = Registry(
+        inactive_ms=int(config.sessions.inactive_timeout_hours * _HOUR_MS),
+        max_active=config.sessions.max_active,
+        end_grace_ms=int(config.sessions.end_grace_seconds * 1000),
+        settle_ms=int(config.assembly.settle_timeout_seconds * 1000),
+        window_ms=window,
+        discovers=sources(config).discovery,
+    )
+    # What ended before the window begins no event can belong to any more.
+    found = await events.sessions(0 if window is None else now - window)
+    registry.restore(found)
+    opened = (session.database for session in found if session.ended_at is None)
+    return registry, frozenset(database for database in opened if database is not None)
+
+
+async def _outputs(config: Config, events: EventLog) -> list[tuple[Output, OutputState]]:
+    if not config.outputs.json_lines.path:
+        return []
+    output = open_json_lines(config.outputs.json_lines.path)
+    # Known from the start, before the output was reached: retention and whoever waits for the output
+    # must believe neither that it has everything nor that it has nothing.
+    taken = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence
+    return [(output, OutputState(output.name, sequence=taken))]
+
+
+def _is_read(registry: Registry, watched: Watched) -> bool:
+    """Whether a database is read at all: with announced sessions alone only while somebody works there."""
+    workspace = watched.workspace
+    return registry.discovers or workspace.is_global or registry.is_active(workspace.database, _now_ms())

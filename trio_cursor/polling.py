@@ -87,12 +87,16 @@ class Poller:
 
     def _is_needed(self) -> bool:
         """Whether somebody works there, or generations wait to be read there."""
-        workspace, tools = self.watched.workspace, self.tools
-        if tools.assembler.holds(workspace.database):
-            return True
+        workspace, tools, now = self.watched.workspace, self.tools, self.tools.now_ms()
+        holds = tools.assembler.holds(workspace.database)
         if not workspace.is_global:
-            return tools.registry.is_active(workspace.database)
-        others = (tools.scanner.watched.get(database) for database in tools.registry.open_databases())
+            registry, database = tools.registry, workspace.database
+            return registry.is_active(database, now) or (holds and registry.may_finish(database, now))
+        registry = tools.registry
+        if holds and registry.discovers:
+            return True
+        names = registry.unfinished_databases(now) if holds else registry.active_databases(now)
+        others = (tools.scanner.watched.get(name) for name in names)
         return any(other is not None and other.workspace.profile == workspace.profile for other in others)
 
     def _since_ms(self) -> int | None:

@@ -57,18 +57,54 @@ class Session:
     """A stretch of work in one workspace, by which events are joined to everything else."""
 
     session_id: str
-    #: `Workspace.database`.
-    database: str
-    #: `discovery` until the other sources are built.
+    #: `Workspace.database`; None: announced, and no database was found for it yet.
+    database: str | None
+    #: `redis`, `http`, `files` or `discovery`: who told of it first.
     source: str
     #: Milliseconds since the epoch.
     started_at: int
     ended_at: int | None = None
+    #: As announced; None for a synthetic session.
+    workspace_hash: str | None = None
+    workspace_path: str | None = None
+    #: When it last gave a sign of life, or its end was heard of: on our clock, unlike the times above.
+    heard_at: int = 0
+    #: Announcements may have been missed: its end may be among them.
+    is_uncertain: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells sessions apart: the workspace as announced (synthetic: the database), and the id."""
+        return (self.workspace_hash or self.database or "", self.session_id)
+
+
+@attrs.frozen
+class FoundMapping:
+    """Which database an announced workspace was found to be, and how."""
+
+    workspace_hash: str
+    database: str
+    #: Name of the strategy that found it.
+    strategy: str
+    #: As announced.
+    path: str | None
+    #: Milliseconds since the epoch.
+    found_at: int
+
+
+@attrs.frozen
+class StreamMark:
+    """Up to where a stream of announcements was taken in."""
+
+    #: Server and stream.
+    name: str
+    #: Id of the last entry.
+    id: str
 
 
 @attrs.frozen
 class SessionStarted:
-    """A session source has heard of a session, or of a workspace.
+    """A workspace is to be read.
 
     `session` None: nobody works there, as far as is known; what is in the database is to be read once.
     """
@@ -79,10 +115,23 @@ class SessionStarted:
 
 @attrs.frozen
 class SessionEnded:
-    """A session source has heard that a session is over; None: the workspace itself is gone."""
+    """A workspace may not have to be read any more: its reader is to find out.
+
+    `session` None: what followed the end of its last session is over too.
+    """
 
     database: str
     session: Session | None
+
+
+@attrs.frozen
+class WorkspaceGone:
+    """The workspace itself is gone."""
+
+    database: str
+
+
+SessionChange: TypeAlias = SessionStarted | SessionEnded | WorkspaceGone
 
 
 @attrs.frozen

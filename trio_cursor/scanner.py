@@ -45,6 +45,8 @@ class Scanner:
     look: Callable[[str], Signature] = signature_of
     make_lister: Callable[[Sequence[str]], Lister] = Lister
     hangs_after: float = _HANGS_AFTER_SECONDS
+    #: While it is false, nothing of Cursor's is looked at, and nothing is known to be there.
+    is_enabled: Callable[[], bool] = lambda: True
     watched: dict[str, Watched] = attrs.field(factory=dict, init=False)
     #: Wakes the scan clock.
     hurried: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
@@ -52,6 +54,8 @@ class Scanner:
     listings: dict[str, Listing] = attrs.field(factory=dict, init=False)
     _listers: dict[str, Lister] = attrs.field(factory=dict, init=False)
     _listed: dict[str, tuple[Listing, ...]] = attrs.field(factory=dict, init=False)
+    #: The listings of which it is known what is wanted.
+    _judged: dict[str, Listing] = attrs.field(factory=dict, init=False)
     #: Workspaces that are wanted, by `User` directory.
     _found: dict[str, dict[str, Workspace]] = attrs.field(factory=dict, init=False)
     #: Databases that are the same file as one that is watched: looked at in case that one goes.
@@ -73,6 +77,17 @@ class Scanner:
         self._whole_at = -math.inf
         self.hurried.set()
 
+    def reconsider(self) -> None:
+        """What is wanted, or how often, may have changed: everything listed is judged anew, at once.
+
+        What is not wanted any more vanishes, what is now appears, and whoever rests looks how long to rest.
+        """
+        # Not cleared: a sweep that is under way has judged by what was wanted before.
+        self._judged = {}
+        for item in self.watched.values():
+            item.wake()
+        self.hurry()
+
     def is_hurried(self) -> bool:
         """Whether the next sweep is to come at once."""
         return self.has_swept and self._whole_at == -math.inf
@@ -84,10 +99,13 @@ class Scanner:
     async def sweep(self, probe_seconds: float) -> list[Sighting]:
         """Look once at what is due; a sweep that hangs is left to its thread, and its path left alone."""
         self._welcome_back()
+        if not self.is_enabled():
+            await trio.lowlevel.checkpoint()
+            return self._forget()
         now = trio.current_time()
         # Half a probe early rather than half a probe late.
         is_whole = now + probe_seconds / 2 > self._whole_at + self.idle_seconds()
-        sweep = self._plan(is_whole=is_whole)
+        sweep, judged = self._plan(is_whole=is_whole), self._judged
         self._limiter.total_tokens = len(self._hanging) + 1
         with trio.move_on_after(self.hangs_after) as scope:
             await self._run(sweep)
@@ -97,9 +115,9 @@ class Scanner:
             self._listers.pop(sweep.at or "", None)
             log.error("a path does not answer; it is left alone until it does", path=sweep.at)
             return []
-        if is_whole:
+        if is_whole and self._judged is judged:
             self._whole_at = now
-        sightings = [*self._take_listings(sweep), *self._take_signatures(sweep)]
+        sightings = [*self._take_listings(sweep, judged), *self._take_signatures(sweep)]
         for database in (*(item[0] for item in sweep.due), *sweep.signatures):
             if (item := self.watched.get(database)) is not None:
                 item.swept_at = now
@@ -154,7 +172,7 @@ class Scanner:
             look=self.look,
             wanted=self.wanted,
             listers=listers,
-            listings=dict(self.listings),
+            listings=dict(self._judged),
             known=frozenset(self.watched) if is_whole else frozenset(),
             due=due,
         )
@@ -169,9 +187,18 @@ class Scanner:
                 paths |= homes
         return paths
 
-    def _take_listings(self, sweep: Sweep) -> Iterator[Sighting]:
+    def _forget(self) -> list[Sighting]:
+        gone: list[Sighting] = [Vanished(item) for item in self.watched.values()]
+        self.watched.clear()
+        self._found, self._judged, self._doubles = {}, {}, set()
+        self._whole_at, self.has_swept = -math.inf, False
+        return gone
+
+    def _take_listings(self, sweep: Sweep, judged: dict[str, Listing]) -> Iterator[Sighting]:
         self._listed.update(sweep.listed)
         self.listings = {listing.user_dir: listing for listing in each_once(self._listed)}
+        # Nothing, if what is wanted has changed meanwhile.
+        judged.update((listing.user_dir, listing) for listing in each_once(sweep.listed))
         fresh = sweep.signatures.keys() - self.watched.keys()
         if not (sweep.found or fresh or self._found.keys() - self.listings.keys()):
             return
@@ -216,15 +243,19 @@ async def scan_clock(
     scanner: Scanner,
     sightings: trio.abc.SendChannel[Sighting],
     *,
-    every: float,
+    every: Callable[[], float],
     swept: Callable[[], None] = lambda: None,
 ) -> None:
-    """Sweep for ever and tell what was seen; `swept` is called after each sweep and its sightings."""
+    """Sweep for ever and tell what was seen; `swept` is called after each sweep and its sightings.
+
+    `every` says after how many seconds the next one is due; it is asked each time, since it may change.
+    """
     while True:
-        for sighting in await scanner.sweep(every):
+        seconds = every()
+        for sighting in await scanner.sweep(seconds):
             await sightings.send(sighting)
         swept()
-        await trio.sleep(min(_HURRY_SECONDS, every))
+        await trio.sleep(min(_HURRY_SECONDS, seconds))
         if not scanner.is_hurried():
-            with trio.move_on_after(max(every - _HURRY_SECONDS, 0)):
+            with trio.move_on_after(max(seconds - _HURRY_SECONDS, 0)):
                 await scanner.hurried.wait()

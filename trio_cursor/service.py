@@ -17,8 +17,8 @@ from trio_cursor.handle import Handle
 from trio_cursor.logs import get_logger
 from trio_cursor.outputs.follower import follow
 from trio_cursor.parts import Parts, build
-from trio_cursor.records import SessionEnded, SessionStarted
 from trio_cursor.scanner import scan_clock
+from trio_cursor.settings import Settings
 from trio_cursor.status import disabled, idle
 from trio_cursor.watched import Sighting
 
@@ -40,7 +40,7 @@ async def serve(
     """
     config = load_config() if config is None else config
     if not config.cursor_database_monitor.enabled:
-        task_status.started(Handle(lambda _: disabled(), idle, None, trio.Event()))
+        task_status.started(Handle(lambda _: disabled(), idle, None, trio.Event(), Settings(config).reload))
         return
     refuse_what_is_not_built(config)
     directory = Path(config.state.dir)
@@ -64,18 +64,19 @@ async def serve(
 async def _run(parts: Parts, task_status: trio.TaskStatus[Handle]) -> None:
     """The task tree: who is inside whom is the whole protocol of starting and stopping."""
     sends_sightings, sightings = trio.open_memory_channel[Sighting](0)
-    sends_changes, changes = trio.open_memory_channel[SessionStarted | SessionEnded](0)
-    every = parts.config.cursor_database_monitor.probe_interval_seconds
+    pace, swept = parts.settings.pace, parts.sink.freshness.renew
+    clock = partial(scan_clock, parts.scanner, sends_sightings, every=lambda: pace.probe_every, swept=swept)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(parts.sink.deliver, parts.messages)
         for output, state in parts.outputs:
             nursery.start_soon(follow, output, parts.events, state)
-        nursery.start_soon(parts.supervisor.supervise, changes)
-        nursery.start_soon(parts.discovery.listen, sightings, sends_changes)
+        nursery.start_soon(parts.supervisor.supervise, parts.changes)
+        nursery.start_soon(parts.tracker.listen, sightings)
+        nursery.start_soon(parts.tracker.search)
+        for hear in parts.hearing:
+            nursery.start_soon(hear)
         nursery.start_soon(parts.first_pass.announce, parts.sends)
-        nursery.start_soon(
-            partial(scan_clock, parts.scanner, sends_sightings, every=every, swept=parts.sink.freshness.renew)
-        )
+        nursery.start_soon(clock)
         nursery.start_soon(parts.keeper.publish)
         nursery.start_soon(parts.keeper.retire)
         task_status.started(parts.handle)

@@ -21,7 +21,7 @@ from trio_cursor.observations import RingEntry, TableRow
 from trio_cursor.passes import Passes, ProfileRead
 from trio_cursor.records import Batch, Event, Session, Workspace
 from trio_cursor.scanner import Scanner
-from trio_cursor.sessions.registry import Registry
+from trio_cursor.sessions.registry import Registry, scan_session_id
 
 log = get_logger(__name__)
 
@@ -57,6 +57,8 @@ class Counts:
     excluded: int = 0
     #: Turns that were over and that nothing names.
     nameless: int = 0
+    #: Generations of no known workspace, for which no session came.
+    unattributed: int = 0
     #: By database.
     by_database: dict[str, int] = attrs.field(factory=dict)
 
@@ -167,20 +169,21 @@ class Sink:
         opened: list[Session] = []
         events: list[tuple[tuple[str, ...], Event]] = []
         for generation in change.released:
-            opened += self._alive(generation.workspace, now)
+            session = self._session(generation.workspace, generation.timestamp, now, opened)
             event = build_event(
                 generation,
-                session_id=self.registry.session_id(generation.workspace),
+                session=session,
                 captured_at=now,
                 host=self.host,
                 max_text_bytes=self.max_text_bytes,
             )
             events.append(((generation.key, *generation.aliases), event))
         if batch is not None:
-            events += self._gaps(batch, now)
+            events += self._gaps(batch, now, opened)
         events.sort(key=lambda pair: pair[1].timestamp)
         self.counts.excluded += change.excluded
         self.counts.nameless += change.nameless
+        self.counts.unattributed += change.unattributed
         if not (events or change.pending or change.settled or change.places or (batch and batch.identity)):
             return
         entry = Entry(
@@ -215,20 +218,27 @@ class Sink:
         self.counts.duplicates += len(change.released) - len(fresh)
         return attrs.evolve(change, released=tuple(fresh))
 
-    def _alive(self, workspace: Workspace, now: int) -> list[Session]:
-        session = self.registry.sign_of_life(workspace, now)
-        return [session] if session else []
+    def _session(self, workspace: Workspace, time: int | None, now: int, opened: list[Session]) -> Session:
+        """To which session something belongs that happened then."""
+        found = self.registry.session_for(workspace, time, now)
+        if found is None:
+            # Something was read of a workspace whose last session was forgotten meanwhile.
+            return Session(scan_session_id(workspace), workspace.database, "discovery", now)
+        session, is_new = found
+        if is_new:
+            opened.append(session)
+        return session
 
-    def _gaps(self, batch: Batch, now: int) -> list[tuple[tuple[str, ...], Event]]:
-        session_id = self.registry.session_id(batch.workspace)
-        gaps = [
-            build_gap(batch.workspace, gap, session_id=session_id, captured_at=now, host=self.host)
-            for page in batch.pages.values()
-            for gap in page.gaps
+    def _gaps(self, batch: Batch, now: int, opened: list[Session]) -> list[tuple[tuple[str, ...], Event]]:
+        found = [gap for page in batch.pages.values() for gap in page.gaps]
+        if not found:
+            return []
+        log.warning("generations were missed: the ring rolled on unseen", workspace=batch.workspace.name)
+        session = self._session(batch.workspace, now, now, opened)
+        return [
+            ((), build_gap(batch.workspace, gap, session=session, captured_at=now, host=self.host))
+            for gap in found
         ]
-        for _ in gaps:
-            log.warning("generations were missed: the ring rolled on unseen", workspace=batch.workspace.name)
-        return [((), gap) for gap in gaps]
 
     def _count(self, change: Change, events: list[tuple[tuple[str, ...], Event]]) -> None:
         self.counts.generations += len(change.released)

@@ -85,6 +85,39 @@ class OutputState:
     is_durable: bool = True
 
 
+@attrs.define(eq=False)
+class SourceState:
+    """What one source of sessions writes down."""
+
+    #: `redis:<stream>`, `files`, `http` or `discovery`.
+    name: str
+    #: connected | waiting | error
+    state: str = "waiting"
+    #: Announcements taken.
+    taken: int = 0
+    #: Entries passed over, by reason.
+    skipped: Counter[str] = attrs.field(factory=Counter)
+    errors: int = 0
+    last_error: str | None = None
+
+    def skip(self, reason: str) -> bool:
+        """Count an entry that cannot be used. Returns whether it is the first of its kind, to be logged."""
+        self.skipped[reason] += 1
+        return self.skipped[reason] == 1
+
+
+@attrs.frozen
+class SourceStatus:
+    """One source of sessions, at one moment."""
+
+    name: str
+    state: str
+    taken: int
+    skipped: dict[str, int]
+    errors: int
+    last_error: str | None
+
+
 @attrs.frozen
 class OutputStatus:
     """One output, at one moment."""
@@ -95,6 +128,28 @@ class OutputStatus:
     #: Events that it has not taken yet.
     lag: int
     errors: int
+    last_error: str | None
+
+
+@attrs.frozen
+class UnmappedStatus:
+    """An announced workspace whose database was not found."""
+
+    workspace_hash: str
+    workspace_path: str | None
+    #: `id`, `source` and `started_at` of each.
+    sessions: tuple[JsonObject, ...]
+    #: By strategy, in words.
+    why: dict[str, str]
+
+
+@attrs.frozen
+class ServerStatus:
+    """The HTTP server, at one moment."""
+
+    address: str
+    #: listening | off | error
+    state: str
     last_error: str | None
 
 
@@ -151,6 +206,18 @@ class Status:
     state_dir: str | None = None
     #: Why the event log cannot be written or read at the moment; None: it can.
     log_error: str | None = None
+    #: Who tells of sessions.
+    sources: tuple[SourceStatus, ...] = ()
+    #: Announced workspaces without a database. Of a stream that several machines share most are elsewhere.
+    unmapped: tuple[UnmappedStatus, ...] = ()
+    #: Starts of sessions that were refused because too many are open.
+    refused: int = 0
+    #: Generations that wait for a session of their workspace to start (part of `pending`).
+    held: int = 0
+    #: Generations of no known workspace, for which no session came.
+    unattributed: int = 0
+    #: None: it is switched off.
+    http: ServerStatus | None = None
 
     def to_object(self) -> JsonObject:
         """As one JSON object."""

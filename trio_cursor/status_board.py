@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import attrs
 
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
+from trio_cursor.observations import JsonObject
 from trio_cursor.records import Session, Workspace
 from trio_cursor.scanner import Scanner
+from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
+from trio_cursor.settings import Settings
 from trio_cursor.sink import Sink
-from trio_cursor.status import OutputState, OutputStatus, Progress, Status, WorkspaceState, WorkspaceStatus
+from trio_cursor.status import (
+    OutputState,
+    OutputStatus,
+    Progress,
+    ServerStatus,
+    SourceState,
+    SourceStatus,
+    Status,
+    UnmappedStatus,
+    WorkspaceState,
+    WorkspaceStatus,
+)
 from trio_cursor.version import __version__
 
+#: Of more, the status file need not tell.
+_MOST_UNMAPPED = 100
 _ALARMING = ("error", "timeout", "locked", "unknown_schema")
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Board:
     """What `Handle.status()` and the status file show."""
 
     started_at: int
     now_ms: Callable[[], int]
+    settings: Settings
     events: EventLog
     sink: Sink
     registry: Registry
@@ -33,15 +51,20 @@ class Board:
     first_pass: FirstPass
     states: dict[str, WorkspaceState]
     outputs: Sequence[OutputState]
+    placing: Placing
+    sources: list[SourceState] = attrs.field(factory=list)
+    #: None: the HTTP server is switched off.
+    http: Callable[[], ServerStatus | None] = lambda: None
 
     def status(self, is_over: bool = False) -> Status:  # noqa: FBT001, FBT002 - the handle's one question
         """How the service is, at this moment."""
         sessions: dict[str, list[Session]] = {}
         for session in self.registry.sessions():
-            sessions.setdefault(session.database, []).append(session)
+            if session.database is not None:
+                sessions.setdefault(session.database, []).append(session)
         counts = self.sink.counts
         return Status(
-            state="stopped" if is_over else "running",
+            state="stopped" if is_over else "running" if self.settings.is_enabled() else "disabled",
             version=__version__,
             pid=os.getpid(),
             started_at=self.started_at,
@@ -63,6 +86,12 @@ class Board:
             alarms=tuple(self._alarms()),
             state_dir=str(self.events.directory),
             log_error=self.events.trouble,
+            sources=tuple(_source(state) for state in self.sources),
+            unmapped=tuple(islice(self._unmapped(), _MOST_UNMAPPED)),
+            refused=self.registry.refused,
+            held=self.sink.assembler.held(),
+            unattributed=counts.unattributed,
+            http=self.http(),
         )
 
     def progress(self) -> Progress:
@@ -81,6 +110,15 @@ class Board:
             log_error=self.events.trouble,
         )
 
+    def unready(self) -> list[str]:
+        """What keeps the service from its work, in words; empty: it is ready."""
+        why = [self.events.trouble] if self.events.trouble else []
+        if not self.first_pass.over.is_set():
+            looked, total = self.first_pass.progress()
+            why.append(f"the first pass is not over: {looked} of {total} databases were looked at")
+        why += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
+        return why
+
     def _workspace(self, state: WorkspaceState, sessions: list[Session]) -> WorkspaceStatus:
         workspace = self._place(state)
         return WorkspaceStatus(
@@ -90,10 +128,7 @@ class Board:
             workspace_path=workspace.path,
             status=state.status,
             schema="+".join(state.schemas) or None,
-            sessions=tuple(
-                {"id": item.session_id, "source": item.source, "started_at": item.started_at}
-                for item in sessions
-            ),
+            sessions=tuple(map(_session, sessions)),
             last_check=state.last_check,
             last_activity=state.last_activity,
             generations=self.sink.counts.by_database.get(workspace.database, 0),
@@ -106,6 +141,11 @@ class Board:
             journal_mode=state.journal_mode,
             size=state.size,
         )
+
+    def _unmapped(self) -> Iterator[UnmappedStatus]:
+        for hash_, sessions in self.registry.unplaced().items():
+            path = next((one.workspace_path for one in sessions if one.workspace_path), None)
+            yield UnmappedStatus(hash_, path, tuple(map(_session, sessions)), self.placing.why(hash_))
 
     def _place(self, state: WorkspaceState) -> Workspace:
         """As it is known now: its `workspace.json` may have been written late."""
@@ -124,8 +164,23 @@ class Board:
             if state.status in _ALARMING
         ]
         alarms += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
+        alarms += [
+            f"session source {item.name}: {item.last_error}" for item in self.sources if item.state == "error"
+        ]
         alarms += [f"{path} does not answer" for path in self.scanner.hanging()]
         return alarms
+
+
+def _session(session: Session) -> JsonObject:
+    found: JsonObject = {"id": session.session_id, "source": session.source, "started_at": session.started_at}
+    if session.is_uncertain:
+        found["uncertain"] = True
+    return found
+
+
+def _source(state: SourceState) -> SourceStatus:
+    skipped = dict(state.skipped)
+    return SourceStatus(state.name, state.state, state.taken, skipped, state.errors, state.last_error)
 
 
 def _merged(counters: Iterable[Counter[str]]) -> dict[str, int]:

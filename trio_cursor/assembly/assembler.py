@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from typing import Protocol
 
 import attrs
 
@@ -44,6 +45,18 @@ class Change:
     excluded: int = 0
     #: Turns that were pending, and that nobody can name.
     nameless: int = 0
+    #: Generations that no session came for, of no known workspace.
+    unattributed: int = 0
+
+
+class Admission(Protocol):
+    """Whose generations are to be reported: those of somebody's session."""
+
+    def admits(self, workspace: Workspace, time_ms: int | None, now_ms: int) -> bool:
+        """Whether a generation that started then is anybody's."""
+
+    def hold_until(self, time_ms: int | None, seen_ms: int) -> float:
+        """Until when what is nobody's waits for somebody, in milliseconds; `seen_ms`: when it was seen."""
 
 
 @attrs.define(eq=False)
@@ -56,6 +69,7 @@ class _Step:
     places: list[tuple[str, Place]] = attrs.field(factory=list)
     excluded: int = 0
     nameless: int = 0
+    unattributed: int = 0
     #: Keys and aliases of what is released.
     keys: set[str] = attrs.field(factory=set)
 
@@ -69,6 +83,8 @@ class Assembler:
     ring_grace_ms: int
     conversation_wait_ms: int
     settle_timeout_ms: int
+    #: None: everything is somebody's.
+    admission: Admission | None = None
     _book: Book = attrs.field(init=False)
     _intake: Intake = attrs.field(init=False)
     _schedule: Schedule = attrs.field(init=False)
@@ -112,6 +128,8 @@ class Assembler:
         self._schedule.begin(now_ms, at)
         found = self._intake.take(workspace, list(told), now_ms)
         step.places += found.places
+        if found.places:
+            self.readmit()
         step.nameless += len(found.nameless)
         for row in found.rows.values():
             self._take_row(row, step)
@@ -130,7 +148,7 @@ class Assembler:
         self._book.touched.update(dict.fromkeys(self._schedule.take_overdue(now_ms)))
         self._settle(step)
         for group in self._schedule.take_due(_STEP):
-            if not self._book.move(group):
+            if not (self._book.move(group) or self._hold(group, step)):
                 self._finish(group, None, step)
         self._settle(step)
         return self._change(step)
@@ -159,8 +177,19 @@ class Assembler:
         return tuple(Wanted(item.turn.schema, item.turn.id, with_content=False) for item in found)
 
     def holds(self, database: str) -> bool:
-        """Whether anything of a database is pending."""
-        return self._book.holds(database)
+        """Whether anything of a database is pending that does not wait for a session alone."""
+        return self._book.count(database) > self._schedule.held_in(database)
+
+    def held(self) -> int:
+        """How many generations wait for a session."""
+        return len(self._schedule.held())
+
+    def readmit(self) -> None:
+        """Sessions have changed, or what is known of workspaces: whose is what is held?
+
+        Found out with the next release.
+        """
+        self._book.touched.update(dict.fromkeys(self._schedule.held()))
 
     def waits_for_freshness(self, profile: str | None = None) -> bool:
         """Whether something would go out if more was known to be read."""
@@ -176,7 +205,7 @@ class Assembler:
                 group = book.groups.get(key)
                 if group is None:
                     schedule.forget(key)
-                elif not self._without_gone(group):
+                elif not (self._without_gone(group) or self._hold(group, step)):
                     was_wanted = schedule.asked(group) is not None
                     schedule.place(group, step.now_ms, step.at)
                     if not was_wanted and (wanted := schedule.asked(group)) is not None:
@@ -190,6 +219,29 @@ class Assembler:
         for storage_key in gone:
             self._book.drop_turn(storage_key)
         return True
+
+    def _hold(self, group: Group, step: _Step) -> bool:
+        """Hold what is nobody's, for as long as somebody may come; returns whether it is held, or gone."""
+        if self.admission is None:
+            return False
+        item, row = self._schedule.chosen(group), group.row
+        workspace = self._workspace_of(group, item, row)
+        time = Parts(group.entry, item.turn if item else None, None, row).timestamp()[0]
+        if self._is_admitted(workspace, time, step):
+            return False
+        until_ms = self.admission.hold_until(time, group.seen_ms)
+        if step.now_ms < until_ms:
+            self._schedule.hold(group, until_ms)
+            return True
+        if workspace.is_global:
+            step.unattributed += 1
+        else:
+            step.excluded += self._excluded.add(group.key)
+        self._book.drop_group(group)
+        return True
+
+    def _is_admitted(self, workspace: Workspace, time_ms: int | None, step: _Step) -> bool:
+        return self.admission is None or self.admission.admits(workspace, time_ms, step.now_ms)
 
     def _exclude(self, group: Group, wanted: PendingTurn, step: _Step) -> None:
         """The texts of a workspace that is not to be reported are not read either."""
@@ -206,7 +258,11 @@ class Assembler:
         if group is None:
             group = Group(key, step.now_ms)
         if not turns:
-            self._finish(group, None, step, found)
+            # It stands in a workspace that is read: whoever works there now began after it, or it is too old.
+            if self._is_admitted(found.workspace, found.row.timestamp, step):
+                self._finish(group, None, step, found)
+            else:
+                step.excluded += self._excluded.add(key)
         elif group.row is None:
             self._book.put_turn(attrs.evolve(turns[0], row=found), step.now_ms)
 
@@ -218,7 +274,7 @@ class Assembler:
         if group is None or group.key not in asked:
             return
         wanted = self._schedule.asked(group)
-        if wanted is not None and wanted.key == storage_key:
+        if wanted is not None and wanted.key == storage_key and not self._hold(group, step):
             self._finish(group, content, step)
             self._settle(step)
 
@@ -279,11 +335,19 @@ class Assembler:
             place = Place(item.turn.id.conversation_id, Rule.RING, workspace_id=ring.id)
             if item.workspace.profile == ring.profile and self._book.learn(ring.profile, place):
                 step.places.append((ring.profile, place))
+                self.readmit()
 
     def _change(self, step: _Step) -> Change:
         pending, settled = self._book.changes()
-        places = tuple(step.places)
-        return Change(tuple(step.released), pending, settled, places, step.excluded, step.nameless)
+        return Change(
+            tuple(step.released),
+            pending,
+            settled,
+            tuple(step.places),
+            excluded=step.excluded,
+            nameless=step.nameless,
+            unattributed=step.unattributed,
+        )
 
 
 def _is_inside(group: Group, row: Row | None, time: int | None) -> bool:

@@ -57,9 +57,9 @@ class Book:
         """The group of a pending turn."""
         return self._group_of.get(storage_key)
 
-    def holds(self, database: str) -> bool:
-        """Whether anything of a database is pending."""
-        return self._by_database[database] > 0
+    def count(self, database: str) -> int:
+        """How much was observed in a database and is pending."""
+        return self._by_database[database]
 
     def key_of_turn(self, workspace: Workspace, turn: Turn) -> str | None:
         """The key by which a turn is reported, as far as is known now; None: it has no name yet."""

@@ -7,6 +7,7 @@ once, a turn as soon as its content was read.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
@@ -82,6 +83,9 @@ class Schedule:
     #: What freshness said, for as long as one call takes.
     _levels: dict[tuple[Need, str], float] = attrs.field(factory=dict, init=False)
     _clocks: Clocks = attrs.field(factory=Clocks, init=False)
+    #: Keys of groups that wait for a session, each with the databases in which it was observed.
+    _held: dict[str, tuple[str, ...]] = attrs.field(factory=dict, init=False)
+    _held_in: Counter[str] = attrs.field(factory=Counter, init=False)
 
     def begin(self, now_ms: int, at: float) -> None:
         """A call begins; while it lasts nothing becomes fresher."""
@@ -114,8 +118,24 @@ class Schedule:
             group.wanted_at = at if group.wanted_at is None else group.wanted_at
             self._settle(group, self._give_up_ms(group, last_ms, now_ms, at), None, chosen)
 
+    def hold(self, group: Group, until_ms: float) -> None:
+        """A group is nobody's, as far as is known, and waits for somebody until then."""
+        self._settle(group, until_ms, None)
+        group.ready_at = None
+        self._held[group.key] = databases = tuple(part.workspace.database for part in group.parts)
+        self._held_in.update(databases)
+
+    def held(self) -> list[str]:
+        """Keys of the groups that are held."""
+        return list(self._held)
+
+    def held_in(self, database: str) -> int:
+        """How much of what was observed in a database is held."""
+        return self._held_in[database]
+
     def forget(self, key: str) -> None:
         """A group is there no more."""
+        self._unhold(key)
         self._deadlines.drop(key)
         self._due.drop(key)
         if (queue := self._waits_in.pop(key, None)) is not None:
@@ -262,6 +282,7 @@ class Schedule:
     ) -> None:
         """Put a group where it belongs, and nowhere else."""
         key = group.key
+        self._unhold(key)
         if deadline == _NEVER:
             self._deadlines.drop(key)
         else:
@@ -276,6 +297,9 @@ class Schedule:
         if wanted is None:
             group.wanted_at = None
         self._want(key, wanted)
+
+    def _unhold(self, key: str) -> None:
+        self._held_in.subtract(self._held.pop(key, ()))
 
     def _want(self, key: str, turn: PendingTurn | None) -> None:
         known = self._asked.get(key)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
 import structlog
 
 from trio_cursor.cli.output import printable
@@ -17,6 +18,11 @@ from trio_cursor.config import LoggingConfig
 def is_console(config: LoggingConfig) -> bool:
     """Whether a person reads stderr."""
     return config.format == "console" or (config.format == "auto" and sys.stderr.isatty())
+
+
+def level_of(config: LoggingConfig) -> int:
+    """The least level of a line that is written."""
+    return logging.getLevelNamesMapping()[config.level.upper()]
 
 
 class _Stderr(logging.Handler):
@@ -29,17 +35,31 @@ class _Stderr(logging.Handler):
             self.handleError(record)
 
 
+@attrs.define(eq=False)
+class LogLines:
+    """Our handler and the root logger's level, as they are configured."""
+
+    colors: bool
+    _handler: logging.Handler = attrs.field(factory=_Stderr, init=False)
+
+    def follow(self, config: LoggingConfig) -> None:
+        """Write from now on as is configured there."""
+        formatter = _console(config, colors=self.colors) if is_console(config) else _json()
+        self._handler.setFormatter(formatter)
+        root = logging.getLogger()
+        root.handlers[:] = [self._handler]
+        root.setLevel(level_of(config))
+
+
 @contextmanager
-def logging_to_stderr(config: LoggingConfig, *, colors: bool) -> Iterator[None]:
+def logging_to_stderr(config: LoggingConfig, *, colors: bool) -> Iterator[LogLines]:
     """Give the root logger one handler that renders structlog's and everybody else's records alike."""
-    handler = _Stderr()
-    handler.setFormatter(_console(config, colors=colors) if is_console(config) else _json())
     root = logging.getLogger()
     before = root.handlers[:], root.level
-    root.handlers[:] = [handler]
-    root.setLevel(config.level.upper())
+    lines = LogLines(colors)
+    lines.follow(config)
     try:
-        yield
+        yield lines
     finally:
         root.handlers[:] = before[0]
         root.setLevel(before[1])

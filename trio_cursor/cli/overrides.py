@@ -24,16 +24,29 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     if found["logging.level"] is None and (given["verbose"] or given["quiet"]):
         found["logging.level"] = "debug" if given["verbose"] else "warning"
     if given["command"] == "run":
-        if arguments.since != UNSET:
-            found["cursor_database_monitor.sync_window_hours"] = _hours(arguments.since)
-        found |= {
-            "sessions.mode": arguments.sessions,
-            "redis.url": arguments.redis_url,
-            "redis.stream": arguments.stream,
-            "outputs.json_lines.path": arguments.json_lines,
-            "http.listen": arguments.http,
-            "privacy.mode": arguments.privacy,
-        }
+        found |= _of_run(arguments)
+    return found
+
+
+def _of_run(arguments: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "sessions.mode": arguments.sessions,
+        "redis.url": arguments.redis_url,
+        "redis.stream": arguments.stream,
+        "outputs.json_lines.path": arguments.json_lines,
+        "http.listen": arguments.http,
+        "privacy.mode": arguments.privacy,
+    }
+    if arguments.since != UNSET:
+        found["cursor_database_monitor.sync_window_hours"] = _hours(arguments.since)
+    if arguments.demo:
+        # The configuration speaks of real sessions and real listeners; what is made up has its own.
+        is_announced = arguments.redis_url is not None or arguments.http not in (None, "off")
+        found["sessions.mode"] = arguments.sessions or ("auto" if is_announced else "discovery")
+        found["redis.url"] = arguments.redis_url or ""
+        found["http.listen"] = arguments.http or "off"
+    if arguments.once:
+        found["http.listen"] = "off"
     return found
 
 

@@ -48,7 +48,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         option = unknown[0].partition("=")[0]
         command.error(f"{what} {option!r}{_did_you_mean(option, _options(command))}")
     if arguments.command == "run":
-        _refuse_what_is_not_built(arguments, command)
+        _refuse_what_makes_no_sense(arguments, command)
     arguments.overrides = overrides(arguments)
     return arguments
 
@@ -142,10 +142,12 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         help="how far a first sync reaches back: 30m, 24h, 7d, all (default 24h)")  # fmt: skip
     add("--json-lines", metavar="FILE|-", help="append events to a file as well, or print them")
     add("--sessions", metavar="MODE", choices=["auto", "extension", "discovery"],
-        help="how we hear who is working: auto, discovery (extension: not built yet)")  # fmt: skip
-    add("--redis-url", metavar="URL|env", help="the Redis that events go to (not built yet)")
-    add("--stream", metavar="NAME", help="its stream (not built yet)")
-    add("--http", metavar="ADDRESS", help="HOST:PORT of the page (not built yet), or off")
+        help="how we hear who is working: auto, extension or discovery (default auto)")  # fmt: skip
+    add("--redis-url", metavar="URL|env",
+        help="the Redis that sessions are read from (sending events there: not built yet)")  # fmt: skip
+    add("--stream", metavar="NAME", help="its stream (default telemetry:events)")
+    add("--http", metavar="ADDRESS",
+        help="HOST:PORT for announcements, health and status, or off (the page: not built yet)")  # fmt: skip
     add("--privacy", metavar="MODE", choices=["full", "redacted", "metadata"],
         help="what is stored and sent: full (redacted, metadata: not built yet)")  # fmt: skip
     add("--demo", action="store_true", help="start a living fake Cursor and watch that")
@@ -255,19 +257,13 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]}?" if close else ""
 
 
-def _refuse_what_is_not_built(arguments: argparse.Namespace, parser: _Parser) -> None:
+def _refuse_what_makes_no_sense(arguments: argparse.Namespace, parser: _Parser) -> None:
     """Before anything is started; the configuration's own are refused by the service."""
-    asked = {
-        "--redis-url": arguments.redis_url,
-        "--stream": arguments.stream,
-        "--sessions extension": arguments.sessions == "extension",
-        "--http": arguments.http not in (None, "off"),
-        f"--privacy {arguments.privacy}": arguments.privacy not in (None, "full"),
-    }
-    missing = [name for name, is_asked in asked.items() if is_asked]
-    if missing:
-        parser.exit(2, f"{parser.prog}: {', '.join(missing)}: not built yet; leave it out for now\n")
+    if arguments.privacy not in (None, "full"):
+        parser.exit(2, f"{parser.prog}: --privacy {arguments.privacy}: not built yet; leave it out for now\n")
     given = ["--rate"] if arguments.rate is not None else []
     given += ["--workspaces"] if arguments.workspaces is not None else []
     if given and not arguments.demo:
         parser.error(f"{' and '.join(given)}: only the fake Cursor has that: add --demo")
+    if arguments.once and arguments.http not in (None, "off"):
+        parser.error("--http: with --once nothing is served: leave one of them out")

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, suppress
 
 import attrs
 import trio
 
 from trio_cursor.asked import refuse_what_is_not_built
 from trio_cursor.cli.demo_place import DemoPlace, demo_place
-from trio_cursor.cli.log_setup import logging_to_stderr
+from trio_cursor.cli.log_setup import LogLines, level_of, logging_to_stderr
 from trio_cursor.cli.output import Style, plural, say
 from trio_cursor.cli.progress import show_progress
 from trio_cursor.cli.run_report import Report
 from trio_cursor.cli.screen import Screen
 from trio_cursor.cli.stopping import Stop, listened_to, terminable
 from trio_cursor.cli.words import Words
-from trio_cursor.config import Config, load_config
+from trio_cursor.config import Config, LoggingConfig, load_config
+from trio_cursor.errors import ConfigError, NotBuiltYetError
 from trio_cursor.handle import Handle
 from trio_cursor.service import serve
 from trio_cursor.status import Status
@@ -35,21 +38,28 @@ def run(arguments: argparse.Namespace) -> int:
     """Run until stopped; the exit code says how it ended."""
     # Closing the terminal is the most ordinary end of a demo; a daemon has no terminal that could be closed.
     by_hangup = arguments.demo or sys.stdin.isatty()
-    with terminable(by_hangup=by_hangup), ExitStack() as removed_at_the_end:
+    early: list[int] = []
+    with terminable(None if by_hangup else early.append), ExitStack() as removed_at_the_end:
         overrides, demo = dict(arguments.overrides), None
         if arguments.demo:
             demo = removed_at_the_end.enter_context(demo_place(arguments))
-            overrides |= demo.overrides
-        config = load_config(arguments.config, overrides=overrides)
-        refuse_what_is_not_built(config)
+            overrides |= demo.overrides | {"sessions.files_dir": str(demo.place / "sessions")}
+
+        def load() -> Config:
+            config = load_config(arguments.config, overrides=overrides)
+            refuse_what_is_not_built(config)
+            return config
+
+        config = load()
         if not config.cursor_database_monitor.enabled:
             say("enabled = false in the configuration: nothing is watched")
             return 0
         colors = Style.of(sys.stderr, no_color=arguments.no_color).is_on
-        with logging_to_stderr(config.logging, colors=colors):
-            stop = Stop(config.service.shutdown_grace_seconds, removed_at_the_end.close, by_hangup)
+        with logging_to_stderr(config.logging, colors=colors) as log_lines:
+            stop = Stop(config.service.shutdown_grace_seconds, removed_at_the_end.close)
             report = Report(config, Words(config.logging), is_once=arguments.once)
-            return _run(_Run(config, arguments, stop, report), demo)
+            reloading = None if by_hangup else Reloading(load, log_lines, early)
+            return _run(_Run(config, arguments, stop, report, reloading), demo)
 
 
 def _run(this_run: _Run, demo: DemoPlace | None) -> int:
@@ -70,6 +80,34 @@ def _run(this_run: _Run, demo: DemoPlace | None) -> int:
 
 
 @attrs.define(eq=False)
+class Reloading:
+    """How the configuration is read again."""
+
+    #: As at the start: from the same sources, with the same options. Blocks.
+    load: Callable[[], Config]
+    log_lines: LogLines
+    #: Hangups that came before anybody listened: what they ask for is done once somebody does.
+    early: Collection[int] = ()
+    _sends: trio.MemorySendChannel[None] = attrs.field(init=False)
+    #: One request for all that come before it is obeyed.
+    asked: trio.MemoryReceiveChannel[None] = attrs.field(init=False)
+    #: Own thread: a file on a mount that is dead must not keep anybody else from one.
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sends, self.asked = trio.open_memory_channel[None](1)
+
+    def ask(self) -> None:
+        """Somebody wants it to be read."""
+        with suppress(trio.WouldBlock):
+            self._sends.send_nowait(None)
+
+    async def read(self) -> Config:
+        """Read it. Raises `ConfigError`, `NotBuiltYetError`."""
+        return await trio.to_thread.run_sync(self.load, abandon_on_cancel=True, limiter=self._limiter)
+
+
+@attrs.define(eq=False)
 class _Run:
     """One run of the service, and what was seen of it."""
 
@@ -77,6 +115,8 @@ class _Run:
     arguments: argparse.Namespace
     stop: Stop
     report: Report
+    #: None: a hangup is the end.
+    reloading: Reloading | None
     #: Taken when the service ends: afterwards nothing changes any more.
     status: Status | None = None
     #: Why `--once` did not do what it should.
@@ -89,8 +129,11 @@ class _Run:
             async with trio.open_nursery() as outer:
                 async with trio.open_nursery() as nursery:
                     # Outside, so that it still hears a second signal while all of this ends.
-                    outer.start_soon(self.stop.obey, signals, nursery.cancel_scope)
+                    reload = None if self.reloading is None else self.reloading.ask
+                    outer.start_soon(self.stop.obey, signals, nursery.cancel_scope, reload)
                     handle = await nursery.start(serve, self.config)
+                    if self.reloading is not None:
+                        nursery.start_soon(self._reload, handle, self.reloading)
                     try:
                         await self._attend(handle, nursery)
                     finally:
@@ -116,6 +159,30 @@ class _Run:
         elif not is_here:
             await self.report.when_it_appears(handle)
         await trio.sleep_forever()
+
+    async def _reload(self, handle: Handle, reloading: Reloading) -> None:
+        """Read the configuration again whenever that is asked for; one that is at fault changes nothing."""
+        if reloading.early:
+            reloading.ask()
+        async for _ in reloading.asked:
+            try:
+                config = await reloading.read()
+            except ConfigError as error:
+                self.report.refused(error.faults)
+            except NotBuiltYetError as error:
+                self.report.refused((str(error),))
+            else:
+                reloaded = handle.reload(config)
+                # Told at whichever of the two levels lets more through.
+                is_quieter = level_of(config.logging) > logging.getLogger().level
+                if not is_quieter:
+                    self._follow(config.logging, reloading.log_lines)
+                self.report.reloaded(reloaded)
+                self._follow(config.logging, reloading.log_lines)
+
+    def _follow(self, config: LoggingConfig, log_lines: LogLines) -> None:
+        log_lines.follow(config)
+        self.report = attrs.evolve(self.report, words=Words(config))
 
     def _screen(self, handle: Handle) -> Screen:
         is_person = sys.stdout.isatty() and not self.arguments.json

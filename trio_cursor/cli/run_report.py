@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 import trio
 
-from trio_cursor.asked import window_ms
+from trio_cursor.asked import sources, window_ms
 from trio_cursor.cli.output import passed_over, plural, say
 from trio_cursor.cli.words import Words
-from trio_cursor.config import Config
+from trio_cursor.config import Config, listen_address, redact_url
+from trio_cursor.config.checks import is_loopback
 from trio_cursor.handle import Handle
+from trio_cursor.settings import Reloaded
 from trio_cursor.status import Status
 
 _LOOK_SECONDS = 0.5
@@ -60,12 +63,29 @@ class Report:
         names = [item.name.removeprefix("json_lines:") for item in handle.progress().outputs]
         outputs = ["standard output" if name == "-" else name for name in names]
         places = " and to ".join([f"the event log in {self.config.state.dir}", *outputs])
+        url, found = self.config.redis.url, sources(self.config)
         self.words.tell(
-            f"Events go to {places}. Nothing leaves this machine.",
+            f"Events go to {places}. {' '.join(self._neighbours()) or 'Nothing leaves this machine.'}",
             "started",
             state_dir=self.config.state.dir,
             outputs=outputs,
+            sessions_from=[name for name, is_asked in attrs.asdict(found).items() if is_asked],
+            redis=None if url is None else redact_url(url),
+            http=self.config.http.listen,
         )
+
+    def _neighbours(self) -> Iterator[str]:
+        """Sentences about what is beyond this machine, or may be."""
+        redis, http = self.config.redis, self.config.http
+        if redis.url is not None:
+            url, stream = redact_url(redis.url), self.config.sessions.stream or redis.stream
+            what = f"Sessions are read from the stream {stream} at {url}"
+            if not sources(self.config).redis:
+                what = f"With sessions.mode {self.config.sessions.mode} nothing is read from {url}"
+            yield f"{what}; sending events there is not built yet, the next release does it."
+        address = listen_address(http.listen)
+        if address is not None and not is_loopback(address[0]):
+            yield f"Health and status are served on {http.listen} to whoever shows the token."
 
     async def what_is_there(self, status: Status) -> bool:
         """After the first pass: how much there is, or (False) what to do if there is no Cursor at all."""
@@ -121,6 +141,29 @@ class Report:
         while not _is_cursor(handle.status()):  # noqa: ASYNC110 - the handle is looked at, it does not call
             await trio.sleep(_LOOK_SECONDS)
         self.words.tell("Cursor found. Watching; ^C stops.", "Cursor found")
+
+    def reloaded(self, reloaded: Reloaded) -> None:
+        """What a new configuration has changed, and what it has not: a line for each key."""
+        for key, (old, new) in reloaded.changed.items():
+            sentence = f"{key} is {json.dumps(new)} now; it was {json.dumps(old)}."
+            self.words.tell(sentence, "configuration changed", key=key, old=old, new=new)
+        for key in reloaded.restart:
+            sentence = f"{key} has changed too, but needs a restart: the old value stays."
+            self.words.warn(sentence, "change needs a restart", key=key)
+        if not (reloaded.changed or reloaded.restart):
+            self.words.tell("The configuration was read again: nothing has changed.", "nothing has changed")
+        _, is_enabled = reloaded.changed.get("cursor_database_monitor.enabled", (None, None))
+        if is_enabled is False:
+            self.words.tell("enabled = false: watching stopped; SIGHUP starts it again", "watching stopped")
+        elif is_enabled:
+            self.words.tell("enabled = true: watching goes on", "watching goes on")
+
+    def refused(self, faults: Sequence[str]) -> None:
+        """A new configuration cannot be used."""
+        lines = ["The configuration was read again and refused; the old values stay:"]
+        self.words.warn(
+            "\n".join([*lines, *(f"  {fault}" for fault in faults)]), "configuration refused", faults=faults
+        )
 
     def _left(self, status: Status) -> None:
         """What was seen and not reported: in flight, or on half the evidence."""

@@ -14,9 +14,6 @@ import attrs
 import trio
 
 from trio_cursor.cli.output import Style
-from trio_cursor.logs import get_logger
-
-_log = get_logger("trio_cursor.run")
 
 _INTERRUPTED = 130
 #: One request may come twice: `timeout` and others tell the process, and then its whole group.
@@ -38,14 +35,16 @@ def listened_to() -> list[int]:
 
 
 @contextmanager
-def terminable(*, by_hangup: bool = True) -> Iterator[None]:
+def terminable(on_hangup: Callable[[int], None] | None = None) -> Iterator[None]:
     """SIGTERM ends the block like any other end: what has to be removed is removed, the code is 0.
 
-    So does a hangup if it may; if not, it does nothing, for as long as nobody listens who can say more.
+    So does a hangup, unless there is something else to be done about it.
     """
 
     def on_signal(number: int, _frame: object) -> None:
-        if number != _HANGUP or by_hangup:
+        if number == _HANGUP and on_hangup is not None:
+            on_hangup(number)
+        else:
             sys.exit(0)
 
     numbers = [number for number in listened_to() if number in (signal.SIGTERM, _HANGUP)]
@@ -88,18 +87,21 @@ class Stop:
     grace_seconds: float
     #: What must be gone even after an end that was not in good order.
     clean_up: Callable[[], None]
-    #: Whether the end of the terminal is the end of the run.
-    by_hangup: bool = True
     same_seconds: float = _SAME_SECONDS
     _first: int | None = None
     _first_at: float = 0.0
     _timer: threading.Timer | None = None
 
-    async def obey(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        """Cancel the scope for the first signal that asks for an end."""
+    async def obey(
+        self, signals: AsyncIterator[int], scope: trio.CancelScope, reload: Callable[[], None] | None
+    ) -> None:
+        """Cancel the scope for the first signal that asks for an end.
+
+        `reload` is called for each hangup, which then asks for nothing else; None: it asks for an end too.
+        """
         async for number in signals:
-            if number == _HANGUP and not self.by_hangup:
-                _log.warning("reload: not built yet; the configuration stays as it was")
+            if number == _HANGUP and reload is not None:
+                reload()
                 continue
             self.ask(number)
             scope.cancel()

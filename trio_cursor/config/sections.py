@@ -51,13 +51,17 @@ class Config:
         factory=LogConfig, metadata={"help": "How long events are kept in our own log."}
     )
     redis: RedisConfig = attrs.field(
-        factory=RedisConfig, metadata={"help": "The Redis stream that events go to."}
+        factory=RedisConfig,
+        metadata={"help": "The Redis that sessions are read from; sending events there is not built yet."},
     )
     outputs: OutputsConfig = attrs.field(
         factory=OutputsConfig, metadata={"help": "Where events go besides Redis."}
     )
     http: HttpConfig = attrs.field(
-        factory=HttpConfig, metadata={"help": "The page, the live feed, health and metrics."}
+        factory=HttpConfig,
+        metadata={
+            "help": "Announcements of sessions, health and status; page, feed and metrics are not built yet."
+        },
     )
     privacy: PrivacyConfig = attrs.field(
         factory=PrivacyConfig, metadata={"help": "What of a generation is stored and sent."}

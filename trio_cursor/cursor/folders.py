@@ -23,6 +23,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:|\\\\")
 _DRIVE_IN_A_URI = re.compile("/[A-Za-z]:")
+_WSL_SHARE = re.compile(r"[\\/]{2}wsl(?:\.localhost|\$)[\\/]([^\\/]+)(.*)", re.IGNORECASE | re.DOTALL)
 
 #: A folder's URI in UTF-8, each byte escaped, of the longest path that Windows knows (32,767 UTF-16 units).
 LONGEST_URI = 3 * 3 * 32_767
@@ -132,3 +133,72 @@ def comparable(path: str, *, windows: bool) -> str:
     # macOS writes an accent as a letter of its own, people's keyboards do not.
     path = unicodedata.normalize("NFC", path)
     return path.replace("\\", "/").lower() if windows else path
+
+
+def folder_keys(workspace: Workspace) -> frozenset[str]:
+    """Texts to file a workspace's folder under, for whoever looks for it by `asked_keys`.
+
+    One of them is among the keys of a text if, and only if, `same_folder` says that the text names the
+    folder, or both name the same folder of WSL.
+    """
+    if workspace.path is None:
+        return frozenset()
+    known, name = _without_slash(workspace.path), workspace.uri or workspace.path
+    windows = is_windows_path(known)
+    # Its path is that of its URI, and of thousands nearly all are local.
+    place = ("file", "", _spelled(known, windows=windows)) if is_file_uri(name) else _place(name)
+    return frozenset({_place_key(place), _path_key(known, windows=windows), *_wsl_keys(name)})
+
+
+def asked_keys(text: str) -> frozenset[str]:
+    """Texts under which a folder is found that is given as a path or URI, whatever it is."""
+    if not text or len(text) > LONGEST_URI:
+        return frozenset()
+    text = clean_text(text)
+    if _SCHEME.match(text):
+        return frozenset({_place_key(_place(text)), *_wsl_keys(text)})
+    is_backwards = text.startswith("\\") and not text.startswith("\\\\")
+    path = _without_slash(text.replace("\\", "/") if is_backwards else text)
+    return frozenset({_path_key(path, windows=False), _path_key(path, windows=True), *_wsl_keys(text)})
+
+
+def _place_key(place: tuple[str, str, str]) -> str:
+    scheme, authority, path = place
+    return f"{scheme}://{authority}\n{path}"
+
+
+def _path_key(path: str, *, windows: bool) -> str:
+    return f"{'windows' if windows else 'path'}\n{_spelled(path, windows=windows)}"
+
+
+def _wsl_keys(text: str) -> set[str]:
+    found = wsl_folder(text)
+    return {f"wsl {found[0].lower()}\n{_spelled(found[1], windows=False)}"} if found else set()
+
+
+def wsl_folder(text: str) -> tuple[str, str] | None:
+    r"""Name the distribution and the path in it of a folder of WSL, given as path or URI; None: it is none.
+
+    From Windows it is reached as `\\wsl.localhost\Ubuntu\home` (`\\wsl$\Ubuntu\home`), and in a window that
+    works inside of WSL it is `vscode-remote://wsl+Ubuntu/home`.
+    """
+    if "wsl" not in text.lower():
+        return None
+    if _SCHEME.match(text):
+        scheme, authority, path = parse_uri(text)
+        if scheme.lower() == "vscode-remote" and authority.lower().startswith("wsl+"):
+            return (authority[len("wsl+") :], path)
+        text = fs_path(text) if is_file_uri(text) else ""
+    found = _WSL_SHARE.fullmatch(text)
+    return (found[1], found[2].replace("\\", "/")) if found else None
+
+
+def is_file_uri(text: str) -> bool:
+    """Tell the URI of a local folder from all others, and from paths."""
+    return text[:5].lower() == "file:"
+
+
+def is_list_of_folders(path: str) -> bool:
+    """Tell whether a `workspace.json` names a file that in turn names folders, nobody here knows which."""
+    # The second is that of a window with several folders that was never saved.
+    return path.endswith((".code-workspace", "/workspace.json", "\\workspace.json"))

@@ -17,7 +17,7 @@ from trio_cursor.records import Workspace
 
 log = get_logger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 APPLICATION_ID = 0x7472636F  # "trco"
 #: An event's id, which stands at the beginning of its text. Of a text that is no event this is anything.
 EVENT_ID = """substr(body, instr(body, '"event_id":"') + 12, 36)"""
@@ -49,12 +49,7 @@ CREATE TABLE positions (
   identity TEXT NOT NULL, since_ms INTEGER, scope TEXT,
   PRIMARY KEY (database, schema)
 ) WITHOUT ROWID;
-CREATE TABLE sessions (
-  database TEXT NOT NULL, session_id TEXT NOT NULL, source TEXT NOT NULL,
-  started_at INTEGER NOT NULL, ended_at INTEGER,
-  PRIMARY KEY (database, session_id)
-) WITHOUT ROWID;
--- How far each output has taken the events.
+-- How far each output has taken the events, and up to where each stream of announcements was taken in.
 CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, detail TEXT NOT NULL) WITHOUT ROWID;
 """
 #: What format 2 has and format 1 had not, or not so.
@@ -69,11 +64,27 @@ CREATE TABLE places (
 CREATE INDEX events_by_generation ON events (generation_id COLLATE NOCASE);
 CREATE INDEX events_by_event_id ON events ({EVENT_ID});
 """
+#: What format 3 has and format 2 had not, or not so.
+_LAYOUT_3 = """
+-- `workspace`: as announced (its hash), or the database of a session that nobody announced.
+CREATE TABLE sessions (
+  workspace TEXT NOT NULL, session_id TEXT NOT NULL, database TEXT, source TEXT NOT NULL,
+  started_at INTEGER NOT NULL, ended_at INTEGER, hash TEXT, path TEXT,
+  heard_at INTEGER NOT NULL, is_uncertain INTEGER NOT NULL,
+  PRIMARY KEY (workspace, session_id)
+) WITHOUT ROWID;
+CREATE INDEX sessions_by_sign ON sessions (heard_at);
+-- Which database an announced workspace was found to be.
+CREATE TABLE mappings (
+  workspace_hash TEXT PRIMARY KEY, database TEXT NOT NULL, strategy TEXT NOT NULL, path TEXT,
+  found_at INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
 
 
 def make(connection: Any) -> None:
     """Fill an empty file, in a transaction of the caller's."""
-    _execute(connection, _LAYOUT + _LAYOUT_2)
+    _execute(connection, _LAYOUT + _LAYOUT_2 + _LAYOUT_3)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={FORMAT}")
     made = [("producer_id", str(uuid.uuid4())), ("created_at", str(int(time.time() * 1000)))]
@@ -113,7 +124,18 @@ def _from_1_to_2(connection: Any) -> None:
                 connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (exact(path), text))  # noqa: S608 - ours
 
 
-_STEPS: dict[int, Callable[[Any], None]] = {1: _from_1_to_2}
+def _from_2_to_3(connection: Any) -> None:
+    known = connection.execute(
+        "SELECT database, session_id, source, started_at, ended_at FROM sessions"
+    ).fetchall()
+    connection.execute("DROP TABLE sessions")
+    _execute(connection, _LAYOUT_3)
+    connection.executemany(
+        "INSERT INTO sessions VALUES (?1, ?2, ?1, ?3, ?4, ?5, NULL, NULL, coalesce(?5, ?4), 0)", known
+    )
+
+
+_STEPS: dict[int, Callable[[Any], None]] = {1: _from_1_to_2, 2: _from_2_to_3}
 
 
 def _execute(connection: Any, statements: str) -> None:

@@ -17,20 +17,22 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog import file, reading, retention, rows
+from trio_cursor.eventlog import file, reading, retention, rows, session_rows
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
 from trio_cursor.events import numbered
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import Place
-from trio_cursor.records import Event, Position, Session
+from trio_cursor.records import Event, FoundMapping, Position, Session, StreamMark
 from trio_cursor.sqlite_library import sqlite3
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 
+#: Begins the name of a cursor that is no output's.
+_MARK = "announced:"
 #: A reader holds one batch in memory, whatever the events are like.
 _BATCH_BYTES = 16_000_000
 
@@ -118,7 +120,7 @@ class EventLog:
             rows.save_pending(connection, entry.pending, entry.settled)
             rows.save_places(connection, entry.places)
             for session in entry.sessions:
-                rows.save_session(connection, session)
+                session_rows.save_session(connection, session)
             if entry.database is not None:
                 rows.save_positions(
                     connection,
@@ -153,18 +155,34 @@ class EventLog:
         """What says where conversations belong, each with its profile."""
         return await self._read("places", lambda connection: rows.load_places(connection, _pass_over_key))
 
-    async def open_sessions(self) -> list[Session]:
-        return await self._read("sessions", rows.load_open_sessions)
+    async def sessions(self, since_ms: int) -> list[Session]:
+        """Sessions that an earlier run left open, and those whose end was heard of since then."""
+        return await self._read(
+            "sessions", lambda connection: session_rows.load_sessions(connection, since_ms)
+        )
 
-    async def save_sessions(self, sessions: Iterable[Session]) -> None:
-        """Store sessions that were opened or closed without an event."""
+    async def save_sessions(self, sessions: Iterable[Session], mark: StreamMark | None = None) -> None:
+        """Store sessions that have changed without an event, and up to where that was announced."""
         changed = tuple(sessions)
 
         def work(connection: Any) -> None:
             for session in changed:
-                rows.save_session(connection, session)
+                session_rows.save_session(connection, session)
+            if mark is not None:
+                rows.save_cursor(connection, _MARK + mark.name, 0, mark.id)
 
         await self._write(work)
+
+    async def mark(self, name: str) -> str | None:
+        """Id up to which a stream of announcements was taken in; None: it never was."""
+        return (await self.cursor(_MARK + name))[1] or None
+
+    async def mappings(self) -> list[FoundMapping]:
+        """Which databases announced workspaces were found to be."""
+        return await self._read("mappings", session_rows.load_mappings)
+
+    async def save_mapping(self, mapping: FoundMapping) -> None:
+        await self._write(lambda connection: session_rows.save_mapping(connection, mapping))
 
     async def cursor(self, name: str) -> tuple[int, str]:
         """Sequence up to which an output has the events, and what else it stored with it."""

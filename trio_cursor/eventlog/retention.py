@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from trio_cursor.eventlog.reading import last_sequence
+from trio_cursor.eventlog.session_rows import forget_sessions
 
 #: About what one reported generation takes for ever: a UUID and a number, in pages that are never full.
 _KEY_BYTES = 100
@@ -48,6 +49,7 @@ def retire(
             (before_ms, taken, taken, slice_events),
         ).fetchall()
     connection.executemany("DELETE FROM events WHERE seq = ?", rows)
+    forget_sessions(connection, before_ms)
     untaken = 0 if taken is None else sum(row[0] > taken for row in rows)
     return Retired(len(rows), untaken, is_too_large)
 

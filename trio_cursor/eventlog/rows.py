@@ -12,7 +12,7 @@ from trio_cursor.assembly import Pending, from_text, to_text
 from trio_cursor.eventlog.texts import exact, restored, searchable
 from trio_cursor.events import to_json
 from trio_cursor.observations import Place
-from trio_cursor.records import Event, Position, Session
+from trio_cursor.records import Event, Position
 
 #: What reading a row raises that was not written by us, or by another version.
 _NOT_READ = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -165,30 +165,6 @@ def load_places(connection: Any, unreadable: Callable[[str], None] | None = None
                 raise
             unreadable(restored(conversation_id))
     return found
-
-
-def save_session(connection: Any, session: Session) -> None:
-    """Store a session that was opened, opened again or closed."""
-    connection.execute(
-        "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-        (
-            exact(session.database),
-            exact(session.session_id),
-            session.source,
-            session.started_at,
-            session.ended_at,
-        ),
-    )
-
-
-def load_open_sessions(connection: Any) -> list[Session]:
-    """Sessions that an earlier run left open."""
-    return [
-        Session(restored(session_id), restored(database), source, started_at)
-        for database, session_id, source, started_at in connection.execute(
-            "SELECT database, session_id, source, started_at FROM sessions WHERE ended_at IS NULL"
-        )
-    ]
 
 
 def load_cursor(connection: Any, name: str) -> tuple[int, str]:

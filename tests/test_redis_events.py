@@ -1,0 +1,539 @@
+"""The listener on a real server that is stopped, emptied, trimmed and flooded under it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import pairwise
+
+import pytest
+import redis_server
+import trio
+from redis_server import RedisServer
+
+from trio_cursor.config.output_sections import RedisConfig
+from trio_cursor.redis_streams import StreamError, Trouble, address_of
+from trio_cursor.sessions import redis_events
+from trio_cursor.sessions.announcements import FIELD_LIMIT
+from trio_cursor.sessions.redis_events import listen_to_redis, mark_name
+from trio_cursor.status import SourceState
+
+STREAM = "telemetry:events"
+NOW_MS = 1_800_000_000_000
+HASH = "0123456789abcdef"
+
+
+class FakeDesk:
+    """Takes everything, and remembers it."""
+
+    def __init__(self):
+        self.heard = []
+        self.marks = []
+        self.batches = []
+        self.doubts = 0
+        self.is_open = trio.Event()
+        self.is_open.set()
+        self.failures = []
+
+    async def announce(self, heard, mark=None):
+        await self.is_open.wait()
+        if self.failures:
+            raise self.failures.pop()
+        self.heard += heard
+        self.batches.append(len(heard))
+        self.marks.append(mark)
+
+    async def doubt(self, source):
+        assert source == "redis"
+        await trio.lowlevel.checkpoint()
+        self.doubts += 1
+
+    @property
+    def ids(self):
+        return [announcement.session_id for announcement in self.heard]
+
+
+@pytest.fixture(scope="module")
+def shared_server():
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(shared_server):
+    """A server that is up and empty; not to be killed."""
+    shared_server.call("FLUSHALL")
+    return shared_server
+
+
+@contextmanager
+def own_server(*options, **more):
+    server = RedisServer(*options, **more)
+    try:
+        yield server
+    finally:
+        with suppress(ProcessLookupError):
+            server.resume()
+        server.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Marks and looks at once, and short waits; the pauses are those of the service."""
+    monkeypatch.setattr(redis_events, "BLOCK_MS", 200)
+    monkeypatch.setattr(redis_events, "MARK_SECONDS", 0.2)
+    monkeypatch.setattr(redis_events, "CHECK_SECONDS", 0.3)
+
+
+class Listening:
+    """One listener and what it said."""
+
+    def __init__(self, server, desk, **more):
+        self.desk = desk
+        self.state = SourceState(f"redis:{STREAM}")
+        self.caught_up = 0
+        self.address = address_of(RedisConfig(url=more.get("url") or server.url))
+        self.after = more.get("after")
+
+    def count(self):
+        self.caught_up += 1
+
+    async def run(self):
+        await listen_to_redis(
+            self.address,
+            STREAM,
+            after=self.after,
+            desk=self.desk,
+            state=self.state,
+            caught_up=self.count,
+            now_ms=lambda: NOW_MS,
+        )
+
+
+@asynccontextmanager
+async def listening(server, **more):
+    listener = Listening(server, FakeDesk(), **more)
+    with trio.fail_after(40):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            yield listener
+            nursery.cancel_scope.cancel()
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 - what a listener and a server do sets no event
+        await trio.sleep(0.005)
+
+
+def entry(session_id="s1", *, kind="session_start", **more):
+    payload = {"session_id": session_id, "workspace_path": "/home/ann/project"}
+    return {
+        "event_type": kind,
+        "hook_type": "extension",
+        "payload": json.dumps(payload),
+        "metadata": json.dumps({"workspace_hash": HASH}),
+        **more,
+    }
+
+
+def trace(number=0):
+    """An entry of our own."""
+    return {"event_type": "database_trace", "payload": "{not even JSON", "metadata": str(number)}
+
+
+def fill(server, entries, *, ids=None):
+    """Many entries at once."""
+    pipe = server._client.pipeline(transaction=False)
+    for number, fields in enumerate(entries):
+        pipe.xadd(STREAM, fields, id=ids[number] if ids else "*")
+    return [id_.decode() for id_ in pipe.execute()]
+
+
+def warnings(caplog):
+    return [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+async def test_what_was_announced_before_us_counts_and_then_we_are_caught_up(server):
+    ids = fill(server, [entry(f"s{number}") for number in range(250)])
+    async with listening(server) as listener:
+        assert listener.caught_up == 0
+        await until(lambda: listener.caught_up)
+        assert listener.desk.ids == [f"s{number}" for number in range(250)]
+        assert listener.desk.batches == [100, 100, 50]
+        assert listener.desk.marks[-1].id == ids[-1]
+        assert listener.desk.marks[-1].name == mark_name(listener.address, STREAM)
+        server.add(STREAM, entry("s0", kind="session_end"))
+        await until(lambda: len(listener.desk.heard) == 251)
+        assert listener.desk.heard[-1].is_start is False
+        assert listener.desk.heard[-1].workspace_path == "/home/ann/project"
+        assert listener.state.taken == 251
+        assert (listener.state.state, listener.state.last_error) == ("connected", None)
+        assert listener.caught_up == 1
+        assert listener.desk.doubts == 0
+
+
+@pytest.mark.parametrize("version", redis_server.versions())
+async def test_it_goes_on_after_the_mark(version):
+    with own_server(version=version) as server:
+        ids = fill(server, [entry("old"), trace(), entry("new")])
+        async with listening(server, after=ids[0]) as listener:
+            await until(lambda: listener.caught_up)
+            assert listener.desk.ids == ["new"]
+            assert listener.desk.doubts == 0
+
+
+async def test_nothing_there_is_caught_up_at_once(server):
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        assert listener.state.state in ("waiting", "connected")
+        server.add(STREAM, entry())
+        await until(lambda: listener.desk.ids == ["s1"])
+
+
+async def test_what_was_there_and_is_deleted_is_not_waited_for(server):
+    ids = fill(server, [entry("s1"), entry("s2")])
+    server.call("XDEL", STREAM, ids[1])
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        assert listener.desk.ids == ["s1"]
+
+
+async def test_it_is_heard_when_the_server_took_it_but_never_in_the_future(server):
+    fill(server, [entry("s1"), entry("s2")], ids=["1700000000000-0", f"{NOW_MS + 86_400_000}-0"])
+    async with listening(server) as listener:
+        await until(lambda: len(listener.desk.heard) == 2)
+        assert [one.heard_ms for one in listener.desk.heard] == [1_700_000_000_000, NOW_MS]
+
+
+async def test_entries_of_others_cost_no_transaction_each_and_the_mark_is_not_forgotten(server):
+    ids = fill(server, [trace(number) for number in range(1000)])
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        await until(lambda: listener.desk.marks)
+        assert listener.desk.marks[-1].id == ids[-1]
+        assert len(listener.desk.marks) < 10
+        assert listener.desk.heard == []
+        assert listener.state.skipped == {}
+
+
+async def test_what_cannot_be_used_is_counted_and_said_once_for_each_kind(server, caplog):
+    bomb = "[" * 20_000
+    fill(
+        server,
+        [
+            entry(payload="{"),
+            entry(payload=b"\xff\xfe"),
+            entry(payload=bomb),
+            entry(payload="[]"),
+            entry(payload="x" * (FIELD_LIMIT + 1)),
+            entry(payload=json.dumps({"session_id": "s", "workspace_path": "/" + "x" * 1_000_000})),
+            entry(payload="{}"),
+            entry(metadata="{}", payload='{"session_id": "s"}'),
+            entry(metadata='{"workspace_hash": "../../etc/passwd"}'),
+            {b"event_type": b"\xff\xff"},
+            {"event_type": "x" * 100_000},
+            {"nothing": ""},
+            entry("good"),
+        ],
+    )
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        assert listener.desk.ids == ["good"]
+        assert listener.state.skipped == {
+            "payload is not JSON": 3,
+            "payload is not an object": 1,
+            f"payload is larger than {FIELD_LIMIT} bytes": 2,
+            "no session_id": 1,
+            "no workspace_hash": 1,
+            "workspace_hash is not 16 to 64 hex digits": 1,
+        }
+        assert len(warnings(caplog)) == len(listener.state.skipped)
+
+
+async def test_a_flood_of_fake_starts_is_read_in_batches(server):
+    """What 100,000 cost is measured by bench/redis_listener.py."""
+    script = """for n = 1, 30000 do redis.call('XADD', KEYS[1], '*', 'event_type', 'session_start',
+        'payload', '{"session_id": "fake' .. n .. '"}', 'metadata', ARGV[1]) end"""
+    server.call("EVAL", script, 1, STREAM, json.dumps({"workspace_hash": HASH}))
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        assert len(set(listener.desk.ids)) == 30_000
+        assert max(listener.desk.batches) == 100
+
+
+async def test_while_the_log_cannot_be_written_nothing_more_is_read(server):
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        listener.desk.is_open = trio.Event()
+        ids = fill(server, [entry(f"s{number}") for number in range(300)])
+        await trio.sleep(0.3)
+        assert listener.desk.heard == []
+        listener.desk.is_open.set()
+        await until(lambda: len(listener.desk.heard) == 300)
+        assert listener.desk.marks[-1].id == ids[-1]
+        assert listener.desk.doubts == 0
+
+
+async def test_a_cancelled_listener_leaves_no_thread_and_no_connection(server, monkeypatch):
+    monkeypatch.setattr(redis_events, "BLOCK_MS", 60_000)
+    before = server.call("INFO", "clients")["connected_clients"]
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        await until(lambda: server.call("INFO", "clients")["blocked_clients"] == 1)
+    with trio.fail_after(10):
+        await until(lambda: not [one for one in threading.enumerate() if "redis" in one.name])
+        await until(lambda: server.call("INFO", "clients")["connected_clients"] == before)
+
+
+# --- faults ---
+
+
+async def test_a_server_that_is_not_there_is_not_waited_for_and_found_when_it_comes(caplog):
+    with own_server() as server:
+        server.kill()
+        async with listening(server) as listener:
+            await until(lambda: listener.caught_up)
+            assert listener.state.state == "waiting"
+            assert "FileNotFoundError" in listener.state.last_error
+            await until(lambda: listener.state.errors >= 3)
+            server.start()
+            server.add(STREAM, entry())
+            await until(lambda: listener.desk.ids == ["s1"])
+            assert listener.state.state == "connected"
+            assert listener.caught_up == 1
+            assert len(warnings(caplog)) == 1
+
+
+async def test_a_server_restarted_under_an_idle_listener_loses_nothing():
+    with own_server() as server:
+        server.add(STREAM, entry("s1"))
+        async with listening(server) as listener:
+            await until(lambda: listener.desk.ids == ["s1"])
+            server.restart()
+            server.add(STREAM, entry("s2"))
+            await until(lambda: listener.desk.ids == ["s1", "s2"])
+            assert listener.desk.doubts == 0
+
+
+async def test_a_server_that_lost_its_last_seconds():
+    with own_server() as server:
+        server.add(STREAM, entry("s1"), "5-0")
+        server.call("SAVE")
+        async with listening(server) as listener:
+            server.add(STREAM, entry("s2"), "6-0")
+            await until(lambda: listener.desk.ids == ["s1", "s2"])
+            server.kill()
+            server.start()
+            await until(lambda: listener.desk.doubts)
+            await until(lambda: listener.desk.ids == ["s1", "s2", "s1"])
+            server.add(STREAM, entry("s3"), "5-1")
+            await until(lambda: listener.desk.ids[-1] == "s3")
+            assert listener.desk.doubts == 1
+
+
+async def test_a_server_that_stalls(monkeypatch):
+    monkeypatch.setattr("trio_cursor.redis_streams.PATIENCE_SECONDS", 0.2)
+    with own_server() as server:
+        async with listening(server) as listener:
+            await until(lambda: listener.state.state == "connected")
+            server.stall()
+            await until(lambda: listener.state.state == "waiting")
+            assert "TimeoutError" in listener.state.last_error
+            server.resume()
+            server.add(STREAM, entry())
+            await until(lambda: listener.desk.ids == ["s1"])
+            assert listener.desk.doubts == 0
+
+
+async def test_a_wrong_password_is_tried_again_late(monkeypatch, caplog):
+    monkeypatch.setattr(redis_events, "DENIED_SECONDS", 0.3)
+    with own_server("--requirepass", "right") as server:
+        async with listening(server, url=f"unix://:wrong@{server.path}") as listener:
+            await until(lambda: listener.state.errors == 2)
+            assert listener.state.state == "error"
+            assert listener.caught_up == 1
+            server.call("AUTH", "right")
+            server.call("CONFIG", "SET", "requirepass", "wrong")
+            server.call("XADD", STREAM, "*", *(word for pair in entry().items() for word in pair))
+            await until(lambda: listener.desk.ids == ["s1"])
+            assert len(warnings(caplog)) == 1
+    assert not [record for record in caplog.records if "wrong@" in str(vars(record))]
+
+
+async def test_whom_a_server_denies_waits_half_a_minute_and_else_some_seconds(autojump_clock, monkeypatch):
+    """In virtual time, so without a thread: who is asked raises at once."""
+    asked = []
+
+    class Refusing:
+        def __init__(self, *_, **__):
+            pass
+
+        async def info(self):
+            asked.append(trio.current_time())
+            raise StreamError(trouble, "no")
+
+        async def aclose(self):
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(redis_events, "StreamReader", Refusing)
+    for trouble, word, shortest, longest in (
+        (Trouble.DENIED, "error", 15, 30),
+        (Trouble.REFUSED, "error", 2.25, 4.5),
+        (Trouble.AWAY, "waiting", 2.25, 4.5),
+    ):
+        asked.clear()
+        listener = Listening(None, FakeDesk(), url="redis://localhost")
+        with trio.move_on_after(100):
+            await listener.run()
+        settled = asked if trouble is Trouble.DENIED else asked[8:]
+        assert len(settled) > 3
+        assert all(shortest <= after - before <= longest for before, after in pairwise(settled))
+        assert listener.state.state == word
+        assert listener.caught_up == 1
+        if trouble is not Trouble.DENIED:
+            assert asked[1] - asked[0] <= 0.1
+
+
+async def test_a_key_that_holds_something_else_is_left_alone(server):
+    server.call("LPUSH", STREAM, "x")
+    async with listening(server) as listener:
+        await until(lambda: listener.state.state == "error")
+        assert "WRONGTYPE" in listener.state.last_error
+        assert server.call("LLEN", STREAM) == 1
+        server.call("DEL", STREAM)
+        server.add(STREAM, entry())
+        await until(lambda: listener.desk.ids == ["s1"])
+
+
+@pytest.mark.parametrize("version", redis_server.versions())
+async def test_emptied_while_we_listen_and_filled_by_an_older_clock(version):
+    with own_server(version=version) as server:
+        server.add(STREAM, entry("s1"), "1000-0")
+        async with listening(server) as listener:
+            await until(lambda: listener.desk.ids == ["s1"])
+            server.call("FLUSHALL")
+            await until(lambda: listener.desk.doubts)
+            assert listener.desk.marks[-1].id == "0-0"
+            server.add(STREAM, entry("s2"), "500-0")
+            await until(lambda: listener.desk.ids == ["s1", "s2"])
+            server.call("MULTI")
+            server.call("DEL", STREAM)
+            server.call("XADD", STREAM, "400-0", *(word for pair in entry("s3").items() for word in pair))
+            server.call("EXEC")
+            await until(lambda: listener.desk.ids == ["s1", "s2", "s3"])
+            assert listener.desk.doubts == 2
+
+
+async def test_emptied_while_we_were_away(server, caplog):
+    fill(server, [entry("s2"), entry("s3")], ids=["500-0", "600-0"])
+    async with listening(server, after="1000-0") as listener:
+        await until(lambda: listener.caught_up)
+        assert listener.desk.ids == ["s2", "s3"]
+        assert listener.desk.doubts == 1
+        assert len(warnings(caplog)) == 1
+    server.call("DEL", STREAM)
+    async with listening(server, after="1000-0") as listener:
+        await until(lambda: listener.caught_up)
+        assert listener.desk.doubts == 1
+
+
+@pytest.mark.parametrize("version", redis_server.versions())
+async def test_trimmed_beyond_us_while_we_were_away(version):
+    with own_server(version=version) as server:
+        fill(server, [entry(f"s{n}") for n in range(1, 10)], ids=[f"{n}-0" for n in range(1, 10)])
+        server.call("XTRIM", STREAM, "MAXLEN", "3")
+        async with listening(server, after="6-0") as listener:
+            await until(lambda: listener.caught_up)
+            assert (listener.desk.ids, listener.desk.doubts) == (["s7", "s8", "s9"], 1)
+        async with listening(server, after="7-0") as listener:
+            await until(lambda: listener.caught_up)
+            assert (listener.desk.ids, listener.desk.doubts) == (["s8", "s9"], 0)
+        server.call("XTRIM", STREAM, "MAXLEN", "0")
+        async with listening(server, after="8-0") as listener:
+            await until(lambda: listener.caught_up)
+            assert (listener.desk.ids, listener.desk.doubts) == ([], 1)
+            await trio.sleep(0.5)
+            assert listener.desk.doubts == 1
+        async with listening(server, after="9-0") as listener:
+            await until(lambda: listener.caught_up)
+            assert listener.desk.doubts == 0
+
+
+async def test_trimmed_beyond_us_while_we_lag(server):
+    async with listening(server) as listener:
+        fill(server, [entry(f"s{number}") for number in range(150)])
+        await until(lambda: len(listener.desk.heard) == 150)
+        listener.desk.is_open = trio.Event()
+        server.add(STREAM, entry("held"))
+        await trio.sleep(0.1)
+        fill(server, [entry(f"t{number}") for number in range(20)])
+        server.call("XTRIM", STREAM, "MAXLEN", "5")
+        listener.desk.is_open.set()
+        await until(lambda: listener.desk.doubts)
+        await until(lambda: listener.desk.ids[-1] == "t19")
+        assert listener.desk.ids[-6:] == ["held", "t15", "t16", "t17", "t18", "t19"]
+        assert listener.desk.doubts == 1
+
+
+async def test_a_short_stream_that_loses_only_what_was_read_is_no_loss(server):
+    """A producer that keeps one entry; the server counts, so we can."""
+    async with listening(server) as listener:
+        await until(lambda: listener.caught_up)
+        for number in range(1, 16):
+            words = [word for pair in entry(f"s{number}").items() for word in pair]
+            server.call("XADD", STREAM, "MAXLEN", "1", "*", *words)
+            await until(lambda count=number: len(listener.desk.heard) == count)
+            if number % 5 == 0:
+                await trio.sleep(0.25)
+        listener.desk.is_open = trio.Event()
+        server.add(STREAM, entry("held"))
+        await trio.sleep(0.1)
+        words = [word for pair in entry("last").items() for word in pair]
+        server.call("XADD", STREAM, "MAXLEN", "1", "*", *words)
+        listener.desk.is_open.set()
+        await until(lambda: listener.desk.ids[-1] == "last")
+        assert listener.desk.doubts == 0
+
+
+async def test_deleted_before_we_read_it(server):
+    ids = fill(server, [entry(f"s{number}") for number in range(4)])
+    server.call("XDEL", STREAM, ids[3])
+    async with listening(server, after=ids[1]) as listener:
+        await until(lambda: listener.desk.doubts)
+        await until(lambda: listener.desk.ids == ["s0", "s1", "s2"])
+        await trio.sleep(0.5)
+        assert listener.desk.doubts == 1
+
+
+async def test_emptied_and_filled_beyond_our_position_while_we_were_cut_off():
+    with own_server() as server:
+        fill(server, [entry(f"s{n}") for n in range(1, 6)], ids=[f"{n}-0" for n in range(1, 6)])
+        async with listening(server) as listener:
+            await until(lambda: listener.caught_up)
+            await trio.sleep(0.3)  # it has asked how many there ever were
+            server.call("MULTI")
+            server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            server.call("FLUSHALL")
+            for id_ in ("4-0", "9-0"):
+                server.call(
+                    "XADD", STREAM, id_, *(word for pair in entry(f"n{id_}").items() for word in pair)
+                )
+            server.call("EXEC")
+            await until(lambda: listener.desk.ids[-2:] == ["n4-0", "n9-0"])
+            assert listener.desk.doubts == 1
+
+
+async def test_a_mistake_of_ours_is_logged_and_the_source_starts_again(server, caplog):
+    server.add(STREAM, entry())
+    listener = Listening(server, FakeDesk())
+    listener.desk.failures = [RuntimeError("a mistake")]
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            await until(lambda: listener.desk.ids == ["s1"])
+            nursery.cancel_scope.cancel()
+    assert [record for record in caplog.records if record.exc_info and record.levelname == "ERROR"]
+    assert listener.state.errors == 1
+    assert listener.caught_up == 1

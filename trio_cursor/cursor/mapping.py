@@ -1,0 +1,396 @@
+"""Mapping: which database an announced workspace is. Five strategies, in order; the first is memory.
+
+Nothing of an announcement is ever joined to a path, opened, or put into SQL: a database is one of those that
+the scanner has listed and that may be read, and what was announced is only compared.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+import attrs
+import trio
+
+from trio_cursor.cursor.folders import LONGEST_URI, is_list_of_folders
+from trio_cursor.cursor.guest import Busy, Empty, Guest, NeedsRecovery, Page, Signature, Unreadable
+from trio_cursor.cursor.hashes import Names, hashes_to, is_hash, spellings
+from trio_cursor.cursor.listing import Listing
+from trio_cursor.cursor.schemas.naming import (
+    Named,
+    Sought,
+    path_sought,
+    scan_names,
+    usable_ids,
+    why_not_searched,
+)
+from trio_cursor.records import FoundMapping, Workspace
+from trio_cursor.scanner import Scanner
+from trio_cursor.watched import Watched
+
+CACHE: Final = "cache"
+WORKSPACE_JSON: Final = "workspace_json"
+DIRECTORY_NAME: Final = "directory_name"
+SESSION_ID: Final = "session_id"
+PATH_IN_KEYS: Final = "path_in_keys"
+#: In the order in which they are tried.
+STRATEGIES: Final = (CACHE, WORKSPACE_JSON, DIRECTORY_NAME, SESSION_ID, PATH_IN_KEYS)
+
+#: What was found holds that long, milliseconds.
+KEPT_MS: Final = 30 * 86_400_000
+#: What is remembered, the oldest of more is forgotten.
+MOST_KNOWN: Final = 10_000
+#: Bounds of one search.
+MOST_DATABASES: Final = 200
+MOST_BYTES: Final = 64 << 20
+SEARCH_SECONDS: Final = 5.0
+#: ... and of one database in it.
+DATABASE_SECONDS: Final = 0.5
+#: As often each database is looked at, in case the lock budget was not enough.
+_LOOKS: Final = 3
+#: Workspaces whose folders' spellings are hashed before others get their turn: some milliseconds.
+_SPELLED_AT_ONCE: Final = 200
+#: Searches of which is remembered what they have read in vain.
+_MOST_VAIN: Final = 64
+#: Two databases of one folder that were written within this time are both in use: what was found first stays.
+_BOTH_IN_USE_MS: Final = 10_000
+
+_MATCHED: Final = {
+    CACHE: "it was found before, and what spoke for it still does",
+    WORKSPACE_JSON: "its workspace.json names the folder",
+    DIRECTORY_NAME: "its directory is called by the hash",
+    SESSION_ID: "it names a session that was announced",
+    PATH_IN_KEYS: "its AI keys name the path",
+}
+
+
+@attrs.frozen
+class Mapped:
+    """The database of an announced workspace."""
+
+    workspace: Workspace
+    #: One of `STRATEGIES`.
+    strategy: str
+    #: Why those before it found nothing, in words.
+    why: dict[str, str] = attrs.field(factory=dict, eq=False)
+
+
+@attrs.frozen
+class Unmapped:
+    """No database is known to be that of an announced workspace."""
+
+    #: By strategy in words, in order; those that were not tried are not in it.
+    why: dict[str, str]
+    #: The workspace is known, and not to be read: there is nothing to look for.
+    is_left_out: bool = False
+
+
+def in_words(outcome: Mapped | Unmapped) -> tuple[str, ...]:
+    """What a mapping was found by, and why not by the others: a line for each strategy that was tried."""
+    lines = [f"{strategy}: {words}" for strategy, words in outcome.why.items()]
+    if isinstance(outcome, Mapped):
+        lines.append(f"{outcome.strategy}: {outcome.workspace.name}, since {_MATCHED[outcome.strategy]}")
+    return tuple(lines)
+
+
+class Mapper:
+    """Finds the databases of announced workspaces. One for each service.
+
+    Args:
+        scanner: Knows what is there, and what of it may be read.
+        guest: Reads databases, for the last two strategies.
+        known: What earlier runs have found.
+        platform: As `sys.platform`; on macOS the case of a folder's name tells nothing apart.
+
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        guest: Guest,
+        known: Iterable[FoundMapping] = (),
+        *,
+        platform: str = sys.platform,
+    ) -> None:
+        self._scanner = scanner
+        self._guest = guest
+        self._known: dict[str, FoundMapping] = {}
+        for mapping in sorted(known, key=lambda mapping: mapping.found_at):
+            self.remember(mapping)
+        self._names = Names(any_case=platform == "darwin")
+        self._listings: tuple[Listing, ...] = ()
+        self._lock = trio.Lock()
+        #: What was searched for in vain: databases, as they were then.
+        self._vain: OrderedDict[Sought, dict[tuple[str, bool], Signature]] = OrderedDict()
+
+    def remember(self, mapping: FoundMapping) -> bool:
+        """Remember what was found; tells whether that is news, worth storing."""
+        known = self._known.get(mapping.workspace_hash)
+        if mapping.strategy not in STRATEGIES[1:] or (
+            known is not None and attrs.evolve(known, found_at=mapping.found_at) == mapping
+        ):
+            return False
+        self._known.pop(mapping.workspace_hash, None)
+        if len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[mapping.workspace_hash] = mapping
+        return True
+
+    def known(self) -> tuple[FoundMapping, ...]:
+        """What is remembered, by when it was found or, in this run, remembered."""
+        return tuple(self._known.values())
+
+    def quick(self, workspace_hash: str, path: str | None, now_ms: int | None = None) -> Mapped | Unmapped:
+        """Find it by what the scanner has listed: microseconds, and nothing is read.
+
+        Of thousands of workspaces that have just been listed some may be missed by a hash that is not their
+        own but of another spelling; the next times, or a search, find them.
+
+        `now_ms`: None: what is remembered is taken however old it is.
+        """
+        self._refresh()
+        self._names.spell(_SPELLED_AT_ONCE)
+        if not is_hash(workspace_hash):
+            words = "what was announced is no hash: 16 to 64 hex digits"
+            return Unmapped(dict.fromkeys(STRATEGIES[:3], words))
+        remembered = self._remembered(workspace_hash, path, now_ms)
+        mapping = None if isinstance(remembered, str) else remembered
+        why = {CACHE: "what was found before is not what is likeliest now"}
+        if isinstance(remembered, str):
+            why[CACHE] = remembered
+        elif path is None:
+            path = remembered.path
+        for strategy, look in ((WORKSPACE_JSON, self._by_folder), (DIRECTORY_NAME, self._by_directory)):
+            places, words = look(workspace_hash, path)
+            watched = [item for place in places if (item := self._scanner.watched.get(place.database))]
+            if watched:
+                return self._settled(mapping, strategy, watched, why)
+            if places:
+                # The hash or the path of one that is not read must not be found to be another one's.
+                why[strategy] = f"{places[0].id} is it, but include, exclude or rollout_percent leave it out"
+                return Unmapped(why, is_left_out=True)
+            why[strategy] = words
+        if mapping is not None and mapping.strategy in (SESSION_ID, PATH_IN_KEYS):
+            return Mapped(self._scanner.watched[mapping.database].workspace, CACHE)
+        return Unmapped(why)
+
+    async def search(
+        self, workspace_hash: str, path: str | None, session_ids: Iterable[str]
+    ) -> Mapped | Unmapped:
+        """Find it by what databases hold, if not at a glance. Reads: seconds at most, one search at a time.
+
+        Of very many session ids the last ones are looked for. What was looked at in vain is looked at
+        again only after it has changed.
+        """
+        async with self._lock:
+            self._refresh()
+            while not self._names.spell(_SPELLED_AT_ONCE):
+                await trio.lowlevel.checkpoint()
+            outcome = self.quick(workspace_hash, path)
+            if isinstance(outcome, Mapped) or outcome.is_left_out or not is_hash(workspace_hash):
+                return outcome
+            sought, not_sought = self._sought(path, usable_ids(session_ids))
+            search = _Search(self._guest, self._vain_of(sought), MOST_BYTES)
+            with trio.move_on_after(SEARCH_SECONDS) as scope:
+                await search.run(self._databases() if sought.keys() else [], sought)
+            if search.by_session is not None:
+                return Mapped(search.by_session, SESSION_ID, outcome.why)
+            words = search.in_words(is_cut_short=scope.cancelled_caught)
+            why = {**outcome.why, SESSION_ID: f"no database names a session that was announced{words}"}
+            if search.by_path is not None:
+                return Mapped(search.by_path, PATH_IN_KEYS, {**why, **not_sought})
+            why[PATH_IN_KEYS] = f"the AI keys of no database without a folder name the path{words}"
+            return Unmapped({**why, **not_sought})
+
+    def _refresh(self) -> None:
+        now = tuple(self._scanner.listings.values())
+        if len(now) != len(self._listings) or any(
+            a is not b for a, b in zip(now, self._listings, strict=True)
+        ):
+            self._names.update(item for listing in now for item in listing.workspaces)
+            self._listings = now
+
+    def _remembered(self, workspace_hash: str, path: str | None, now_ms: int | None) -> FoundMapping | str:
+        """What is remembered of a hash, if it still holds; else why not, in words."""
+        mapping = self._known.get(workspace_hash)
+        if mapping is None:
+            return "nothing was found before"
+        if now_ms is not None and now_ms - mapping.found_at > KEPT_MS:
+            del self._known[workspace_hash]
+            return "what was found is older than 30 days"
+        item = self._scanner.watched.get(mapping.database)
+        if item is None or item.workspace.is_global or item.signature.database is None:
+            return "the database that was found is gone, or not to be read"
+        # It stays remembered: whoever says another path with the same hash must not make us forget.
+        if self._is_another(item.workspace, workspace_hash, path or mapping.path):
+            return "the database that was found belongs to another folder"
+        return mapping
+
+    def _by_folder(self, workspace_hash: str, path: str | None) -> tuple[list[Workspace], str]:
+        count = f"{len(self._names)} workspace.json"
+        by_hash = self._names.by_hash(workspace_hash)
+        if path is None:
+            return (by_hash, f"none of {count} has the hash, and no path was announced")
+        if len(path) > LONGEST_URI:
+            return (by_hash, f"none of {count} has the hash, and the announced path is longer than any")
+        by_path = self._names.by_folder(path)
+        places = by_hash or by_path
+        if by_hash and by_path and by_hash != by_path and hashes_to(workspace_hash, spellings(path)):
+            # It tells no more than the path; else it may tell which machine's folder it is, or of which one
+            # the path is only a part.
+            places = list({item.database: item for item in (*by_path, *by_hash)}.values())
+        return (places, f"none of {count} has the hash or names the announced path")
+
+    def _by_directory(self, workspace_hash: str, path: str | None) -> tuple[list[Workspace], str]:
+        called = self._names.by_directory(workspace_hash)
+        places = [item for item in called if not self._is_another(item, workspace_hash, path)]
+        if called and not places:
+            return ([], f"{called[0].id} is called by it, but its workspace.json names another folder")
+        return (places, f"none of {len(self._names)} directories is called by the hash")
+
+    def _is_another(self, workspace: Workspace, workspace_hash: str, path: str | None) -> bool:
+        """Whether its `workspace.json` names another folder than the one that was announced."""
+        if path is None or workspace.path is None or is_list_of_folders(workspace.path):
+            return False
+        same = (*self._names.by_hash(workspace_hash), *self._names.by_folder(path))
+        return all(item.database != workspace.database for item in same)
+
+    def _settled(
+        self, mapping: FoundMapping | None, strategy: str, watched: list[Watched], why: dict[str, str]
+    ) -> Mapped:
+        """Of several the one that was written last."""
+        best = max(watched, key=_order)
+        for item in watched:
+            is_known = mapping is not None and mapping.database == item.workspace.database
+            if is_known and _order(best)[0] - _order(item)[0] <= _BOTH_IN_USE_MS:
+                return Mapped(item.workspace, CACHE)
+        return Mapped(best.workspace, strategy, why)
+
+    def _sought(self, path: str | None, ids: frozenset[str]) -> tuple[Sought, dict[str, str]]:
+        """What to look for, and why not for the rest, in words by strategy."""
+        why = {}
+        if not ids:
+            why[SESSION_ID] = "no session with an id long enough to be looked for was announced"
+        problem = "no path was announced" if path is None else why_not_searched(path)
+        if path is None or problem:
+            why[PATH_IN_KEYS] = problem or ""
+            return (Sought(ids), why)
+        others = [item.path for item in self._names.workspaces() if item.path]
+        return (attrs.evolve(path_sought(path, others), session_ids=ids), why)
+
+    def _databases(self) -> list[Watched]:
+        """Those that can be searched, the one written last first."""
+        found = [
+            item
+            for item in self._scanner.watched.values()
+            if not item.workspace.is_global and item.signature.database is not None
+        ]
+        return sorted(found, key=_order, reverse=True)
+
+    def _vain_of(self, sought: Sought) -> dict[tuple[str, bool], Signature]:
+        vain = self._vain.setdefault(sought, {})
+        self._vain.move_to_end(sought)
+        if len(self._vain) > _MOST_VAIN:
+            self._vain.popitem(last=False)
+        return vain
+
+
+def _order(item: Watched) -> tuple[int, str]:
+    return (item.changed_ms or 0, item.workspace.database)
+
+
+def _may_be_any_folder(workspace: Workspace) -> bool:
+    return workspace.path is None or is_list_of_folders(workspace.path)
+
+
+@attrs.define(eq=False)
+class _Search:
+    """One search through databases, the one written last first."""
+
+    guest: Guest
+    #: Databases in which nothing was found, and whether the path was looked for; as they were then.
+    vain: dict[tuple[str, bool], Signature]
+    #: Bytes that may still be read.
+    room: int
+    by_session: Workspace | None = None
+    by_path: Workspace | None = None
+    looked_at: int = 0
+    #: By reason in words.
+    passed_over: Counter[str] = attrs.field(factory=Counter)
+
+    async def run(self, databases: list[Watched], sought: Sought) -> None:
+        """Search until a session was found; a path that was found counts if no session is."""
+        sessions_alone = attrs.evolve(sought, pattern=None, anchor="")
+        # What a window says of a folder that is not its own is only talk.
+        worth_it = [item for item in databases if sought.session_ids or _may_be_any_folder(item.workspace)]
+        for item in worth_it[:MOST_DATABASES]:
+            is_path_sought = self.by_path is None and _may_be_any_folder(item.workspace)
+            await self._look_at(item, sought if is_path_sought else sessions_alone)
+            if self.by_session is not None or (self.by_path is not None and not sought.session_ids):
+                return
+        if beyond := len(worth_it[MOST_DATABASES:]):
+            self.passed_over["written longer ago than the others"] = beyond
+
+    async def _look_at(self, item: Watched, sought: Sought) -> None:
+        if self.room <= 0:
+            self.passed_over["left when enough was read"] += 1
+            return
+        key, signature = (item.workspace.database, sought.pattern is not None), item.signature
+        self.looked_at += 1
+        if self.vain.get(key) == signature:
+            return
+        named = await self._read(item.workspace.database, sought)
+        if named.problem is not None:
+            self.looked_at -= 1
+            self.passed_over[named.problem] += 1
+        if named.has_session:
+            self.by_session = item.workspace
+        elif named.has_path:
+            self.by_path = item.workspace
+        elif named.problem is None:
+            self.vain[key] = signature
+
+    async def _read(self, database: str, sought: Sought) -> Named:
+        found = Named(rest=sought.keys())
+        for _ in range(_LOOKS):
+            outcome: object = None
+            with trio.move_on_after(DATABASE_SECONDS):
+                scan = partial(scan_names, sought=sought, keys=found.rest, room=self.room)
+                outcome = await self.guest.read(database, scan)
+            if not isinstance(outcome, Page):
+                return attrs.evolve(found, problem=_refusal(outcome))
+            named: Named = outcome.result
+            self.room -= named.size
+            found = Named(
+                found.has_session or named.has_session,
+                found.has_path or named.has_path,
+                rest=named.rest,
+                problem=found.problem or named.problem,
+            )
+            if not found.rest:
+                return found
+        return attrs.evolve(found, problem=found.problem or "locked or slow")
+
+    def in_words(self, *, is_cut_short: bool) -> str:
+        """How far the search went, to be appended to what it did not find."""
+        words = [f"{self.looked_at} looked at"]
+        words += [f"{count} passed over: {reason}" for reason, count in sorted(self.passed_over.items())]
+        if is_cut_short:
+            words.append(f"stopped after {SEARCH_SECONDS:g} s")
+        return f" ({'; '.join(words)})"
+
+
+def _refusal(outcome: object) -> str | None:
+    """Why nothing was read, in words; None: there is nothing to be read."""
+    match outcome:
+        case Empty():
+            return None
+        case Busy():
+            return "locked"
+        case NeedsRecovery(why) | Unreadable(why):
+            return why
+        case _:
+            return "locked or slow"

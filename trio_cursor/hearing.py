@@ -1,0 +1,88 @@
+"""How the service hears who is working: the sources of sessions, each a task, and the HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from trio_cursor.asked import sources
+from trio_cursor.config import Config
+from trio_cursor.eventlog import EventLog
+from trio_cursor.redis_address import address_of
+from trio_cursor.sessions.redis_events import listen_to_redis, mark_name
+from trio_cursor.sessions.session_files import watch_session_files
+from trio_cursor.sessions.tracker import Tracker
+from trio_cursor.status import ServerStatus, SourceState
+from trio_cursor.status_board import Board
+from trio_cursor.web.guard import check_listen
+from trio_cursor.web.server import ServerState, serve_web
+
+Task = Callable[[], Awaitable[None]]
+
+
+async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Board) -> list[Task]:
+    """The tasks that are asked for. What they write down is shown by the board; nothing runs yet.
+
+    Raises `ConfigError`.
+    """
+    asked = sources(config)
+    tasks: list[Task] = []
+    if asked.redis:
+        stream = config.sessions.stream or config.redis.stream
+        address = address_of(config.redis)
+        state = _source(f"redis:{stream}", tracker, board)
+        tasks.append(
+            partial(
+                listen_to_redis,
+                address,
+                stream,
+                after=await log.mark(mark_name(address, stream)),
+                desk=tracker,
+                state=state,
+                caught_up=partial(tracker.caught_up, state.name),
+                now_ms=board.now_ms,
+            )
+        )
+    if asked.files:
+        state = _source("files", tracker, board)
+        tasks.append(
+            partial(
+                watch_session_files,
+                config.sessions.files_dir,
+                tracker,
+                state,
+                now_ms=board.now_ms,
+                caught_up=partial(tracker.caught_up, state.name),
+                inactive_ms=tracker.registry.inactive_ms,
+                known=tracker.registry.sessions(),
+            )
+        )
+    if config.http.listen != "off":
+        tasks.append(_server(config, tracker, board, is_intake=asked.http))
+    return tasks
+
+
+def _source(name: str, tracker: Tracker, board: Board) -> SourceState:
+    state = SourceState(name)
+    board.sources.append(state)
+    tracker.awaited.add(name)
+    return state
+
+
+def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) -> Task:
+    listen = config.http.listen
+    state, source = ServerState(listen), SourceState("http")
+    if is_intake:
+        board.sources.append(source)
+    board.http = lambda: ServerStatus(state.address, state.state, state.last_error)
+    return partial(
+        serve_web,
+        listen,
+        check_listen(listen, config.http.token_file),
+        state,
+        desk=tracker if is_intake else None,
+        source=source,
+        status=board.status,
+        readiness=board.unready,
+        now_ms=board.now_ms,
+    )

@@ -1,0 +1,162 @@
+"""The one door to redis-py: reads one stream, in a worker thread, until it is cancelled or fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, TypeAlias, TypeVar
+
+import attrs
+import trio
+from redis.exceptions import ResponseError
+
+from trio_cursor.redis_address import RedisAddress, address_of
+from trio_cursor.redis_link import Link
+from trio_cursor.redis_trouble import StreamError, Trouble
+
+__all__ = [
+    "Entry",
+    "RedisAddress",
+    "StreamError",
+    "StreamInfo",
+    "StreamReader",
+    "Trouble",
+    "address_of",
+    "id_numbers",
+    "thread_limiter",
+]
+
+AnswerT = TypeVar("AnswerT")
+#: Id and fields.
+Entry: TypeAlias = tuple[str, dict[bytes, bytes]]
+
+#: How much longer we wait for any answer.
+PATIENCE_SECONDS: Final = 2.0
+#: How long a cancelled call may take to end by itself before its thread is left alone.
+GRACE_SECONDS: Final = 0.04
+#: Threads of one reader and its successors: one at work, the others hang in a look-up of a name.
+MOST_THREADS: Final = 4
+_ID = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}")
+
+
+@attrs.frozen
+class StreamInfo:
+    """What a server says about a stream."""
+
+    length: int
+    #: Id of the oldest entry that is left; None: there is none.
+    first_id: str | None
+    #: Id of the newest entry there ever was.
+    last_generated_id: str
+    #: How many entries there ever were; None: the server does not count them (before 7.0).
+    entries_added: int | None
+    #: The newest entry that was deleted by name, which trimming is not; None as above, or there was none.
+    max_deleted_id: str | None
+
+
+def id_numbers(id_: str) -> tuple[int, int]:
+    """Milliseconds and number of an id, to be compared."""
+    time, _, number = id_.partition("-")
+    return int(time), int(number or 0)
+
+
+def thread_limiter() -> trio.CapacityLimiter:
+    """The places for threads of one reader and its successors, never Trio's default ones."""
+    return trio.CapacityLimiter(MOST_THREADS)
+
+
+class StreamReader:
+    """Reads one stream over one connection of its own, made when it is first needed.
+
+    One call at a time. After an error or a cancellation the connection is of no use any more: close the
+    reader and make another one. A cancellation is obeyed within some 40 ms, whatever the thread does; one
+    that hangs in a look-up of a name or a connect closes its connection itself when it ends.
+
+    Args:
+        address: Where the server is.
+        stream: The stream's key.
+        limiter: As of `thread_limiter`; kept from reader to reader, so that hanging threads stay few.
+        block_ms: How long the server waits for an entry before it answers that there is none.
+
+    """
+
+    def __init__(
+        self, address: RedisAddress, stream: str, *, limiter: trio.CapacityLimiter, block_ms: int
+    ) -> None:
+        self._stream = stream
+        self._limiter = limiter
+        self._block_ms = block_ms
+        self._link = Link(address, stream, answer_seconds=block_ms / 1000 + PATIENCE_SECONDS)
+
+    async def info(self) -> StreamInfo | None:
+        """What the server says about the stream; None: it has no such key. Raises `StreamError`."""
+        return await self._in_thread(partial(_info, self._link, self._stream))
+
+    async def read(self, after: str, count: int = 100) -> list[Entry]:
+        """The next entries after an id; none if none came for `block_ms`. Raises `StreamError`."""
+        words = ("XREAD", "COUNT", count, "BLOCK", self._block_ms, "STREAMS", self._stream, after)
+        return await self._in_thread(partial(_entries, self._link, words))
+
+    async def aclose(self) -> None:
+        """Close the connection; without a wait for anybody."""
+        self._link.close()
+        await trio.lowlevel.checkpoint()
+
+    async def _in_thread(self, work: Callable[[], AnswerT]) -> AnswerT:
+        ended = trio.Event()
+        tell = partial(_soon, trio.lowlevel.current_trio_token(), ended.set)
+        with trio.move_on_after(self._link.longest_seconds):
+            try:
+                return await trio.to_thread.run_sync(
+                    partial(self._link.run, work, tell),
+                    thread_name="trio_cursor redis",
+                    abandon_on_cancel=True,
+                    limiter=self._limiter,
+                )
+            except trio.Cancelled:
+                if self._link.cut():
+                    with trio.move_on_after(GRACE_SECONDS, shield=True):
+                        await ended.wait()
+                raise
+        raise StreamError(Trouble.STALLED, "it does not answer")
+
+
+def _info(link: Link, stream: str) -> StreamInfo | None:
+    try:
+        reply = link.ask("XINFO", "STREAM", stream)
+    except ResponseError as error:
+        if type(error) is ResponseError and str(error).endswith("no such key"):
+            return None
+        raise
+    found = dict(zip(reply[::2], reply[1::2], strict=True))
+    first = found[b"first-entry"]
+    deleted = found.get(b"max-deleted-entry-id", b"0-0")
+    return StreamInfo(
+        length=int(found[b"length"]),
+        first_id=None if first is None else _id(first[0]),
+        last_generated_id=_id(found[b"last-generated-id"]),
+        entries_added=int(found[b"entries-added"]) if b"entries-added" in found else None,
+        max_deleted_id=None if deleted == b"0-0" else _id(deleted),
+    )
+
+
+def _entries(link: Link, words: tuple[str | int, ...]) -> list[Entry]:
+    reply = link.ask(*words)
+    if reply is None:
+        return []
+    ((_, found),) = reply
+    return [(_id(id_), dict(zip(fields[::2], fields[1::2], strict=True))) for id_, fields in found]
+
+
+def _id(value: bytes) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError("not the id of an entry")
+    return value.decode()
+
+
+def _soon(token: trio.lowlevel.TrioToken, tell: Callable[[], None]) -> None:
+    """Call in Trio's thread; when its run is over there is nobody to tell."""
+    with suppress(trio.RunFinishedError):
+        token.run_sync_soon(tell)

@@ -1,0 +1,140 @@
+"""What can go wrong with a Redis server, named for what the caller does next.
+
+The texts are ours alone: an error of redis-py may quote a command, and a command may hold anything.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+from redis import exceptions
+
+from trio_cursor.errors import TrioCursorError
+
+
+class Trouble(enum.Enum):
+    """What the caller does next."""
+
+    #: Not there, still loading, or handing over to another server: try again soon.
+    AWAY = "away"
+    #: Connected, and no answer: as above.
+    STALLED = "stalled"
+    #: It does not let us in, or we must not go in: a person must change something, so try again late.
+    DENIED = "denied"
+    #: The key holds something else, which is never touched.
+    WRONG_TYPE = "wrong type"
+    #: It answers, and not as we need it: as above.
+    REFUSED = "refused"
+
+
+class StreamError(TrioCursorError):
+    """A server does not do what it was asked for. The text says what is known and a hint."""
+
+    def __init__(self, trouble: Trouble, text: str) -> None:
+        super().__init__(text)
+        self.trouble = trouble
+
+
+_CODE = re.compile(r"[A-Z]{3,20}\b")
+_PASSING: Final = {
+    "LOADING": "it reads its data from the disk",
+    "READONLY": "it has become a replica",
+    "MASTERDOWN": "it is a replica without a master",
+    "CLUSTERDOWN": "the cluster is incomplete",
+    "TRYAGAIN": "the cluster moves the key",
+    "MOVED": "the cluster has moved the key",
+    "ASK": "the cluster moves the key",
+    "UNBLOCKED": "the key went away under the call",
+}
+_CODES: Final = {
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.MovedError: "MOVED",
+    exceptions.AskError: "ASK",
+    exceptions.NoPermissionError: "NOPERM",
+}
+
+
+def translated(error: Exception) -> StreamError:
+    """What an error of redis-py, or of what is below it, means to the caller."""
+    match error:
+        case exceptions.AuthenticationError():
+            return StreamError(
+                Trouble.DENIED,
+                "AuthenticationError: wrong or missing user or password; see redis.password_file",
+            )
+        case exceptions.BusyLoadingError() | exceptions.ResponseError():
+            return _of_answer(_CODES.get(type(error)) or _code(str(error)))
+        case exceptions.TimeoutError():
+            return StreamError(Trouble.STALLED, "TimeoutError: it does not answer")
+        case exceptions.ConnectionError() | OSError():
+            return _of_connection(error)
+    return StreamError(
+        Trouble.REFUSED, f"{type(error).__name__}: it does not answer as Redis does; is the port right?"
+    )
+
+
+def _code(text: str) -> str:
+    found = _CODE.match(text)
+    return found.group() if found else "ERR"
+
+
+def _of_answer(code: str) -> StreamError:
+    if code in _PASSING:
+        return StreamError(Trouble.AWAY, f"{code}: {_PASSING[code]}")
+    if code == "NOPERM":
+        return StreamError(Trouble.DENIED, "NOPERM: the user's rules do not allow the command or the key")
+    if code == "WRONGTYPE":
+        return StreamError(
+            Trouble.WRONG_TYPE,
+            "WRONGTYPE: the key holds no stream; it is left alone, name another or remove it",
+        )
+    return StreamError(
+        Trouble.REFUSED, f"{code}: the server refuses the command; streams need Redis 5 or newer"
+    )
+
+
+def _of_connection(error: Exception) -> StreamError:
+    for cause in _causes(error):
+        name = type(cause).__name__
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return StreamError(
+                    Trouble.DENIED,
+                    f"{name}: its certificate is not trusted or names another host; see [redis.tls] ca",
+                )
+            case ssl.SSLError():
+                return StreamError(Trouble.AWAY, f"{name}: no encrypted connection; does the port speak TLS?")
+            case socket.gaierror():
+                return StreamError(Trouble.AWAY, f"{name}: the name of the host is not known")
+            case ConnectionRefusedError():
+                return StreamError(Trouble.AWAY, f"{name}: nothing listens there")
+            case PermissionError() | IsADirectoryError() | NotADirectoryError():
+                return StreamError(Trouble.DENIED, f"{name}: a file that is needed may not be used")
+            case FileNotFoundError():
+                return StreamError(
+                    Trouble.AWAY, f"{name}: the socket, or a file of [redis.tls], is not there"
+                )
+            case OSError():
+                return StreamError(
+                    Trouble.AWAY, f"{name}: {errno.errorcode.get(cause.errno or 0, 'no code')}"
+                )
+    if str(error) == "max number of clients reached":
+        return StreamError(Trouble.AWAY, "ERR: it has as many clients as it may have")
+    return StreamError(Trouble.AWAY, f"{type(error).__name__}: the connection was closed")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """What an error of redis-py was made of, innermost last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

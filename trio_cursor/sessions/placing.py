@@ -1,0 +1,133 @@
+"""Which databases the announced workspaces are: at a glance where that is possible, else by and by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import attrs
+import trio
+from trio_util import RepeatedEvent
+
+from trio_cursor.cursor.mapping import Mapped, Mapper, Unmapped
+from trio_cursor.eventlog import EventLog
+from trio_cursor.logs import get_logger
+from trio_cursor.records import FoundMapping, Session
+from trio_cursor.sessions.registry import Registry
+
+log = get_logger(__name__)
+
+#: Between the searches for one workspace: the first soon, since Cursor may be making its directory just now.
+_FIRST_SECONDS, _MOST_SECONDS = 1.0, 600.0
+#: Between any two searches, and so many times what the last one took: a stream that several machines share is
+#: full of sessions that are not of this one, and looking for them must not keep us reading.
+_PAUSE_SECONDS, _PAUSE_FACTOR = 1.0, 50
+#: So many are looked up whenever a workspace appears; of more all at once, but not as often.
+_FEW = 100
+
+
+@attrs.define
+class _Sought:
+    """A workspace that was not found yet."""
+
+    due_at: float
+    pause: float
+    why: dict[str, str]
+    #: A way that takes longer has found it.
+    found: Mapped | None = None
+
+
+@attrs.define(eq=False)
+class Placing:
+    """Finds databases for sessions, and says of the others why there is none."""
+
+    registry: Registry
+    mapper: Mapper
+    log: EventLog
+    now_ms: Callable[[], int]
+    #: By hash.
+    _sought: dict[str, _Sought] = attrs.field(factory=dict, init=False)
+    _unsaved: list[FoundMapping] = attrs.field(factory=list, init=False)
+    _news: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
+    _all_at: float = attrs.field(default=-math.inf, init=False)
+    _rest_until: float = attrs.field(default=-math.inf, init=False)
+
+    def place(self, workspace_hash: str, now_ms: int) -> list[Session]:
+        """Place the sessions of one workspace, if it is found at a glance; returns those that changed."""
+        sessions = self.registry.unplaced_of(workspace_hash)
+        if not sessions:
+            return []
+        paths = dict.fromkeys(one.workspace_path for one in reversed(sessions) if one.workspace_path)
+        path = next(iter(paths), None)
+        known = self._sought.get(workspace_hash)
+        outcome: Mapped | Unmapped | None = known.found if known else None
+        outcome = outcome or self.mapper.quick(workspace_hash, path, now_ms)
+        if isinstance(outcome, Unmapped):
+            self._seek(workspace_hash, outcome.why)
+            return []
+        self._sought.pop(workspace_hash, None)
+        mapping = FoundMapping(workspace_hash, outcome.workspace.database, outcome.strategy, path, now_ms)
+        if self.mapper.remember(mapping):
+            self._unsaved.append(mapping)
+        log.info("workspace found", workspace=outcome.workspace.name, by=outcome.strategy)
+        return self.registry.place(workspace_hash, outcome.workspace, now_ms)
+
+    def place_all(self, now_ms: int) -> list[Session]:
+        """Place whatever is found at a glance now; returns the sessions that changed."""
+        unplaced, at = list(self.registry.unplaced()), trio.current_time()
+        if len(unplaced) > _FEW and at < self._all_at:
+            return []
+        self._all_at = at + _PAUSE_SECONDS
+        for gone in self._sought.keys() - set(unplaced):
+            del self._sought[gone]
+        return [session for hash_ in unplaced for session in self.place(hash_, now_ms)]
+
+    async def search(self) -> None:
+        """Wait until a search is due, and search. What it has found is placed by `place_all`."""
+        await trio.sleep_until(self._rest_until)
+        hash_ = await self._next()
+        sessions = self.registry.unplaced_of(hash_)
+        sought = self._sought.get(hash_)
+        if sought is None or not sessions:
+            self._sought.pop(hash_, None)
+            return
+        path = next((one.workspace_path for one in reversed(sessions) if one.workspace_path), None)
+        began = trio.current_time()
+        outcome = await self.mapper.search(hash_, path, tuple(one.session_id for one in sessions))
+        now = trio.current_time()
+        sought.due_at, sought.pause = now + sought.pause, min(sought.pause * 3, _MOST_SECONDS)
+        self._rest_until = now + max(_PAUSE_SECONDS, (now - began) * _PAUSE_FACTOR)
+        if isinstance(outcome, Mapped):
+            sought.found = outcome
+        else:
+            sought.why = outcome.why
+        self._all_at = -math.inf
+
+    async def store(self) -> None:
+        """Write what was found. Raises `StateError`."""
+        while self._unsaved:
+            await self.log.save_mapping(self._unsaved[0])
+            del self._unsaved[0]
+
+    def why(self, workspace_hash: str) -> dict[str, str]:
+        """Why a workspace is not found, by strategy, in words."""
+        sought = self._sought.get(workspace_hash)
+        return dict(sought.why) if sought else {}
+
+    async def _next(self) -> str:
+        while True:
+            due = min(self._sought, key=lambda name: self._sought[name].due_at, default=None)
+            if due is not None and self._sought[due].due_at <= trio.current_time():
+                return due
+            with trio.CancelScope() as scope:
+                if due is not None:
+                    scope.deadline = self._sought[due].due_at
+                await self._news.wait()
+
+    def _seek(self, workspace_hash: str, why: dict[str, str]) -> None:
+        known = self._sought.get(workspace_hash)
+        if known is not None:
+            known.why = {**known.why, **why}
+            return
+        self._sought[workspace_hash] = _Sought(trio.current_time() + _FIRST_SECONDS, _FIRST_SECONDS * 5, why)
+        self._news.set()

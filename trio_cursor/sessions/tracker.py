@@ -1,0 +1,276 @@
+"""The tracker: makes sessions of what the sources say and the sweep sees, and says what is to be read.
+
+Discovery is one of the sources: a workspace that nobody has announced gets a synthetic session once anything
+happens in it (the sink opens it for one that has something inside the window at first sight).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+import trio
+
+from trio_cursor.atlas import Atlas
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import EventLog
+from trio_cursor.first_pass import FirstPass
+from trio_cursor.logs import get_logger
+from trio_cursor.records import (
+    Session,
+    SessionChange,
+    SessionEnded,
+    SessionStarted,
+    StreamMark,
+    Workspace,
+    WorkspaceGone,
+)
+from trio_cursor.sessions.announcements import Announcement
+from trio_cursor.sessions.placing import Placing
+from trio_cursor.sessions.registry import Registry
+from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Watched
+
+log = get_logger(__name__)
+
+_EXPIRY_SECONDS = 60.0
+_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
+
+
+@attrs.define(eq=False)
+class Tracker:
+    """What tracking works with. A `Desk`: sources hand in here what they have heard."""
+
+    registry: Registry
+    log: EventLog
+    atlas: Atlas
+    placing: Placing
+    first_pass: FirstPass
+    now_ms: Callable[[], int]
+    changes: trio.abc.SendChannel[SessionChange]
+    #: Called when sessions have changed: what was observed may be somebody's now.
+    changed: Callable[[], None] = lambda: None
+    #: Names of the sources that have not told yet what was there at the start.
+    awaited: set[str] = attrs.field(factory=set)
+    #: Databases whose sessions were taken up from an earlier run, which may have lived on meanwhile.
+    restored: frozenset[str] = frozenset()
+    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    #: Sessions that have changed, by key: not stored yet, and not acted upon yet.
+    _unsaved: dict[tuple[str, str], Session] = attrs.field(factory=dict, init=False)
+    _untold: dict[tuple[str, str], Session] = attrs.field(factory=dict, init=False)
+    #: Databases that the first pass was told of in this run.
+    _expected: set[str] = attrs.field(factory=set, init=False)
+    _is_swept: bool = attrs.field(default=False, init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
+    _is_crowded: bool = attrs.field(default=False, init=False)
+    _wait: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    async def listen(self, sightings: trio.abc.ReceiveChannel[Sighting]) -> None:
+        """Take what the sweep sees, and close what is over, for ever."""
+        while True:
+            sighting = None
+            # Around the wait alone: a sighting that was taken must never be dropped half-way.
+            with trio.CancelScope() as self._wait:
+                self._reschedule()
+                sighting = await sightings.receive()
+            async with self._lock:
+                if sighting is not None:
+                    await self._take(sighting)
+                self._begin()
+                self._expire()
+                await self._flush()
+                await self._let_go()
+
+    async def announce(self, heard: Sequence[Announcement], mark: StreamMark | None = None) -> None:
+        """Take announcements in, in their order; returns once they and the mark are stored.
+
+        One that is cancelled before that may be handed in again: what it has changed is stored then.
+        """
+        async with self._lock:
+            now = self.now_ms()
+            for one in heard:
+                self._note(self.registry.announce(one, now))
+            for hash_ in dict.fromkeys(one.workspace_hash for one in heard if one.is_start):
+                self._note(self.placing.place(hash_, now))
+            await self._save(mark)
+            await self._flush()
+            self._reschedule()
+
+    async def doubt(self, source: str) -> None:
+        """Announcements of a source may have been missed."""
+        async with self._lock:
+            doubtful = self.registry.doubt(source)
+            if doubtful:
+                log.warning("ends of sessions may have been missed", source=source, sessions=len(doubtful))
+            self._note(doubtful)
+            await self._flush()
+
+    def caught_up(self, source: str) -> None:
+        """A source has told what was there at the start, or cannot be reached."""
+        self.awaited.discard(source)
+        self._reschedule()
+
+    async def search(self) -> None:
+        """Look for the databases of announced workspaces that are not found at a glance, for ever."""
+        while True:
+            await self.placing.search()
+            async with self._lock:
+                self._note(self.placing.place_all(self.now_ms()))
+                await self._flush()
+
+    async def _take(self, sighting: Sighting) -> None:
+        match sighting:
+            case Appeared(watched):
+                await self._appeared(watched)
+            case Changed(watched):
+                await self._revive(watched)
+            case Vanished(watched):
+                database = watched.workspace.database
+                self._note(self.registry.unplace(database))
+                self._expected.discard(database)
+                await self.changes.send(WorkspaceGone(database))
+                self.first_pass.looked(watched.workspace)
+            case Swept():
+                self._is_swept = True
+
+    async def _appeared(self, watched: Watched) -> None:
+        workspace, now = watched.workspace, self.now_ms()
+        if watched.changed_ms is not None and workspace.database in self.restored:
+            self.registry.last_changed(workspace.database, watched.changed_ms, now)
+        self._note(self.placing.place_all(now))
+        if self._is_read(workspace, now):
+            await self._start(workspace, None)
+
+    async def _revive(self, watched: Watched) -> None:
+        workspace, now = watched.workspace, self.now_ms()
+        session = None
+        # The global one changes with everything that happens anywhere, which says nothing of a session.
+        if not workspace.is_global:
+            session = self.registry.sign_of_life(workspace, now)
+            self._note([session] if session else [])
+        if session is None and not watched.active and self._is_read(workspace, now):
+            await self._start(workspace, None)
+
+    def _is_read(self, workspace: Workspace, now: int) -> bool:
+        if self.registry.discovers:
+            return True
+        if not workspace.is_global:
+            return self.registry.is_active(workspace.database, now)
+        active = map(self.atlas.watched, self.registry.active_databases(now))
+        return any(item is not None and item.workspace.profile == workspace.profile for item in active)
+
+    @property
+    def _may_begin(self) -> bool:
+        return self._is_swept and not self.awaited and not self._has_begun
+
+    def _begin(self) -> None:
+        """Once what is there is known, and who works there: what an earlier run left open may be over."""
+        if self._may_begin:
+            for database in self.restored:
+                if self.atlas.watched(database) is None:
+                    self._note(self.registry.unplace(database))
+            self.first_pass.swept()
+            self._has_begun = True
+
+    def _expire(self) -> None:
+        # Not before it is known what has happened while nobody looked.
+        if self._has_begun:
+            self._note(self.registry.expire(self.now_ms()))
+
+    async def _start(self, workspace: Workspace, session: Session | None) -> None:
+        if workspace.database not in self._expected:
+            self._expected.add(workspace.database)
+            self.first_pass.expect(workspace)
+        await self.changes.send(SessionStarted(workspace, session))
+
+    async def _let_go(self) -> None:
+        """Let readers find out that nobody needs them any more."""
+        profiles = set()
+        for database in self.registry.quieted(self.now_ms()):
+            await self.changes.send(SessionEnded(database, None))
+            if (watched := self.atlas.watched(database)) is not None:
+                profiles.add(watched.workspace.profile)
+        for profile in profiles:
+            await self.changes.send(SessionEnded(self.atlas.global_of(profile).database, None))
+
+    def _note(self, sessions: Iterable[Session]) -> None:
+        for session in sessions:
+            self._unsaved[session.key] = self._untold[session.key] = session
+
+    async def _flush(self) -> None:
+        """Store and act upon what has changed."""
+        await self._save_if_possible()
+        if not self._untold:
+            return
+        while self._untold:
+            _, session = self._untold.popitem()
+            await self._tell(session)
+        self._say_if_crowded()
+        self.changed()
+
+    async def _tell(self, session: Session) -> None:
+        about = {"session": session.session_id, "source": session.source}
+        if session.database is None:
+            log.debug("session of an unknown workspace", **about, workspace_hash=session.workspace_hash)
+            return
+        watched = self.atlas.watched(session.database)
+        name = watched.workspace.name if watched else session.database
+        if session.ended_at is not None:
+            log.info("session closed", workspace=name, **about)
+            await self.changes.send(SessionEnded(session.database, session))
+        elif watched is not None:
+            log.info("session opened", workspace=name, **about)
+            await self._start(watched.workspace, session)
+            if not self.registry.discovers:
+                home = self.atlas.watched(self.atlas.global_of(watched.workspace.profile).database)
+                if home is not None:
+                    await self._start(home.workspace, None)
+
+    async def _save(self, mark: StreamMark | None) -> None:
+        """Store what has changed, and the mark, as soon as the log takes it."""
+        pause, is_in_trouble = _RETRY_FIRST_SECONDS, False
+        while self._unsaved or mark is not None:
+            try:
+                await self._store(mark)
+            except StateError as error:
+                if not is_in_trouble:
+                    log.error("sessions cannot be stored; trying again until they can", error=str(error))  # noqa: TRY400 - one line
+                is_in_trouble = True
+                await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause = min(pause * 2, _RETRY_MOST_SECONDS)
+            else:
+                return
+
+    async def _save_if_possible(self) -> None:
+        """Store what has changed; what the log does not take is stored with the next change."""
+        try:
+            if self._unsaved:
+                await self._store(None)
+            await self.placing.store()
+        except StateError as error:
+            # It holds in this run; the next one learns it from the sources again, or at the next change.
+            log.warning("a session could not be stored", error=str(error))
+
+    async def _store(self, mark: StreamMark | None) -> None:
+        sessions = dict(self._unsaved)
+        await self.log.save_sessions(sessions.values(), mark)
+        for key, session in sessions.items():
+            if self._unsaved.get(key) is session:
+                del self._unsaved[key]
+
+    def _reschedule(self) -> None:
+        now = self.now_ms()
+        next_ms = self.registry.next_ms(now) if self._has_begun else None
+        if self._may_begin:
+            next_ms = now
+        seconds = _EXPIRY_SECONDS if next_ms is None else min(max((next_ms - now) / 1000, 0), _EXPIRY_SECONDS)
+        self._wait.deadline = trio.current_time() + seconds
+
+    def _say_if_crowded(self) -> None:
+        is_crowded = self.registry.is_crowded()
+        if is_crowded and not self._is_crowded:
+            log.warning(
+                "more workspaces are worked in than max_active; the least recently changed wait",
+                max_active=self.registry.max_active,
+            )
+        self._is_crowded = is_crowded

@@ -1,0 +1,163 @@
+"""The application: announcements in by `POST /events`, health and status out. All answers but `/` are JSON.
+
+This module needs starlette, which takes a while to import: only a running server imports it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import attrs
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from trio_cursor.status import Status
+from trio_cursor.version import __version__
+from trio_cursor.web.intake import BODY_LIMIT, Intake, UnusableError, read_body
+
+#: Of all posts that are being received at once, together.
+_BODIES_LIMIT = 16 * BODY_LIMIT
+_WELCOME = f"""trio_cursor {__version__} is running.
+
+POST /events   session announcements, as JSON
+GET  /healthz  whether it is alive
+GET  /readyz   whether it can do its work, and if not, why
+GET  /status   everything about it, as JSON
+
+A page to look at comes with a later release; until then: trio-cursor status
+"""
+
+
+def make_app(
+    *,
+    intake: Intake | None,
+    status: Callable[[], Status],
+    readiness: Callable[[], list[str]],
+    now_ms: Callable[[], int],
+) -> Starlette:
+    """The application. `readiness` says in words what keeps the service from its work; nothing: ready.
+
+    `intake` None: nobody's announcements are taken.
+    """
+
+    async def health(_: Request) -> Response:
+        return _answer(200, {"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        why = readiness()
+        return _answer(503 if why else 200, {"status": "not ready" if why else "ready", "why": why})
+
+    async def whole_status(_: Request) -> Response:
+        return _answer(200, status().to_object())
+
+    async def welcome(_: Request) -> Response:
+        return PlainTextResponse(_WELCOME)
+
+    app = Starlette(
+        routes=[
+            Route("/", welcome),
+            Route("/events", _Events(intake, now_ms).post if intake else _not_taken, methods=["POST"]),
+            Route("/healthz", health),
+            Route("/readyz", ready),
+            Route("/status", whole_status),
+        ],
+        exception_handlers={HTTPException: _refused, Exception: _broken},
+    )
+    # A redirect would quote the caller's Host header.
+    app.router.redirect_slashes = False
+    return app
+
+
+@attrs.define(eq=False)
+class _Events:
+    """`POST /events`."""
+
+    intake: Intake
+    now_ms: Callable[[], int]
+    #: Bytes of bodies in memory.
+    _held: int = 0
+
+    async def post(self, request: Request) -> Response:
+        heard_ms = self.now_ms()
+        try:
+            _require_json(request)
+            posted = read_body(await self._body(request), heard_ms)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody hears it
+        except HTTPException as refusal:
+            self.intake.refused(str(refusal.detail))
+            raise
+        except UnusableError as error:
+            self.intake.refused(error.reason)
+            at = {} if error.index is None else {"index": error.index}
+            return _answer(400, {"error": str(error), **at})
+        if await self.intake.take(posted.heard):
+            return _answer(202, {"taken": len(posted.heard), "ignored": posted.ignored})
+        return _answer(
+            503,
+            {"error": "the event log could not be written in time; send it again, which is harmless"},
+            retry_after=5,
+        )
+
+    async def _body(self, request: Request) -> bytes:
+        """All of the body; what `Content-Length` says is believed only if it says too much."""
+        said = request.headers.get("content-length", "")
+        if said.isdigit() and int(said[:20]) > BODY_LIMIT:
+            raise _too_large()
+        body = bytearray()
+        try:
+            async with aclosing(request.stream()) as parts:
+                async for part in parts:
+                    body += part
+                    self._held += len(part)
+                    if len(body) > BODY_LIMIT:
+                        raise _too_large()
+                    if self._held > _BODIES_LIMIT:
+                        raise _too_many()
+        finally:
+            self._held -= len(body)
+        return bytes(body)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"the body is larger than {BODY_LIMIT:,} bytes")
+
+
+def _too_many() -> HTTPException:
+    return HTTPException(503, "too many large bodies at once; send it again", {"Retry-After": "1"})
+
+
+def _require_json(request: Request) -> None:
+    """Any page may send a form or plain text anywhere, but JSON only after it was allowed to."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "the content type must be application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "the body must not be compressed")
+
+
+async def _not_taken(_: Request) -> Response:
+    return _answer(409, {"error": "sessions are found by looking alone: [sessions] mode is discovery"})
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    return _answer(error.status_code, {"error": error.detail}, headers=error.headers)
+
+
+async def _broken(_: Request, __: Exception) -> Response:
+    return _answer(500, {"error": "a mistake in trio_cursor; its log says more"})
+
+
+def _answer(code: int, content: Any, *, retry_after: int | None = None, headers: Any = None) -> Response:
+    fields = dict(headers or {})
+    if retry_after is not None:
+        fields["Retry-After"] = str(retry_after)
+    # ASCII: a path may hold bytes that are no text, which no encoder takes.
+    return Response(json.dumps(content), code, fields, media_type="application/json")

@@ -1,0 +1,217 @@
+"""The HTTP server: listens, and goes on trying where it cannot. Never the end of the service."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+import trio
+
+from trio_cursor.config import listen_address
+from trio_cursor.logs import get_logger
+from trio_cursor.sessions.announcements import Desk
+from trio_cursor.status import SourceState, Status
+from trio_cursor.web.guard import Asgi, gate_for, guarded
+from trio_cursor.web.intake import Intake
+from trio_cursor.web.limits import Limits
+
+if TYPE_CHECKING:
+    from trio_cursor.web.clients import Clients
+
+log = get_logger(__name__)
+
+_BACKLOG = 100
+_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 1.0, 60.0
+_RESOLVE_SECONDS = 10.0
+
+
+@attrs.define(eq=False)
+class ServerState:
+    """What the server writes down."""
+
+    #: HOST:PORT, the real ones once it listens.
+    address: str
+    #: listening | off | error
+    state: str = "off"
+    errors: int = 0
+    last_error: str | None = None
+    #: The session source that is heard through it: cannot be reached where the server is not.
+    source: SourceState | None = None
+
+    def listens(self, address: str) -> None:
+        """It can be reached."""
+        if self.state == "error":
+            log.info("the HTTP server listens again", address=address)
+        self.address, self.state, self.last_error = address, "listening", None
+        if self.source is not None:
+            self.source.state, self.source.last_error = "connected", None
+
+    def failed(self, why: str) -> bool:
+        """It cannot, for this reason. Returns whether that is news."""
+        is_news = self.state != "error" or self.last_error != why
+        self.state, self.last_error = "error", why
+        self.errors += 1
+        if self.source is not None:
+            self.source.state, self.source.last_error = "error", why
+            self.source.errors += 1
+        return is_news
+
+
+async def serve_web(
+    listen: str,
+    token: str | None,
+    state: ServerState,
+    *,
+    desk: Desk | None,
+    source: SourceState,
+    status: Callable[[], Status],
+    readiness: Callable[[], list[str]],
+    now_ms: Callable[[], int],
+    limits: Limits | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Serve intake, health and status until cancelled; `token` is what `check_listen` gave.
+
+    `desk` None: announcements are refused.
+
+    Reports as started when it listens, or when it is clear that it cannot for now.
+    """
+    # Starlette and hypercorn: 60 ms that only a service with a server has to spend.
+    from trio_cursor.web.app import make_app  # noqa: PLC0415
+
+    limits = limits or Limits()
+    if desk is not None:
+        state.source = source
+    intake = None if desk is None else Intake(desk, source, limits.store_seconds)
+    app = make_app(intake=intake, status=status, readiness=readiness, now_ms=now_ms)
+    await serve_http(
+        listen,
+        guarded(app, gate_for(listen, token)),
+        state,
+        beside=trio.sleep_forever if intake is None else intake.run,
+        limits=limits,
+        task_status=task_status,
+    )
+
+
+async def serve_http(
+    listen: str,
+    app: Asgi,
+    state: ServerState,
+    *,
+    beside: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    limits: Limits | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Serve an ASGI application on `HOST:PORT` until cancelled, and run `beside` while it is served.
+
+    Installs no signal handler and no logging, and starts no lifespan. Reports as started as `serve_web` does.
+
+    Resource handling: cancelled, it closes every socket and returns at once, whatever the clients do.
+
+    Error handling: an address that cannot be had, and whatever is raised unexpectedly, is a state and a line
+    in the log; it is tried again, first after a second, later once a minute.
+    """
+    # Hypercorn: see above.
+    from trio_cursor.web.clients import Clients  # noqa: PLC0415
+
+    clients = Clients(app, limits or Limits())
+    limiter = trio.CapacityLimiter(1)
+    pause, is_started = _RETRY_FIRST_SECONDS, False
+    state.address = listen
+    try:
+        while True:
+            try:
+                listeners = await _open(listen, limiter)
+            except (OSError, UnicodeError, trio.TooSlowError) as error:
+                why = _in_words(error)
+            else:
+                state.listens(_address(listen, listeners))
+                began = trio.current_time()
+                if not is_started:
+                    task_status.started()
+                    is_started = True
+                await _serve(clients, listeners, beside)
+                if trio.current_time() - began > _RETRY_MOST_SECONDS:
+                    pause = _RETRY_FIRST_SECONDS
+                why = "a mistake in trio_cursor; its log says more"
+            if state.failed(why):
+                log.warning("the HTTP server cannot listen; trying again", address=state.address, why=why)
+            if not is_started:
+                task_status.started()
+                is_started = True
+            await trio.sleep(pause)
+            pause = min(pause * 2, _RETRY_MOST_SECONDS)
+    finally:
+        state.state = "off"
+
+
+async def _serve(
+    clients: Clients, listeners: list[trio.SocketListener], beside: Callable[[], Awaitable[None]]
+) -> None:
+    """Until cancelled, or until something fails that must not."""
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(beside)
+            nursery.start_soon(trio.serve_listeners, clients.talk, listeners)
+    except* Exception:  # the border of the server
+        log.exception("the HTTP server failed and starts again")
+    finally:
+        for listener in listeners:
+            listener.socket.close()
+
+
+async def _open(listen: str, limiter: trio.CapacityLimiter) -> list[trio.SocketListener]:
+    """A listener for each address of the host. Raises OSError, UnicodeError, `trio.TooSlowError`."""
+    address = listen_address(listen)
+    assert address is not None  # noqa: S101 - nobody serves nowhere
+    host, port = address
+    listeners: list[trio.SocketListener] = []
+    try:
+        for number in await _numbers(host, limiter):
+            try:
+                # Addresses in digits: Trio needs no thread of its own for them.
+                listeners += await trio.open_tcp_listeners(port, host=number, backlog=_BACKLOG)
+            except OSError as error:
+                # Of several one may be of a kind that this machine does not have.
+                if not listeners or error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+            port = port or listeners[0].socket.getsockname()[1]
+    except BaseException:
+        for listener in listeners:
+            listener.socket.close()
+        raise
+    return listeners
+
+
+async def _numbers(host: str, limiter: trio.CapacityLimiter) -> Sequence[str]:
+    """The addresses that a host stands for."""
+    if host.lower() == "localhost":
+        return "127.0.0.1", "::1"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        with trio.fail_after(_RESOLVE_SECONDS):
+            found = await trio.to_thread.run_sync(
+                partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM),
+                abandon_on_cancel=True,
+                limiter=limiter,
+            )
+        return list(dict.fromkeys(str(item[4][0]) for item in found))
+    return (host,)
+
+
+def _address(listen: str, listeners: list[trio.SocketListener]) -> str:
+    """As it was asked for, with the port that it became."""
+    return f"{listen.rpartition(':')[0]}:{listeners[0].socket.getsockname()[1]}"
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "its name does not resolve"
