@@ -187,7 +187,8 @@ async def main() -> None:
     took = await cancel_latency(server, arguments.rounds)
     worst = max(took) * 1000
     print(f"a blocked XREAD is cancelled: {statistics.median(took) * 1000:.1f} ms, at worst {worst:.1f} ms")
-    print(f"threads left: {threads()}")
+    await trio.sleep(2)
+    print(f"threads left after 2 s: {threads()}")
     print("flood:")
     await flood(server, "session_start", arguments.entries)
     await flood(server, "database_trace", arguments.entries)

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 #: Set where a missing server is a failure and no reason to skip.
-NEEDED = "TRIO_CURSOR_TESTS_NEED_REDIS"
+NEEDED = "TESTS_NEED_REDIS"
 #: Starts the server, says its number, and ends it when the tests are gone, however they went.
 KEEPER = '"$@" >>"$0" 2>&1 & echo $!; cat >/dev/null; kill -9 $!; wait $! 2>/dev/null'
 
@@ -110,6 +110,7 @@ class RedisServer:
             ["/bin/sh", "-c", KEEPER, str(self.directory / "log"), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # whoever kills the tests as a group leaves the keeper to tidy up
         )
         self.pid = int(self._keeper.stdout.readline())
         deadline = time.monotonic() + 20

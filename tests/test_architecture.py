@@ -25,7 +25,17 @@ FLOORS = [
         *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
     ],
     [
-        *("asked", "outputs", "watched", "sweep", "scanner", "freshness", "atlas", "cursor.mapping"),
+        *(
+            "asked",
+            "outputs",
+            "watched",
+            "sweep",
+            "scanner",
+            "freshness",
+            "atlas",
+            "cursor.mapping",
+            "cursor.searching",
+        ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
         *("sessions.placing", "sessions.tracker", "sessions.redis_events"),
         *("sessions.file_look", "sessions.session_files"),

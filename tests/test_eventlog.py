@@ -163,6 +163,22 @@ async def test_where_announced_workspaces_were_found_is_kept(log):
     assert await log.mappings() == [later]
 
 
+async def test_closed_sessions_that_were_nowhere_go_after_a_day(log):
+    day_ms = 86_400_000
+    nowhere = Session("a", None, "redis", 1, ended_at=2, workspace_hash="ab" * 8, heard_at=NOW_MS)
+    others = [
+        attrs.evolve(nowhere, session_id="placed", database="/db"),
+        attrs.evolve(nowhere, session_id="open", ended_at=None),
+        attrs.evolve(nowhere, session_id="later", database="/db", heard_at=NOW_MS + day_ms),
+    ]
+    await log.save_sessions([nowhere, *others])
+    await log.retire(before_ms=0, max_bytes=10**9, taken=None)
+    assert len(await log.sessions(0)) == 4
+    await log.save_sessions([attrs.evolve(others[2], heard_at=NOW_MS + day_ms + 1)])
+    await log.retire(before_ms=0, max_bytes=10**9, taken=None)
+    assert {session.session_id for session in await log.sessions(0)} == {"placed", "open", "later"}
+
+
 async def test_closed_sessions_go_with_the_events_of_their_days(log):
     old = Session("old", "/db", "discovery", 1, ended_at=2, heard_at=2)
     await log.save_sessions([old, attrs.evolve(old, session_id="open", ended_at=None)])

@@ -14,6 +14,7 @@ from fakes import FakeScanner
 from workspace_dirs import needs_posix
 
 from trio_cursor.cursor import mapping as module
+from trio_cursor.cursor import searching
 from trio_cursor.cursor.folders import LONGEST_URI, fs_path, workspace_hash
 from trio_cursor.cursor.guest import Busy, Empty, FileStat, Guest, NeedsRecovery, Page, Signature, Unreadable
 from trio_cursor.cursor.hashes import digest_of
@@ -514,7 +515,7 @@ async def test_no_secret_is_ever_read(user_dir, search, mode, logged, monkeypatc
     }
     bare(user_dir, "w1", mode=mode, list={"x": "y"}, **secrets)
     values = []
-    parse = module.scan_names
+    parse = searching.scan_names
 
     def watching(*arguments, **options):
         scan = parse(*arguments, **options)
@@ -527,7 +528,7 @@ async def test_no_secret_is_ever_read(user_dir, search, mode, logged, monkeypatc
         except StopIteration as finished:
             return finished.value
 
-    monkeypatch.setattr(module, "scan_names", watching)
+    monkeypatch.setattr(searching, "scan_names", watching)
     outcome = await search("/home/elsewhere/p", (SESSION,))
     assert isinstance(outcome, Unmapped)
     assert {params[1] for params, _ in values} == {LIST, PROMPTS, RING}
@@ -581,7 +582,7 @@ sys.stdin.readline()
 
 
 async def test_a_locked_database_is_passed_over_and_words_say_so(user_dir, search, monkeypatch):
-    monkeypatch.setattr(module, "DATABASE_SECONDS", 0.1)
+    monkeypatch.setattr(searching, "DATABASE_SECONDS", 0.1)
     locked = bare(user_dir, "locked", list=[SESSION])
     named = bare(user_dir, "w1", list=[SESSION], at=1_000)
     owner = await trio.lowlevel.open_process([sys.executable, "-c", LOCK, str(locked)], stdin=-1, stdout=-1)

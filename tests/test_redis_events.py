@@ -396,6 +396,36 @@ async def test_whom_a_server_denies_waits_half_a_minute_and_else_some_seconds(au
             assert asked[1] - asked[0] <= 0.1
 
 
+async def test_after_a_while_that_went_well_it_is_tried_again_soon(autojump_clock, monkeypatch):
+    """As above; the server comes for one read."""
+    asked = []
+
+    class Coming:
+        def __init__(self, *_, **__):
+            pass
+
+        async def info(self):
+            asked.append(trio.current_time())
+            if len(asked) != 10:
+                raise StreamError(Trouble.AWAY, "no")
+
+        async def read(self, *_):
+            await trio.sleep(1)
+            return []
+
+        async def aclose(self):
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(redis_events, "StreamReader", Coming)
+    with trio.move_on_after(60):
+        await Listening(None, FakeDesk(), url="redis://localhost").run()
+    pauses = [after - before for before, after in pairwise(asked)]
+    assert pauses[8] > 2  # before it came
+    assert pauses[9] == 1  # while it was there
+    assert pauses[10] <= 0.1
+    assert pauses[20] > 2
+
+
 async def test_a_key_that_holds_something_else_is_left_alone(server):
     server.call("LPUSH", STREAM, "x")
     async with listening(server) as listener:

@@ -467,6 +467,7 @@ async def test_whatever_it_answers_is_one_error_without_its_text(answer, trouble
     assert error.trouble is trouble
     assert "secret" not in str(error)
     assert error.__suppress_context__
+    assert error.__cause__ is None
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import fakes
 import pytest
 import trio
@@ -54,7 +56,7 @@ class World:
             log=self.log,
             atlas=Atlas(self.scanner, lambda _: True),
             # Nobody announces anything here.
-            placing=Placing(self.registry, None, self.log, fakes.now_ms),
+            placing=Placing(self.registry, SimpleNamespace(edition=lambda: 0), self.log, fakes.now_ms),
             first_pass=self.first_pass,
             now_ms=fakes.now_ms,
             changes=sends_changes,

@@ -45,6 +45,9 @@ class FakeMapper:
         place = self.found.get(workspace_hash)
         return Mapped(place, "session_id") if place else Unmapped({"session_id": "named nowhere"})
 
+    def edition(self):
+        return len(self.known)
+
     def remember(self, mapping):
         self.remembered.append(mapping)
         return True

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
@@ -87,7 +86,7 @@ class Board:
             state_dir=str(self.events.directory),
             log_error=self.events.trouble,
             sources=tuple(_source(state) for state in self.sources),
-            unmapped=tuple(islice(self._unmapped(), _MOST_UNMAPPED)),
+            unmapped=tuple(map(self._unmapped, self.registry.unplaced_hashes()[:_MOST_UNMAPPED])),
             refused=self.registry.refused,
             held=self.sink.assembler.held(),
             unattributed=counts.unattributed,
@@ -142,10 +141,11 @@ class Board:
             size=state.size,
         )
 
-    def _unmapped(self) -> Iterator[UnmappedStatus]:
-        for hash_, sessions in self.registry.unplaced().items():
-            path = next((one.workspace_path for one in sessions if one.workspace_path), None)
-            yield UnmappedStatus(hash_, path, tuple(map(_session, sessions)), self.placing.why(hash_))
+    def _unmapped(self, workspace_hash: str) -> UnmappedStatus:
+        sessions = self.registry.unplaced_of(workspace_hash)
+        path = next((one.workspace_path for one in sessions if one.workspace_path), None)
+        why = self.placing.why(workspace_hash)
+        return UnmappedStatus(workspace_hash, path, tuple(map(_session, sessions)), why)
 
     def _place(self, state: WorkspaceState) -> Workspace:
         """As it is known now: its `workspace.json` may have been written late."""

@@ -72,6 +72,16 @@ def cut(text: str, cells: int) -> str:
     )
 
 
+def ending(text: str, cells: int) -> str:
+    """As much of the end of the text as fits, with a mark where something is missing: for paths."""
+    if cell_len(text) <= cells:
+        return text
+    kept = text[-max(cells - 1, 0) :] if cells > 1 else ""
+    while cell_len(kept) > cells - 1 and kept:
+        kept = kept[1:]
+    return f"…{kept}"
+
+
 def padded(text: str, cells: int) -> str:
     """The text in a column of exactly this width: wide characters take two cells, marks none."""
     return set_cell_size(cut(text, cells), cells)
@@ -87,6 +97,13 @@ def wrapped(text: str, cells: int) -> list[str]:
         else:
             lines += chop_cells(word, cells)
     return [line.rstrip() for line in lines if line.strip()] or [""]
+
+
+def indented(text: str, cells: int, *, by: int = 2) -> list[str]:
+    """The text in lines that are indented and with that not wider than so many columns; later ones more."""
+    first, later = " " * by, " " * (by + 2)
+    lines = wrapped(text, cells - by - 2)
+    return [(later if number else first) + line for number, line in enumerate(lines)]
 
 
 def clock(milliseconds: int, now_ms: int | None = None) -> str:
@@ -136,9 +153,24 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def passed_over(excluded: int, nameless: int, skipped: Iterable[Mapping[str, int]]) -> str:
+def in_wait(number: int) -> str:
+    """How many generations nobody's session covers yet."""
+    if number == 1:
+        return "1 generation waits for a session of its workspace"
+    return f"{number:,} generations wait for a session of their workspace"
+
+
+def passed_over(
+    excluded: int, nameless: int, skipped: Iterable[Mapping[str, int]], unattributed: int = 0
+) -> str:
     """What was seen and will never be reported, in words; empty if there is nothing."""
-    counts = Counter({"of workspaces that are left out": excluded, "turn that nothing names": nameless})
+    counts = Counter(
+        {
+            "of workspaces that are left out": excluded,
+            "of no known workspace, and no session came": unattributed,
+            "turn that nothing names": nameless,
+        }
+    )
     for some in skipped:
         counts.update(some)
     return ", ".join(f"{printable(reason)} ({count:,})" for reason, count in counts.items() if count)

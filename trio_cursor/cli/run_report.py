@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from trio_cursor.asked import sources, window_ms
-from trio_cursor.cli.output import passed_over, plural, say
+from trio_cursor.cli.output import in_wait, passed_over, plural, say
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, listen_address, redact_url
 from trio_cursor.config.checks import is_loopback
@@ -92,10 +92,12 @@ class Report:
         if _is_cursor(status):
             self._how_much(status)
             return True
-        if here := await existing(status.searched):
+        if not (here := await existing(status.searched)):
+            self._that_there_is_none(status)
+        elif sources(self.config).discovery:
             self._that_it_is_empty(here)
         else:
-            self._that_there_is_none(status)
+            self._that_nobody_is_announced(status)
         return False
 
     def _that_there_is_none(self, status: Status) -> None:
@@ -118,6 +120,30 @@ class Report:
             searched=here,
         )
 
+    def _that_nobody_is_announced(self, status: Status) -> None:
+        ways = list(self._ways(status))
+        begin = "Waiting for a session: nothing is read before one is announced"
+        if self.is_once:
+            begin = "No session was announced, so nothing was read. One can be announced"
+        lines = [f"{begin}:", *(f"  {way}" for way in ways)]
+        if status.unmapped:
+            number = plural(len(status.unmapped), "workspace")
+            lines.append(f"{number} announced that cannot be found here: `workspaces` says why.")
+        if not self.is_once:
+            lines.append("^C stops.")
+        words = "\n".join(lines)
+        self.words.tell(words, "no session announced", ways=ways, not_found=len(status.unmapped))
+
+    def _ways(self, status: Status) -> Iterator[str]:
+        """How a session can be announced."""
+        asked, redis = sources(self.config), self.config.redis
+        if asked.redis and redis.url is not None:
+            yield f"on the stream {self.config.sessions.stream or redis.stream} at {redact_url(redis.url)}"
+        if asked.files:
+            yield f"by a file in {self.config.sessions.files_dir}"
+        if asked.http and status.http is not None:
+            yield f"by POST to http://{status.http.address}/events"
+
     def _how_much(self, status: Status) -> None:
         read = sum(item.size is not None for item in status.workspaces)
         bad = sum(item.status in _ERRORS for item in status.workspaces)
@@ -137,10 +163,13 @@ class Report:
         )
 
     async def when_it_appears(self, handle: Handle) -> None:
-        """Wait for a Cursor, and say that there is one."""
+        """Wait for a Cursor, or for somebody who works in it, and say that there is one."""
         while not _is_cursor(handle.status()):  # noqa: ASYNC110 - the handle is looked at, it does not call
             await trio.sleep(_LOOK_SECONDS)
-        self.words.tell("Cursor found. Watching; ^C stops.", "Cursor found")
+        if sources(self.config).discovery:
+            self.words.tell("Cursor found. Watching; ^C stops.", "Cursor found")
+        else:
+            self.words.tell("A session was announced. Watching; ^C stops.", "session announced")
 
     def reloaded(self, reloaded: Reloaded) -> None:
         """What a new configuration has changed, and what it has not: a line for each key."""
@@ -166,14 +195,18 @@ class Report:
         )
 
     def _left(self, status: Status) -> None:
-        """What was seen and not reported: in flight, or on half the evidence."""
-        if not status.pending:
+        """What was seen and not reported: nobody's for now, in flight, or on half the evidence."""
+        if status.held:
+            words = f"{in_wait(status.held)}: left for the next run."
+            self.words.tell(words, "waiting for a session", generations=status.held)
+        left = status.pending - status.held
+        if not left:
             return
         is_unread = any(item.status in _ERRORS for item in status.workspaces)
         say_it = self.words.warn if is_unread else self.words.tell
         why = "could not be finished without what was not read" if is_unread else "not finished yet"
-        left = f"{plural(status.pending, 'generation')} {why}: left for the next run."
-        say_it(left, "left for the next run", generations=status.pending, is_unread=is_unread)
+        words = f"{plural(left, 'generation')} {why}: left for the next run."
+        say_it(words, "left for the next run", generations=left, is_unread=is_unread)
 
     def summary(self, status: Status, *, trouble: str | None, is_interrupted: bool) -> None:
         """One line at the end; with `--once` also what could not be read."""
@@ -183,9 +216,8 @@ class Report:
                     place, why = item.workspace_path or item.database, item.last_error
                     self.words.warn(f"Not read: {place}: {why}", "not read", database=item.database, why=why)
         self._left(status)
-        if words := passed_over(
-            status.excluded, status.nameless, (item.skipped for item in status.workspaces)
-        ):
+        skipped = (item.skipped for item in status.workspaces)
+        if words := passed_over(status.excluded, status.nameless, skipped, status.unattributed):
             self.words.tell(f"Passed over: {words}.", "passed over", what=words)
         if is_interrupted and sys.stderr.isatty():
             say("")  # behind the ^C that the terminal shows

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from trio_cursor.cli.output import Style, clock, passed_over, plural, printable, say, table
+from trio_cursor.cli.output import Style, printable, say, terminal_width
+from trio_cursor.cli.status_text import status_lines
 from trio_cursor.config import load_config
 from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject
@@ -36,15 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
         if age > _STALE_MS:
             silent = f"the service has not said anything for {age // 1000} s"
             found["alarms"] = [*found["alarms"], f"{silent}; if that stays so, start it again"]
-        if arguments.json or not sys.stdout.isatty():
-            print(json.dumps(found))
-        else:
-            _show(found, Style.of(sys.stdout, no_color=arguments.no_color))
         code = DEGRADED if found["alarms"] else WELL
-    except (KeyError, TypeError, ValueError) as error:
+        if arguments.json or not sys.stdout.isatty():
+            lines = [json.dumps(found)]
+        else:
+            style = Style.of(sys.stdout, no_color=arguments.no_color)
+            lines = status_lines(found, style, terminal_width())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(
             f"{directory / FILE_NAME} is not as this version writes it; is the service of another one?"
         ) from error
+    print(*lines, sep="\n")
     return code
 
 
@@ -65,39 +68,3 @@ def _patiently(directory: Path) -> JsonObject | None:
 
 def _age_ms(found: JsonObject) -> int:
     return int(time.time() * 1000) - int(found["taken_at"])
-
-
-def _show(found: JsonObject, style: Style) -> None:
-    print(
-        f"{style('bold', 'trio_cursor ' + found['version'])} runs since {clock(found['started_at'])}"
-        f" (process {found['pid']})"
-    )
-    print(f"event log in {printable(found['state_dir'])}: {plural(found['last_sequence'], 'record')} ever")
-    gaps = f", {plural(found['gaps'], 'gap')}" if found["gaps"] else ""
-    pending = f", {found['pending']:,} in flight" if found["pending"] else ""
-    print(f"{plural(found['generations'], 'generation')} reported by this run{pending}{gaps}")
-    skipped = (item["skipped"] for item in found["workspaces"])
-    if words := passed_over(found["excluded"], found["nameless"], skipped):
-        print(f"passed over: {words}")
-    rows = [
-        [
-            printable(item["workspace_path"] or item["workspace_id"] or "global"),
-            item["status"],
-            item["schema"] or "-",
-            str(item["generations"]),
-            clock(item["last_check"]) if item["last_check"] else "-",
-            printable(item["last_error"] or item["note"] or ""),
-        ]
-        for item in found["workspaces"]
-    ]
-    if rows:
-        head, *lines = table(["workspace", "status", "schema", "new", "checked", ""], rows)
-        print("", style("bold", head), *lines, sep="\n")
-    else:
-        print(f"no workspace found in {printable(', '.join(found['searched']))}")
-    for item in found["outputs"]:
-        lag = plural(item["lag"], "event")
-        trouble = f": {printable(item['last_error'])}" if item["last_error"] else ""
-        print(f"output {printable(item['name'])}: {item['state']}, {lag} behind{trouble}")
-    for alarm in found["alarms"]:
-        print(style("red", f"alarm: {printable(alarm)}"))

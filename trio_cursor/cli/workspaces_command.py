@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,9 @@ import trio
 
 from trio_cursor import state_dir
 from trio_cursor.asked import find_dirs, is_rolled_out
-from trio_cursor.cli.output import Style, clock, plural, printable, say, size
+from trio_cursor.cli.announced import Heard, Match, Missing, listen_in, session_object, sort_out
+from trio_cursor.cli.output import Style, clock, indented, plural, printable, say, size, terminal_width
+from trio_cursor.cli.session_words import session_names
 from trio_cursor.config import Config, load_config
 from trio_cursor.cursor.guest import PRIVATE_CAP_BYTES, Guest, Page
 from trio_cursor.cursor.listing import Lister, list_workspaces
@@ -28,12 +31,14 @@ from trio_cursor.cursor.schemas.known import readable_columns, scan_database
 from trio_cursor.cursor.selection import hides_its_folder, included
 from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject, RingEntry, TableRow
-from trio_cursor.records import Workspace
+from trio_cursor.records import Session, Workspace
 
 _T = TypeVar("_T")
 
 #: To list a directory takes milliseconds; one that takes this long is on a mount that is dead.
 _LIST_SECONDS = 5.0
+#: Of what was announced and not found: on a stream that several machines share most is elsewhere.
+_MOST_MISSING = 20
 
 
 @attrs.define
@@ -48,6 +53,9 @@ class _Found:
     last_activity: int | None = None
     #: Why there is nothing, or not all.
     why: list[str] = attrs.field(factory=list)
+    #: As what it was announced, and who works there.
+    mapped: list[Match] = attrs.field(factory=list)
+    sessions: list[Session] = attrs.field(factory=list)
 
     def to_object(self) -> JsonObject:
         return {
@@ -62,21 +70,34 @@ class _Found:
             "entries": self.entries,
             "last_activity": self.last_activity,
             "why": "; ".join(self.why) or None,
+            "mapped": [match.to_object() for match in self.mapped],
+            "sessions": [session_object(session) for session in self.sessions],
         }
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is known of each workspace."""
     config = load_config(arguments.config, overrides=arguments.overrides)
+    directory = Path(config.state.dir)
+    heard = listen_in(directory)
     with ExitStack() as stack:
-        seen = trio.run(_look, config, _place_for_copies(Path(config.state.dir), stack))
+        seen = trio.run(_look, config, heard, _place_for_copies(directory, stack))
     if arguments.json or not sys.stdout.isatty():
         for item in seen.found:
             print(json.dumps(item.to_object()))
+        for missing in seen.missing:
+            print(json.dumps(missing.to_object()))
     else:
-        style = Style.of(sys.stdout, no_color=arguments.no_color)
+        style, width = Style.of(sys.stdout, no_color=arguments.no_color), terminal_width()
         for item in seen.found:
-            print(*_described(item, style), sep="\n")
+            print(*_described(item, style, width), sep="\n")
+        for missing in seen.missing[:_MOST_MISSING]:
+            first, *others = missing.lines(width)
+            print(style("yellow", first), *(style("dim", line) for line in others), sep="\n")
+        if (more := len(seen.missing) - _MOST_MISSING) > 0:
+            print(style("yellow", f"and {more:,} more, announced and not found: --json has them"))
+    if heard.sessions and not heard.is_service_running:
+        say("No service runs: the sessions are those that were open when the last one ended.")
     for note in seen.notes:
         say(printable(note))
     if not seen.there:
@@ -108,11 +129,13 @@ class _Seen:
     dirs: tuple[str, ...]
     there: tuple[str, ...]
     found: list[_Found]
+    #: What was announced, and is none of them.
+    missing: list[Missing]
     #: What was passed over.
     notes: list[str]
 
 
-async def _look(config: Config, private_dir: str | None) -> _Seen:
+async def _look(config: Config, heard: Heard, private_dir: str | None) -> _Seen:
     dirs = await find_dirs(config)
     is_there: dict[str, bool | None] = {}
 
@@ -129,8 +152,14 @@ async def _look(config: Config, private_dir: str | None) -> _Seen:
     notes = [f"passed over: {path}: it does not answer" for path in silent]
     notes += [f"passed over: {note.path}: {note.reason}" for item in listings or () for note in item.notes]
     found = [_Found(workspace) for listing in listings or () for workspace in listing.workspaces]
-    await _examine_all(config, there, found, private_dir)
-    return _Seen(dirs, there, found, notes)
+    guest = _guest(config, there, private_dir)
+    announced = await sort_out(heard, config, there, [item.workspace for item in found], guest)
+    for item in found:
+        item.mapped = announced.matches.get(item.workspace.database, [])
+        item.sessions = announced.sessions.get(item.workspace.database, [])
+    await _examine_all(config, guest, found)
+    await guest.aclose()
+    return _Seen(dirs, there, found, announced.missing, notes)
 
 
 def _is_there(path: str) -> bool:
@@ -146,11 +175,9 @@ async def _in_time(look: Callable[[], _T]) -> _T | None:
     return None
 
 
-async def _examine_all(
-    config: Config, dirs: tuple[str, ...], found: list[_Found], private_dir: str | None
-) -> None:
+def _guest(config: Config, dirs: tuple[str, ...], private_dir: str | None) -> Guest:
     monitor = config.cursor_database_monitor
-    guest = Guest(
+    return Guest(
         roots=dirs,
         tables=readable_columns(),
         deadline_seconds=monitor.query_timeout_seconds,
@@ -158,6 +185,9 @@ async def _examine_all(
         private_dir=private_dir or "",
         private_cap_bytes=PRIVATE_CAP_BYTES if private_dir else 0,
     )
+
+
+async def _examine_all(config: Config, guest: Guest, found: list[_Found]) -> None:
     async with trio.open_nursery() as nursery:
         for item in found:
             if config.cursor.exclude and hides_its_folder(item.workspace):
@@ -167,11 +197,10 @@ async def _examine_all(
                 ]
             elif not included(item.workspace, config.cursor.include, config.cursor.exclude):
                 item.why.append("left out by include or exclude")
-            elif not is_rolled_out(item.workspace, monitor.rollout_percent):
+            elif not is_rolled_out(item.workspace, config.cursor_database_monitor.rollout_percent):
                 item.why.append("left out by rollout_percent")
             else:
                 nursery.start_soon(_examine, guest, item)
-    await guest.aclose()
 
 
 async def _examine(guest: Guest, item: _Found) -> None:
@@ -211,7 +240,7 @@ async def _examine(guest: Guest, item: _Found) -> None:
         item.why.append("nothing was asked in this window yet")
 
 
-def _described(item: _Found, style: Style) -> list[str]:
+def _described(item: _Found, style: Style, width: int) -> list[str]:
     """Some lines for a person; a table would be wider than most terminals."""
     workspace = item.workspace
     facts = [
@@ -222,9 +251,14 @@ def _described(item: _Found, style: Style) -> list[str]:
         "" if item.size is None else size(item.size),
     ]
     name = workspace.path or workspace.uri or ("no folder" if workspace.id else "all workspaces together")
+    told = list(chain.from_iterable(match.lines(width, workspace.path) for match in item.mapped))
+    if item.sessions:
+        names = session_names([session_object(session) for session in item.sessions])
+        told += indented(f"sessions: {names}", width)
     lines = [
         style("bold", printable(name)),
         "  " + ", ".join(filter(None, facts)),
+        *told,
         style("dim", f"  id {printable(workspace.id or 'global')}, hash {workspace.hash or 'none'}"),
         style("dim", f"  {printable(workspace.database)}"),
         *(style("yellow", f"  {printable(why)}") for why in item.why),

@@ -7,26 +7,24 @@ the scanner has listed and that may be read, and what was announced is only comp
 from __future__ import annotations
 
 import sys
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
-from functools import partial
 from typing import Final
 
 import attrs
 import trio
 
 from trio_cursor.cursor.folders import LONGEST_URI, is_list_of_folders
-from trio_cursor.cursor.guest import Busy, Empty, Guest, NeedsRecovery, Page, Signature, Unreadable
+from trio_cursor.cursor.guest import Guest, Signature
 from trio_cursor.cursor.hashes import Names, hashes_to, is_hash, spellings
 from trio_cursor.cursor.listing import Listing
 from trio_cursor.cursor.schemas.naming import (
-    Named,
     Sought,
     path_sought,
-    scan_names,
     usable_ids,
     why_not_searched,
 )
+from trio_cursor.cursor.searching import SEARCH_SECONDS, Search
 from trio_cursor.records import FoundMapping, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.watched import Watched
@@ -43,14 +41,8 @@ STRATEGIES: Final = (CACHE, WORKSPACE_JSON, DIRECTORY_NAME, SESSION_ID, PATH_IN_
 KEPT_MS: Final = 30 * 86_400_000
 #: What is remembered, the oldest of more is forgotten.
 MOST_KNOWN: Final = 10_000
-#: Bounds of one search.
-MOST_DATABASES: Final = 200
+#: Bytes that one search reads.
 MOST_BYTES: Final = 64 << 20
-SEARCH_SECONDS: Final = 5.0
-#: ... and of one database in it.
-DATABASE_SECONDS: Final = 0.5
-#: As often each database is looked at, in case the lock budget was not enough.
-_LOOKS: Final = 3
 #: Workspaces whose folders' spellings are hashed before others get their turn: some milliseconds.
 _SPELLED_AT_ONCE: Final = 200
 #: Searches of which is remembered what they have read in vain.
@@ -122,6 +114,7 @@ class Mapper:
             self.remember(mapping)
         self._names = Names(any_case=platform == "darwin")
         self._listings: tuple[Listing, ...] = ()
+        self._edition = 0
         self._lock = trio.Lock()
         #: What was searched for in vain: databases, as they were then.
         self._vain: OrderedDict[Sought, dict[tuple[str, bool], Signature]] = OrderedDict()
@@ -138,6 +131,11 @@ class Mapper:
             del self._known[next(iter(self._known))]
         self._known[mapping.workspace_hash] = mapping
         return True
+
+    def edition(self) -> int:
+        """Goes up with each change of what is listed: what was not found may be there now."""
+        self._refresh()
+        return self._edition
 
     def known(self) -> tuple[FoundMapping, ...]:
         """What is remembered, by when it was found or, in this run, remembered."""
@@ -193,7 +191,7 @@ class Mapper:
             if isinstance(outcome, Mapped) or outcome.is_left_out or not is_hash(workspace_hash):
                 return outcome
             sought, not_sought = self._sought(path, usable_ids(session_ids))
-            search = _Search(self._guest, self._vain_of(sought), MOST_BYTES)
+            search = Search(self._guest, self._vain_of(sought), MOST_BYTES)
             with trio.move_on_after(SEARCH_SECONDS) as scope:
                 await search.run(self._databases() if sought.keys() else [], sought)
             if search.by_session is not None:
@@ -212,6 +210,7 @@ class Mapper:
         ):
             self._names.update(item for listing in now for item in listing.workspaces)
             self._listings = now
+            self._edition += 1
 
     def _remembered(self, workspace_hash: str, path: str | None, now_ms: int | None) -> FoundMapping | str:
         """What is remembered of a hash, if it still holds; else why not, in words."""
@@ -262,10 +261,10 @@ class Mapper:
         self, mapping: FoundMapping | None, strategy: str, watched: list[Watched], why: dict[str, str]
     ) -> Mapped:
         """Of several the one that was written last."""
-        best = max(watched, key=_order)
+        best = max(watched, key=written_last)
         for item in watched:
             is_known = mapping is not None and mapping.database == item.workspace.database
-            if is_known and _order(best)[0] - _order(item)[0] <= _BOTH_IN_USE_MS:
+            if is_known and written_last(best)[0] - written_last(item)[0] <= _BOTH_IN_USE_MS:
                 return Mapped(item.workspace, CACHE)
         return Mapped(best.workspace, strategy, why)
 
@@ -288,7 +287,7 @@ class Mapper:
             for item in self._scanner.watched.values()
             if not item.workspace.is_global and item.signature.database is not None
         ]
-        return sorted(found, key=_order, reverse=True)
+        return sorted(found, key=written_last, reverse=True)
 
     def _vain_of(self, sought: Sought) -> dict[tuple[str, bool], Signature]:
         vain = self._vain.setdefault(sought, {})
@@ -298,99 +297,5 @@ class Mapper:
         return vain
 
 
-def _order(item: Watched) -> tuple[int, str]:
+def written_last(item: Watched) -> tuple[int, str]:
     return (item.changed_ms or 0, item.workspace.database)
-
-
-def _may_be_any_folder(workspace: Workspace) -> bool:
-    return workspace.path is None or is_list_of_folders(workspace.path)
-
-
-@attrs.define(eq=False)
-class _Search:
-    """One search through databases, the one written last first."""
-
-    guest: Guest
-    #: Databases in which nothing was found, and whether the path was looked for; as they were then.
-    vain: dict[tuple[str, bool], Signature]
-    #: Bytes that may still be read.
-    room: int
-    by_session: Workspace | None = None
-    by_path: Workspace | None = None
-    looked_at: int = 0
-    #: By reason in words.
-    passed_over: Counter[str] = attrs.field(factory=Counter)
-
-    async def run(self, databases: list[Watched], sought: Sought) -> None:
-        """Search until a session was found; a path that was found counts if no session is."""
-        sessions_alone = attrs.evolve(sought, pattern=None, anchor="")
-        # What a window says of a folder that is not its own is only talk.
-        worth_it = [item for item in databases if sought.session_ids or _may_be_any_folder(item.workspace)]
-        for item in worth_it[:MOST_DATABASES]:
-            is_path_sought = self.by_path is None and _may_be_any_folder(item.workspace)
-            await self._look_at(item, sought if is_path_sought else sessions_alone)
-            if self.by_session is not None or (self.by_path is not None and not sought.session_ids):
-                return
-        if beyond := len(worth_it[MOST_DATABASES:]):
-            self.passed_over["written longer ago than the others"] = beyond
-
-    async def _look_at(self, item: Watched, sought: Sought) -> None:
-        if self.room <= 0:
-            self.passed_over["left when enough was read"] += 1
-            return
-        key, signature = (item.workspace.database, sought.pattern is not None), item.signature
-        self.looked_at += 1
-        if self.vain.get(key) == signature:
-            return
-        named = await self._read(item.workspace.database, sought)
-        if named.problem is not None:
-            self.looked_at -= 1
-            self.passed_over[named.problem] += 1
-        if named.has_session:
-            self.by_session = item.workspace
-        elif named.has_path:
-            self.by_path = item.workspace
-        elif named.problem is None:
-            self.vain[key] = signature
-
-    async def _read(self, database: str, sought: Sought) -> Named:
-        found = Named(rest=sought.keys())
-        for _ in range(_LOOKS):
-            outcome: object = None
-            with trio.move_on_after(DATABASE_SECONDS):
-                scan = partial(scan_names, sought=sought, keys=found.rest, room=self.room)
-                outcome = await self.guest.read(database, scan)
-            if not isinstance(outcome, Page):
-                return attrs.evolve(found, problem=_refusal(outcome))
-            named: Named = outcome.result
-            self.room -= named.size
-            found = Named(
-                found.has_session or named.has_session,
-                found.has_path or named.has_path,
-                rest=named.rest,
-                problem=found.problem or named.problem,
-            )
-            if not found.rest:
-                return found
-        return attrs.evolve(found, problem=found.problem or "locked or slow")
-
-    def in_words(self, *, is_cut_short: bool) -> str:
-        """How far the search went, to be appended to what it did not find."""
-        words = [f"{self.looked_at} looked at"]
-        words += [f"{count} passed over: {reason}" for reason, count in sorted(self.passed_over.items())]
-        if is_cut_short:
-            words.append(f"stopped after {SEARCH_SECONDS:g} s")
-        return f" ({'; '.join(words)})"
-
-
-def _refusal(outcome: object) -> str | None:
-    """Why nothing was read, in words; None: there is nothing to be read."""
-    match outcome:
-        case Empty():
-            return None
-        case Busy():
-            return "locked"
-        case NeedsRecovery(why) | Unreadable(why):
-            return why
-        case _:
-            return "locked or slow"

@@ -7,6 +7,9 @@ from typing import Any
 from trio_cursor.eventlog.texts import exact, restored
 from trio_cursor.records import FoundMapping, Session
 
+#: What never had a database has no events either, and may be somebody's flood.
+_NOWHERE_KEPT_MS = 86_400_000
+
 
 def save_session(connection: Any, session: Session) -> None:
     """Store a session that was opened, opened again, placed or closed."""
@@ -54,8 +57,16 @@ def load_sessions(connection: Any, since_ms: int) -> list[Session]:
 
 
 def forget_sessions(connection: Any, before_ms: int) -> None:
-    """Delete closed ones whose end was heard of before that; events bear their ids all the same."""
+    """Delete closed ones whose end was heard of before that, and those without a database after a day.
+
+    Events bear the ids of their sessions all the same.
+    """
     connection.execute("DELETE FROM sessions WHERE ended_at IS NOT NULL AND heard_at < ?", (before_ms,))
+    connection.execute(
+        "DELETE FROM sessions WHERE ended_at IS NOT NULL AND database IS NULL"
+        " AND heard_at < (SELECT max(heard_at) FROM sessions) - ?",
+        (_NOWHERE_KEPT_MS,),
+    )
     connection.execute("DELETE FROM mappings WHERE found_at < ?", (before_ms,))
 
 

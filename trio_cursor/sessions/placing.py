@@ -9,6 +9,7 @@ import attrs
 import trio
 from trio_util import RepeatedEvent
 
+from trio_cursor.assembly.deadlines import Queue
 from trio_cursor.cursor.mapping import Mapped, Mapper, Unmapped
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
@@ -30,7 +31,6 @@ _FEW = 100
 class _Sought:
     """A workspace that was not found yet."""
 
-    due_at: float
     pause: float
     why: dict[str, str]
     #: A way that takes longer has found it.
@@ -47,9 +47,13 @@ class Placing:
     now_ms: Callable[[], int]
     #: By hash.
     _sought: dict[str, _Sought] = attrs.field(factory=dict, init=False)
+    #: Their hashes, by when they are to be searched for.
+    _due: Queue[float] = attrs.field(factory=Queue, init=False)
     _unsaved: list[FoundMapping] = attrs.field(factory=list, init=False)
     _news: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
     _all_at: float = attrs.field(default=-math.inf, init=False)
+    #: Of what is listed, as it was when all were looked up.
+    _edition: int = attrs.field(default=-1, init=False)
     _rest_until: float = attrs.field(default=-math.inf, init=False)
 
     def place(self, workspace_hash: str, now_ms: int) -> list[Session]:
@@ -65,7 +69,7 @@ class Placing:
         if isinstance(outcome, Unmapped):
             self._seek(workspace_hash, outcome.why)
             return []
-        self._sought.pop(workspace_hash, None)
+        self._forget(workspace_hash)
         mapping = FoundMapping(workspace_hash, outcome.workspace.database, outcome.strategy, path, now_ms)
         if self.mapper.remember(mapping):
             self._unsaved.append(mapping)
@@ -74,34 +78,34 @@ class Placing:
 
     def place_all(self, now_ms: int) -> list[Session]:
         """Place whatever is found at a glance now; returns the sessions that changed."""
-        unplaced, at = list(self.registry.unplaced()), trio.current_time()
+        edition, at = self.mapper.edition(), trio.current_time()
+        if edition == self._edition:
+            return []
+        unplaced = self.registry.unplaced_hashes()
         if len(unplaced) > _FEW and at < self._all_at:
             return []
-        self._all_at = at + _PAUSE_SECONDS
+        self._edition, self._all_at = edition, at + _PAUSE_SECONDS
         for gone in self._sought.keys() - set(unplaced):
-            del self._sought[gone]
+            self._forget(gone)
         return [session for hash_ in unplaced for session in self.place(hash_, now_ms)]
 
-    async def search(self) -> None:
-        """Wait until a search is due, and search. What it has found is placed by `place_all`."""
+    async def search(self) -> str | None:
+        """Wait until a search is due, and search. Returns the hash of what it has found, to be placed."""
         await trio.sleep_until(self._rest_until)
-        hash_ = await self._next()
-        sessions = self.registry.unplaced_of(hash_)
-        sought = self._sought.get(hash_)
-        if sought is None or not sessions:
-            self._sought.pop(hash_, None)
-            return
+        hash_, sessions, sought = await self._next()
         path = next((one.workspace_path for one in reversed(sessions) if one.workspace_path), None)
         began = trio.current_time()
         outcome = await self.mapper.search(hash_, path, tuple(one.session_id for one in sessions))
         now = trio.current_time()
-        sought.due_at, sought.pause = now + sought.pause, min(sought.pause * 3, _MOST_SECONDS)
+        if hash_ in self._sought:
+            self._due.put(hash_, now + sought.pause)
+        sought.pause = min(sought.pause * 3, _MOST_SECONDS)
         self._rest_until = now + max(_PAUSE_SECONDS, (now - began) * _PAUSE_FACTOR)
         if isinstance(outcome, Mapped):
             sought.found = outcome
-        else:
-            sought.why = outcome.why
-        self._all_at = -math.inf
+            return hash_
+        sought.why = {**sought.why, **outcome.why}
+        return None
 
     async def store(self) -> None:
         """Write what was found. Raises `StateError`."""
@@ -114,14 +118,19 @@ class Placing:
         sought = self._sought.get(workspace_hash)
         return dict(sought.why) if sought else {}
 
-    async def _next(self) -> str:
+    async def _next(self) -> tuple[str, tuple[Session, ...], _Sought]:
         while True:
-            due = min(self._sought, key=lambda name: self._sought[name].due_at, default=None)
-            if due is not None and self._sought[due].due_at <= trio.current_time():
-                return due
+            due_at = self._due.first()
+            if due_at is not None and due_at <= trio.current_time():
+                hash_ = self._due.pop()
+                if sessions := self.registry.unplaced_of(hash_):
+                    return hash_, sessions, self._sought[hash_]
+                # All of its sessions have ended meanwhile.
+                self._forget(hash_)
+                continue
             with trio.CancelScope() as scope:
-                if due is not None:
-                    scope.deadline = self._sought[due].due_at
+                if due_at is not None:
+                    scope.deadline = due_at
                 await self._news.wait()
 
     def _seek(self, workspace_hash: str, why: dict[str, str]) -> None:
@@ -129,5 +138,10 @@ class Placing:
         if known is not None:
             known.why = {**known.why, **why}
             return
-        self._sought[workspace_hash] = _Sought(trio.current_time() + _FIRST_SECONDS, _FIRST_SECONDS * 5, why)
+        self._sought[workspace_hash] = _Sought(_FIRST_SECONDS * 5, why)
+        self._due.put(workspace_hash, trio.current_time() + _FIRST_SECONDS)
         self._news.set()
+
+    def _forget(self, workspace_hash: str) -> None:
+        self._sought.pop(workspace_hash, None)
+        self._due.drop(workspace_hash)

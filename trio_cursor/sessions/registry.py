@@ -87,6 +87,10 @@ class Registry:
         names = dict.fromkeys(name for name, _ in self._book.unplaced)
         return {name: self.unplaced_of(name) for name in names}
 
+    def unplaced_hashes(self) -> list[str]:
+        """Announced workspaces with open sessions and without a database."""
+        return list(dict.fromkeys(name for name, _ in self._book.unplaced))
+
     def unplaced_of(self, workspace_hash: str) -> tuple[Session, ...]:
         """Open sessions of one workspace, by start, if it has no database."""
         group = self._book.groups.get(workspace_hash)

@@ -47,8 +47,9 @@ async def watch_session_files(
     A file starts the session that it names. The session ends when the file is gone, or is about another
     session, or about none, or was last updated `inactive_ms` ago by its own word. That goes for sessions
     that a file has named in this run, and for those that are stored as told by a file first: a session that
-    only others have announced is not ended by a file that is not there. What cannot be read, or is no JSON,
-    ends nothing.
+    only others have announced is not ended by a file that is not there. A file has room for one session, so
+    one whose place was taken has nobody left to end it: it ends then, rather than after hours of silence.
+    What cannot be read, or is no JSON, ends nothing.
 
     A session was last alive at `updated_at`, if that is a time that is not still to come, else when the
     file was written; neither is later than now, so that an old file looks as old after a restart. Only what
@@ -63,7 +64,7 @@ async def watch_session_files(
         inactive_ms: An `updated_at` that is as old ends the session.
         known: Open sessions of an earlier run; those of other sources are passed over.
         every: Seconds between two looks.
-        hangs_after: A look that takes as many seconds hangs in the kernel, and is waited for elsewhere.
+        hangs_after: A look that takes as many seconds hangs; the next one begins when it has come back.
 
     """
     watch = _Watch(os.fspath(directory), desk, state, now_ms, caught_up, inactive_ms, hangs_after)

@@ -60,6 +60,8 @@ class Tracker:
     _untold: dict[tuple[str, str], Session] = attrs.field(factory=dict, init=False)
     #: Databases that the first pass was told of in this run.
     _expected: set[str] = attrs.field(factory=set, init=False)
+    #: Keys of open sessions that were told of; a sign of life is no news.
+    _open: set[tuple[str, str]] = attrs.field(factory=set, init=False)
     _is_swept: bool = attrs.field(default=False, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
     _is_crowded: bool = attrs.field(default=False, init=False)
@@ -113,9 +115,12 @@ class Tracker:
     async def search(self) -> None:
         """Look for the databases of announced workspaces that are not found at a glance, for ever."""
         while True:
-            await self.placing.search()
+            found = await self.placing.search()
             async with self._lock:
-                self._note(self.placing.place_all(self.now_ms()))
+                now = self.now_ms()
+                self._note([] if found is None else self.placing.place(found, now))
+                # Of very many not all are looked up with each workspace that appears.
+                self._note(self.placing.place_all(now))
                 await self._flush()
 
     async def _take(self, sighting: Sighting) -> None:
@@ -216,10 +221,13 @@ class Tracker:
         watched = self.atlas.watched(session.database)
         name = watched.workspace.name if watched else session.database
         if session.ended_at is not None:
+            self._open.discard(session.key)
             log.info("session closed", workspace=name, **about)
             await self.changes.send(SessionEnded(session.database, session))
         elif watched is not None:
-            log.info("session opened", workspace=name, **about)
+            if session.key not in self._open:
+                self._open.add(session.key)
+                log.info("session opened", workspace=name, **about)
             await self._start(watched.workspace, session)
             if not self.registry.discovers:
                 home = self.atlas.watched(self.atlas.global_of(watched.workspace.profile).database)

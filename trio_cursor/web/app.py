@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from trio_cursor.observations import JsonObject
 from trio_cursor.status import Status
 from trio_cursor.version import __version__
 from trio_cursor.web.intake import BODY_LIMIT, Intake, UnusableError, read_body
@@ -54,7 +55,9 @@ def make_app(
         return _answer(503 if why else 200, {"status": "not ready" if why else "ready", "why": why})
 
     async def whole_status(_: Request) -> Response:
-        return _answer(200, status().to_object())
+        found = status().to_object()
+        found["workspaces"] = [*found["workspaces"], *(_unmapped(item) for item in found["unmapped"])]
+        return _answer(200, found)
 
     async def welcome(_: Request) -> Response:
         return PlainTextResponse(_WELCOME)
@@ -72,6 +75,14 @@ def make_app(
     # A redirect would quote the caller's Host header.
     app.router.redirect_slashes = False
     return app
+
+
+def _unmapped(item: JsonObject) -> JsonObject:
+    """An announced workspace without a database, as one of the workspaces."""
+    why = "; ".join(f"{strategy}: {words}" for strategy, words in item["why"].items())
+    known = {name: item[name] for name in ("workspace_hash", "workspace_path", "sessions")}
+    nothing = dict.fromkeys(("database", "workspace_id", "schema", "last_check"))
+    return {**nothing, **known, "status": "unmapped", "errors": 0, "last_error": why or None, "position": {}}
 
 
 @attrs.define(eq=False)

@@ -1,0 +1,157 @@
+"""What a running service says of itself, as lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from rich.cells import cell_len
+
+from trio_cursor.cli.output import (
+    Style,
+    clock,
+    ending,
+    in_wait,
+    indented,
+    passed_over,
+    plural,
+    printable,
+    table,
+)
+from trio_cursor.cli.session_words import reasons, session_names
+from trio_cursor.observations import JsonObject
+
+_HEAD = ["workspace", "status", "schema", "new", "checked", ""]
+#: However long the other columns are, so much is shown of the end of a path.
+_LEAST_PATH_CELLS = 24
+#: Announced workspaces that were not found: of a stream that several machines share most are elsewhere.
+_MOST_UNMAPPED = 5
+#: The service itself tells of no more.
+_MOST_TOLD = 100
+
+
+def status_lines(found: JsonObject, style: Style, width: int) -> list[str]:
+    """The status in lines that fit into so many columns, as far as that is possible.
+
+    What a service of an earlier release did not say is left out. Raises KeyError, TypeError, ValueError or
+    AttributeError if this is no status.
+    """
+    about, *facts = _about_the_run(found)
+    return [
+        style("bold", about),
+        *_flowing(facts, width),
+        *_colored("yellow", _flowing(_shortcomings(found), width), style),
+        *_workspaces(found, style, width),
+        *_unmapped(found.get("unmapped") or [], style, width),
+        *_flowing(_connections(found), width),
+        *_colored("red", _flowing((f"alarm: {printable(item)}" for item in found["alarms"]), width), style),
+    ]
+
+
+def _about_the_run(found: JsonObject) -> Iterator[str]:
+    began = f" runs since {clock(found['started_at'])}" if found["started_at"] else " runs"
+    yield f"trio_cursor {printable(found['version'])}{began} (process {int(found['pid'])})"
+    yield f"event log in {printable(found['state_dir'])}: {plural(found['last_sequence'], 'record')} ever"
+    held = found.get("held") or 0
+    gaps = f", {plural(found['gaps'], 'gap')}" if found["gaps"] else ""
+    pending = f", {left:,} in flight" if (left := found["pending"] - held) else ""
+    yield f"{plural(found['generations'], 'generation')} reported by this run{pending}{gaps}"
+    if held:
+        yield in_wait(held)
+    skipped = (item["skipped"] for item in found["workspaces"])
+    unattributed = found.get("unattributed") or 0
+    if words := passed_over(found["excluded"], found["nameless"], skipped, unattributed):
+        yield f"passed over: {words}"
+
+
+def _shortcomings(found: JsonObject) -> Iterator[str]:
+    if found["state"] == "disabled":
+        yield "disabled: the configuration says enabled = false, and nothing is watched"
+    elif found["state"] != "running":
+        yield printable(found["state"])
+    if refused := found.get("refused"):
+        yield f"{plural(refused, 'start')} of sessions refused: too many are open"
+
+
+def _workspaces(found: JsonObject, style: Style, width: int) -> Iterator[str]:
+    items = found["workspaces"]
+    if not items:
+        if found["state"] != "disabled":
+            # Where sessions are announced, and those alone count, nobody is a reason as well.
+            nobody = ", or none that a session was announced for" if found.get("sources") else ""
+            yield f"no workspace found in {printable(', '.join(found['searched']))}{nobody}"
+        return
+    rows = [_row(item) for item in items]
+    taken = sum(2 + max(cell_len(row[column]) for row in [_HEAD, *rows]) for column in range(1, 5))
+    for row in rows:
+        row[0] = ending(row[0], max(width - taken, _LEAST_PATH_CELLS))
+    head, *whole = table(_HEAD, rows)
+    short = table(_HEAD, [[*row[:-1], ""] for row in rows])[1:]
+    yield ""
+    yield style("bold", head)
+    for item, row, line, without_note in zip(items, rows, whole, short, strict=True):
+        if cell_len(line) <= width:
+            yield line
+        else:
+            yield without_note
+            yield from indented(row[-1], width)
+        if item["sessions"]:
+            words = f"sessions: {session_names(item['sessions'])}"
+            yield from _colored("dim", indented(words, width), style)
+    yield ""
+
+
+def _row(item: JsonObject) -> list[str]:
+    return [
+        printable(item["workspace_path"] or item["workspace_id"] or "global"),
+        printable(item["status"]),
+        printable(item["schema"] or "-"),
+        str(item["generations"]),
+        clock(item["last_check"]) if item["last_check"] else "-",
+        printable(item["last_error"] or item["note"] or ""),
+    ]
+
+
+def _unmapped(items: list[Any], style: Style, width: int) -> Iterator[str]:
+    if not items:
+        return
+    for item in items[:_MOST_UNMAPPED]:
+        hash_, path = printable(item["workspace_hash"]), item["workspace_path"]
+        name = f"announced, not found: {printable(path) if path else hash_}"
+        yield from _colored("yellow", indented(name, width, by=0), style)
+        words = [f"hash {hash_}"] if path else []
+        details = [*words, f"sessions: {session_names(item['sessions'])}", *reasons(item["why"])]
+        yield from _colored("dim", chain.from_iterable(indented(detail, width) for detail in details), style)
+    if (more := len(items) - _MOST_UNMAPPED) > 0:
+        least = "at least " if len(items) >= _MOST_TOLD else ""
+        yield style("yellow", f"and {least}{more} more, announced and not found: --json has them")
+    yield ""
+
+
+def _connections(found: JsonObject) -> Iterator[str]:
+    """Where sessions come from, and where events go."""
+    for item in found.get("sources") or []:
+        over = passed_over(0, 0, [item["skipped"]])
+        taken = f"{item['taken']:,} taken" + (f", passed over: {over}" if over else "")
+        yield f"sessions from {printable(item['name'])}: {printable(item['state'])}, {taken}{_trouble(item)}"
+    if server := found.get("http"):
+        yield f"http on {printable(server['address'])}: {printable(server['state'])}{_trouble(server)}"
+    elif "http" in found:
+        yield "http: switched off"
+    for item in found["outputs"]:
+        lag = plural(item["lag"], "event")
+        yield f"output {printable(item['name'])}: {printable(item['state'])}, {lag} behind{_trouble(item)}"
+
+
+def _trouble(item: JsonObject) -> str:
+    return f": {printable(item['last_error'])}" if item["last_error"] else ""
+
+
+def _flowing(sentences: Iterable[str], width: int) -> Iterator[str]:
+    """Each in as many lines as it needs."""
+    return chain.from_iterable(indented(sentence, width, by=0) for sentence in sentences)
+
+
+def _colored(name: str, lines: Iterable[str], style: Style) -> Iterator[str]:
+    return (style(name, line) for line in lines)
