@@ -24,7 +24,7 @@ from trio_cursor.status import SourceState
 
 STREAM = "telemetry:events"
 FLOOD = """for n = 1, tonumber(ARGV[2]) do redis.call('XADD', KEYS[1], '*', 'event_type', ARGV[3],
-    'payload', '{"session_id": "fake' .. n .. '", "workspace_path": "/home/ann/project"}',
+    'payload', '{"session_id": "fake' .. n .. '", "workspace_path": "/home/demo/project"}',
     'metadata', ARGV[1]) end"""
 
 

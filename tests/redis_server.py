@@ -72,13 +72,18 @@ def free_port():
             return port
 
 
+def short_directory():
+    """A new directory for a socket file, whose path may have about a hundred characters and no more."""
+    return Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp" if Path("/tmp").is_dir() else None))
+
+
 class RedisServer:
     """Runs until `close`; `kill` and `start` again keep what was saved."""
 
     def __init__(self, *options, version=None, config=None):
         self.program = require(version)
         self.version = tuple(map(int, (version or next(iter(programs()))).split(".")))
-        self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.directory = short_directory()
         self.port = free_port()
         self.path = str(self.directory / "socket")
         self.options = [str(option) for option in options]

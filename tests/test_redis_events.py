@@ -128,7 +128,7 @@ async def until(condition):
 
 
 def entry(session_id="s1", *, kind="session_start", **more):
-    payload = {"session_id": session_id, "workspace_path": "/home/ann/project"}
+    payload = {"session_id": session_id, "workspace_path": "/home/demo/project"}
     return {
         "event_type": kind,
         "hook_type": "extension",
@@ -167,7 +167,7 @@ async def test_what_was_announced_before_us_counts_and_then_we_are_caught_up(ser
         server.add(STREAM, entry("s0", kind="session_end"))
         await until(lambda: len(listener.desk.heard) == 251)
         assert listener.desk.heard[-1].is_start is False
-        assert listener.desk.heard[-1].workspace_path == "/home/ann/project"
+        assert listener.desk.heard[-1].workspace_path == "/home/demo/project"
         assert listener.state.taken == 251
         assert (listener.state.state, listener.state.last_error) == ("connected", None)
         assert listener.caught_up == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import socket
 import ssl
 import threading
@@ -299,14 +300,21 @@ async def test_a_name_that_is_not_found_for_long_is_a_stall_and_threads_stay_few
 # --- faults ---
 
 
-async def test_nobody_listens(server, tmp_path):
+@pytest.fixture
+def socket_dir():
+    directory = redis_server.short_directory()
+    yield directory
+    shutil.rmtree(directory)
+
+
+async def test_nobody_listens(server, socket_dir):
     error = await trouble_of(f"redis://localhost:{redis_server.free_port()}")
     assert error.trouble is Trouble.AWAY
     assert "ConnectionRefusedError" in str(error)
-    error = await trouble_of(f"unix://{tmp_path}/nothing")
+    error = await trouble_of(f"unix://{socket_dir}/nothing")
     assert (error.trouble, "FileNotFoundError" in str(error)) == (Trouble.AWAY, True)
-    (tmp_path / "file").touch()
-    error = await trouble_of(f"unix://{tmp_path}/file/socket")
+    (socket_dir / "file").touch()
+    error = await trouble_of(f"unix://{socket_dir}/file/socket")
     assert (error.trouble, "NotADirectoryError" in str(error)) == (Trouble.DENIED, True)
     error = await trouble_of("redis://nowhere.invalid")
     assert (error.trouble, "gaierror" in str(error)) == (Trouble.AWAY, True)
@@ -351,13 +359,13 @@ async def test_a_server_that_stalls(monkeypatch):
         server.resume()
 
 
-async def test_a_socket_file_whose_owner_takes_nobody(tmp_path):
+async def test_a_socket_file_whose_owner_takes_nobody(socket_dir):
     """A connect that takes too long, which redis-py 8 stumbles over by itself."""
     with socket.socket(socket.AF_UNIX) as deaf, socket.socket(socket.AF_UNIX) as other:
-        deaf.bind(str(tmp_path / "s"))
+        deaf.bind(str(socket_dir / "s"))
         deaf.listen(0)
-        other.connect(str(tmp_path / "s"))
-        error = await trouble_of(f"unix://{tmp_path}/s")
+        other.connect(str(socket_dir / "s"))
+        error = await trouble_of(f"unix://{socket_dir}/s")
     assert error.trouble in (Trouble.STALLED, Trouble.AWAY)
 
 
