@@ -13,6 +13,9 @@ from trio_cursor.cli.output import (
     Style,
     clock,
     cut,
+    ending,
+    in_wait,
+    indented,
     moment,
     padded,
     passed_over,
@@ -86,6 +89,27 @@ def test_a_text_that_fits_is_not_cut():
     assert cut("日本", 4) == "日本"
     assert cut("日本語", 5) == "日本…"
     assert cut("日本語", 4) == "日…"
+
+
+@given(st.text() | st.text("ab 語🙂\u200d\u0301"), st.integers(1, 30))
+def test_the_end_of_a_text_fits_and_is_its_end(text, cells):
+    shown = printable(text)
+    kept = ending(shown, cells)
+    assert cell_len(kept) <= cells
+    assert kept == shown or (kept[0] == "…" and shown.endswith(kept[1:]))
+
+
+def test_of_a_path_that_is_too_long_the_end_is_shown():
+    assert ending("/home/ada/site", 14) == "/home/ada/site"
+    assert ending("/home/ada/site", 9) == "…ada/site"
+    assert ending("日本語", 5) == "…本語"
+    assert ending("日本語", 4) == "…語"
+    assert ending("abc", 1) == "…"
+
+
+def test_lines_after_the_first_are_indented_further():
+    assert indented("one two three", 12) == ["  one two", "    three"]
+    assert indented("one two three", 10, by=0) == ["one two", "  three"]
 
 
 def test_a_wrapped_text_breaks_between_words_and_within_those_that_are_too_long():
@@ -181,6 +205,11 @@ def test_one_is_singular():
     assert plural(2, "entry", "entries") == "2 entries"
 
 
+def test_what_waits_is_singular_or_plural():
+    assert in_wait(1) == "1 generation waits for a session of its workspace"
+    assert in_wait(2000) == "2,000 generations wait for a session of their workspace"
+
+
 def test_a_table_is_aligned_by_what_characters_take_on_the_screen():
     lines = table(["name", "value", ""], [["日本語", "1", "long " * 9], ["ab", "22", ""]])
     found = zip(lines, ["value", "1", "22"], strict=True)
@@ -199,4 +228,7 @@ def test_what_was_passed_over_is_said_by_reason_and_nothing_where_nothing_was():
     assert passed_over(3, 1, skipped) == (
         "of workspaces that are left out (3), turn that nothing names (1), "
         "bubble too large to read (1,002), x\\u001b[31m (1)"
+    )
+    assert passed_over(1, 0, [], 2) == (
+        "of workspaces that are left out (1), of no known workspace, and no session came (2)"
     )

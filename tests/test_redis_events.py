@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import pairwise
 
@@ -567,3 +568,23 @@ async def test_a_mistake_of_ours_is_logged_and_the_source_starts_again(server, c
     assert [record for record in caplog.records if record.exc_info and record.levelname == "ERROR"]
     assert listener.state.errors == 1
     assert listener.caught_up == 1
+
+
+async def test_what_comes_while_we_listen_is_heard_now_whatever_the_servers_clock_says(server):
+    day_ms = 86_400_000
+    now_ms = int(time.time() * 1000)
+    server.add(STREAM, entry(), f"{now_ms - 2 * day_ms}-0")
+    listener = Listening(server, FakeDesk())
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            await until(lambda: listener.desk.ids == ["s1"])
+            await until(lambda: listener.caught_up)
+            await trio.sleep(0.2)
+            server.add(STREAM, entry("s2"), f"{now_ms - day_ms}-0")
+            await until(lambda: listener.desk.ids == ["s1", "s2"])
+            nursery.cancel_scope.cancel()
+    before, live = listener.desk.heard
+    assert before.heard_ms == now_ms - 2 * day_ms
+    assert live.heard_ms >= now_ms
+    assert live.at_ms == now_ms - day_ms

@@ -8,8 +8,6 @@ from functools import partial
 from trio_cursor.asked import sources
 from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
-from trio_cursor.redis_address import address_of
-from trio_cursor.sessions.redis_events import listen_to_redis, mark_name
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.sessions.tracker import Tracker
 from trio_cursor.status import ServerStatus, SourceState
@@ -28,6 +26,10 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
     asked = sources(config)
     tasks: list[Task] = []
     if asked.redis:
+        # redis-py takes 70 ms to import, which nobody has to wait for who has no Redis.
+        from trio_cursor.redis_address import address_of  # noqa: PLC0415
+        from trio_cursor.sessions.redis_events import listen_to_redis, mark_name  # noqa: PLC0415
+
         stream = config.sessions.stream or config.redis.stream
         address = address_of(config.redis)
         state = _source(f"redis:{stream}", tracker, board)

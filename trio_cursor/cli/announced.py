@@ -93,6 +93,11 @@ class Missing:
     #: By strategy, in words.
     why: dict[str, str]
 
+    @property
+    def started_at(self) -> int:
+        """When the last of its sessions was opened."""
+        return max(session.started_at for session in self.sessions)
+
     def to_object(self) -> JsonObject:
         return {
             "announced": True,
@@ -119,17 +124,20 @@ class Announced:
 
     matches: dict[str, list[Match]] = attrs.field(factory=dict)
     sessions: dict[str, list[Session]] = attrs.field(factory=dict)
+    #: That which was announced last first.
     missing: list[Missing] = attrs.field(factory=list)
 
 
 def listen_in(directory: Path) -> Heard:
     """Read what is known in a state directory. What cannot be read is told, and counts as nothing."""
     try:
+        if not directory.is_dir():
+            return Heard()
         with readable(directory):
             mappings, sessions = _stored(directory)
         is_running = is_held(directory)
         status = read_status(directory) if is_running else None
-    except StateError as error:
+    except (StateError, OSError) as error:
         # Most can be seen all the same, and whoever looks may be looking for what is wrong.
         say(printable(f"passed over: {error}"))
         return Heard()
@@ -187,6 +195,7 @@ async def sort_out(
         announced.matches[mapping.database].append(_match(mapping, afresh))
     for hash_, sessions in homeless.items():
         _settle(hash_, tuple(sessions), heard, announced, knowing)
+    announced.missing.sort(key=lambda item: item.started_at, reverse=True)
     return announced
 
 

@@ -88,14 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         for missing in seen.missing:
             print(json.dumps(missing.to_object()))
     else:
-        style, width = Style.of(sys.stdout, no_color=arguments.no_color), terminal_width()
-        for item in seen.found:
-            print(*_described(item, style, width), sep="\n")
-        for missing in seen.missing[:_MOST_MISSING]:
-            first, *others = missing.lines(width)
-            print(style("yellow", first), *(style("dim", line) for line in others), sep="\n")
-        if (more := len(seen.missing) - _MOST_MISSING) > 0:
-            print(style("yellow", f"and {more:,} more, announced and not found: --json has them"))
+        _show(seen, Style.of(sys.stdout, no_color=arguments.no_color), terminal_width())
     if heard.sessions and not heard.is_service_running:
         say("No service runs: the sessions are those that were open when the last one ended.")
     for note in seen.notes:
@@ -107,6 +100,16 @@ def run(arguments: argparse.Namespace) -> int:
         here = printable(" or ".join(seen.there))
         say(f"No workspace in {here}: is it a Cursor User directory, with workspaceStorage in it?")
     return 0
+
+
+def _show(seen: _Seen, style: Style, width: int) -> None:
+    for item in seen.found:
+        print(*_described(item, style, width), sep="\n")
+    for missing in seen.missing[:_MOST_MISSING]:
+        first, *others = missing.lines(width)
+        print(style("yellow", first), *(style("dim", line) for line in others), sep="\n")
+    if (more := len(seen.missing) - _MOST_MISSING) > 0:
+        print(style("yellow", f"and {more:,} more, announced and not found: --json has them"))
 
 
 def _place_for_copies(directory: Path, stack: ExitStack) -> str | None:

@@ -130,6 +130,8 @@ class _Listener:
     #: Where the stream ended at the start; None: not known yet, or it was reached.
     target: str | None = None
     is_caught_up: bool = False
+    #: Nothing was left to be read when we began to wait.
+    is_at_end: bool = False
     #: How many entries the stream had ever had at our position, if the server counts them.
     added: int | None = None
     #: The newest entry known to have been deleted.
@@ -178,13 +180,17 @@ class _Listener:
 
     async def _hand_in(self, entries: list[Entry]) -> None:
         heard = []
+        # What comes while we wait for it is heard now, whatever the server's clock says.
+        is_live, self.is_at_end = self.is_at_end, False
         now_ms = self.now_ms()
         for number, (id_, fields) in enumerate(entries):
             if number % _STRIDE == _STRIDE - 1:
                 await trio.lowlevel.checkpoint()
-            found = stream_announcement(fields, source=_SOURCE, heard_ms=min(id_numbers(id_)[0], now_ms))
+            added_ms = id_numbers(id_)[0]
+            heard_ms = now_ms if is_live else min(added_ms, now_ms)
+            found = stream_announcement(fields, source=_SOURCE, heard_ms=heard_ms)
             if isinstance(found, Announcement):
-                heard.append(found)
+                heard.append(found if found.said_ms is not None else attrs.evolve(found, said_ms=added_ms))
             elif found is not None and self.state.skip(found):
                 log.warning("an entry of the stream is passed over", stream=self.stream, id=id_, why=found)
         position = entries[-1][0]
@@ -214,7 +220,8 @@ class _Listener:
             self.target = last
         if what := self._what_was_missed(info):
             await self._begin_again(what)
-        if self.position == last:
+        self.is_at_end = self.position == last
+        if self.is_at_end:
             self.added = info.entries_added if info else 0
             self.say_caught_up()
 
