@@ -73,9 +73,7 @@ class Bench:
     async def opened(self, handle: Handle, session_id: str) -> float:
         """Seconds until the session is open."""
         began = trio.current_time()
-        while not any(
-            one["id"] == session_id for item in handle.status().workspaces for one in item.sessions
-        ):
+        while session_id not in open_ids(handle):  # noqa: ASYNC110 - a status is looked at
             await trio.sleep(0.001)
         return trio.current_time() - began
 

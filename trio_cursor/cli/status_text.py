@@ -38,15 +38,15 @@ def status_lines(found: JsonObject, style: Style, width: int) -> list[str]:
     AttributeError if this is no status.
     """
     about, *facts = _about_the_run(found)
-    return [
-        style("bold", about),
-        *_flowing(facts, width),
-        *_colored("yellow", _flowing(_shortcomings(found), width), style),
-        *_workspaces(found, style, width),
-        *_unmapped(found.get("unmapped") or [], style, width),
-        *_flowing(_connections(found), width),
-        *_colored("red", _flowing((f"alarm: {printable(item)}" for item in found["alarms"]), width), style),
+    alarms = (f"alarm: {printable(item)}" for item in found["alarms"])
+    whole = [
+        [style("bold", about), *_flowing(facts, width)],
+        [*_colored("yellow", _flowing(_shortcomings(found), width), style)],
+        [*_flowing(_connections(found), width), *_colored("red", _flowing(alarms, width), style)],
     ]
+    tables = [[*_workspaces(found["workspaces"], style, width)], [*_unmapped(found, style, width)]]
+    between = [line for lines in tables if lines for line in ("", *lines)]
+    return [*whole[0], *whole[1], *between, *([""] if between else []), *whole[2]]
 
 
 def _about_the_run(found: JsonObject) -> Iterator[str]:
