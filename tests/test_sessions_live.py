@@ -457,7 +457,7 @@ async def test_with_discovery_alone_nobodys_announcements_are_taken(user_dir, co
         with pytest.raises(urllib.error.HTTPError, match="409") as refused:
             await post(handle, "session_start", "b", place)
         refused.value.close()
-        assert handle.status().sources == ()
+        assert [source.name for source in handle.status().sources] == ["discovery"]
         asked = place.ask()
         assert (await reported(handle, asked))[asked].session_id == "scan_mine"
 

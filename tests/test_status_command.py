@@ -131,7 +131,7 @@ def test_a_degraded_service_is_exit_3_and_says_what_is_wrong(state):
 def test_a_service_without_a_workspace_says_where_it_looks(state):
     with held(state):
         write_status(state, status_of(state))
-        code, text = on_terminal("status", "--state-dir", str(state))
+        code, text = on_terminal("status", "--no-color", "--state-dir", str(state))
     assert code == 0
     assert "no workspace found in /c\n" in text
 
@@ -213,7 +213,7 @@ def test_announced_workspaces_that_were_not_found_say_why_by_strategy(state):
         "  cache: nothing\n"
         f"  session_id: {SAFE}\n"
         "announced, not found: ffffffffffffffff\n"
-        "  sessions: two (redis)\n\n"
+        "  sessions: two (redis)\n  not looked for yet\n\n"
     ) in text
 
 
@@ -246,10 +246,11 @@ def test_what_will_never_be_reported_and_who_was_refused_is_said(state):
 
 
 def test_a_service_that_is_disabled_says_so_and_not_that_it_finds_nothing(state):
-    code, text = shown(state, state="disabled")
+    unmapped = UnmappedStatus("ffffffffffffffff", None, (session("one"),), {})
+    code, text = shown(state, state="disabled", unmapped=(unmapped,))
     assert code == 0
     assert "\ndisabled: the configuration says enabled = false, and nothing is watched\n" in text
-    assert "no workspace found" not in text
+    assert "found" not in text
 
 
 def test_one_that_is_just_ending_says_so(state):

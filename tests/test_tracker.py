@@ -402,6 +402,18 @@ class TestAnnounced:
 
 
 class TestPlacing:
+    async def test_one_that_goes_and_comes_back_has_its_sessions_again(self, extension, autojump_clock):
+        """As one does that was left out for a while."""
+        world, item = extension, watched()
+        world.mapper.known[H1] = item.workspace
+        await world.see(Appeared(item), Swept())
+        assert opened(await world.hear(start())) == [("w1", "a")]
+        del world.mapper.known[H1]
+        await world.see(Vanished(item))
+        assert list(world.registry.unplaced()) == [H1]
+        world.mapper.known[H1] = item.workspace
+        assert opened(await world.see(Appeared(item))) == [("w1", "a")]
+
     async def test_a_workspace_that_appears_later_is_found_at_once(self, extension, autojump_clock):
         world = extension
         await world.hear(start())

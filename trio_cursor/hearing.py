@@ -59,6 +59,8 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
                 known=tracker.registry.sessions(),
             )
         )
+    if asked.discovery:
+        board.sources.append(SourceState("discovery", "connected"))
     if config.http.listen != "off":
         tasks.append(_server(config, tracker, board, is_intake=asked.http))
     return tasks

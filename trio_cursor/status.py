@@ -16,6 +16,8 @@ from trio_cursor.records import Position, Workspace
 from trio_cursor.version import __version__
 
 FILE_NAME = "status.json"
+#: Announced workspaces without a database that a status tells of; of more it need not.
+MOST_UNMAPPED = 100
 
 
 @attrs.define(eq=False)

@@ -18,6 +18,7 @@ from trio_cursor.sessions.registry import Registry
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Sink
 from trio_cursor.status import (
+    MOST_UNMAPPED,
     OutputState,
     OutputStatus,
     Progress,
@@ -31,8 +32,6 @@ from trio_cursor.status import (
 )
 from trio_cursor.version import __version__
 
-#: Of more, the status file need not tell.
-_MOST_UNMAPPED = 100
 _ALARMING = ("error", "timeout", "locked", "unknown_schema")
 
 
@@ -86,7 +85,7 @@ class Board:
             state_dir=str(self.events.directory),
             log_error=self.events.trouble,
             sources=tuple(_source(state) for state in self.sources),
-            unmapped=tuple(map(self._unmapped, self.registry.unplaced_hashes()[:_MOST_UNMAPPED])),
+            unmapped=tuple(map(self._unmapped, self.registry.unplaced_hashes()[:MOST_UNMAPPED])),
             refused=self.registry.refused,
             held=self.sink.assembler.held(),
             unattributed=counts.unattributed,

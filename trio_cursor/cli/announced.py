@@ -79,8 +79,9 @@ class Match:
         how = f"found by {printable(self.strategy)}"
         when = "now, and nothing has used it yet" if self.found_at is None else f"at {clock(self.found_at)}"
         yield from indented(f"announced as {printable(self.workspace_hash)}{path}: {how} {when}", width)
-        for reason in reasons(self.why):
-            yield from indented(reason, width, by=4)
+        if self.why:
+            for reason in reasons(self.why):
+                yield from indented(reason, width, by=4)
 
 
 @attrs.frozen

@@ -34,6 +34,8 @@ def _name(item: JsonObject) -> str:
 
 
 def reasons(why: Mapping[str, object]) -> Iterator[str]:
-    """Why strategies have found nothing: a line for each."""
+    """Why strategies have found nothing: a line for each. None yet: nobody has looked."""
+    if not why:
+        yield "not looked for yet"
     for strategy, words in why.items():
         yield printable(f"{strategy}: {words}")

@@ -21,14 +21,13 @@ from trio_cursor.cli.output import (
 )
 from trio_cursor.cli.session_words import reasons, session_names
 from trio_cursor.observations import JsonObject
+from trio_cursor.status import MOST_UNMAPPED
 
 _HEAD = ["workspace", "status", "schema", "new", "checked", ""]
 #: However long the other columns are, so much is shown of the end of a path.
 _LEAST_PATH_CELLS = 24
 #: Announced workspaces that were not found: of a stream that several machines share most are elsewhere.
-_MOST_UNMAPPED = 5
-#: The service itself tells of no more.
-_MOST_TOLD = 100
+_MOST_SHOWN = 5
 
 
 def status_lines(found: JsonObject, style: Style, width: int) -> list[str]:
@@ -39,14 +38,17 @@ def status_lines(found: JsonObject, style: Style, width: int) -> list[str]:
     """
     about, *facts = _about_the_run(found)
     alarms = (f"alarm: {printable(item)}" for item in found["alarms"])
-    whole = [
-        [style("bold", about), *_flowing(facts, width)],
-        [*_colored("yellow", _flowing(_shortcomings(found), width), style)],
+    sections = (
+        [
+            style("bold", about),
+            *_flowing(facts, width),
+            *_colored("yellow", _flowing(_shortcomings(found), width), style),
+        ],
+        [*_workspaces(found["workspaces"], style, width)],
+        [*_unmapped(found, style, width)],
         [*_flowing(_connections(found), width), *_colored("red", _flowing(alarms, width), style)],
-    ]
-    tables = [[*_workspaces(found["workspaces"], style, width)], [*_unmapped(found, style, width)]]
-    between = [line for lines in tables if lines for line in ("", *lines)]
-    return [*whole[0], *whole[1], *between, *([""] if between else []), *whole[2]]
+    )
+    return [line for lines in sections if lines for line in (*lines, "")][:-1]
 
 
 def _about_the_run(found: JsonObject) -> Iterator[str]:
@@ -70,17 +72,18 @@ def _shortcomings(found: JsonObject) -> Iterator[str]:
         yield "disabled: the configuration says enabled = false, and nothing is watched"
     elif found["state"] != "running":
         yield printable(found["state"])
+    elif not found["workspaces"]:
+        # Where sessions are announced, and those alone count, nobody is a reason as well.
+        sources = {item["name"] for item in found.get("sources") or []}
+        is_announced = sources and "discovery" not in sources
+        nobody = ", or none that a session was announced for" if is_announced else ""
+        yield f"no workspace found in {printable(', '.join(found['searched']))}{nobody}"
     if refused := found.get("refused"):
         yield f"{plural(refused, 'start')} of sessions refused: too many are open"
 
 
-def _workspaces(found: JsonObject, style: Style, width: int) -> Iterator[str]:
-    items = found["workspaces"]
+def _workspaces(items: list[Any], style: Style, width: int) -> Iterator[str]:
     if not items:
-        if found["state"] != "disabled":
-            # Where sessions are announced, and those alone count, nobody is a reason as well.
-            nobody = ", or none that a session was announced for" if found.get("sources") else ""
-            yield f"no workspace found in {printable(', '.join(found['searched']))}{nobody}"
         return
     rows = [_row(item) for item in items]
     taken = sum(2 + max(cell_len(row[column]) for row in [_HEAD, *rows]) for column in range(1, 5))
@@ -88,7 +91,6 @@ def _workspaces(found: JsonObject, style: Style, width: int) -> Iterator[str]:
         row[0] = ending(row[0], max(width - taken, _LEAST_PATH_CELLS))
     head, *whole = table(_HEAD, rows)
     short = table(_HEAD, [[*row[:-1], ""] for row in rows])[1:]
-    yield ""
     yield style("bold", head)
     for item, row, line, without_note in zip(items, rows, whole, short, strict=True):
         if cell_len(line) <= width:
@@ -99,7 +101,6 @@ def _workspaces(found: JsonObject, style: Style, width: int) -> Iterator[str]:
         if item["sessions"]:
             words = f"sessions: {session_names(item['sessions'])}"
             yield from _colored("dim", indented(words, width), style)
-    yield ""
 
 
 def _row(item: JsonObject) -> list[str]:
@@ -113,25 +114,27 @@ def _row(item: JsonObject) -> list[str]:
     ]
 
 
-def _unmapped(items: list[Any], style: Style, width: int) -> Iterator[str]:
-    if not items:
-        return
-    for item in items[:_MOST_UNMAPPED]:
+def _unmapped(found: JsonObject, style: Style, width: int) -> Iterator[str]:
+    # A service that is disabled knows of nothing that is here.
+    items = [] if found["state"] == "disabled" else found.get("unmapped") or []
+    for item in items[:_MOST_SHOWN]:
         hash_, path = printable(item["workspace_hash"]), item["workspace_path"]
         name = f"announced, not found: {printable(path) if path else hash_}"
         yield from _colored("yellow", indented(name, width, by=0), style)
         words = [f"hash {hash_}"] if path else []
         details = [*words, f"sessions: {session_names(item['sessions'])}", *reasons(item["why"])]
         yield from _colored("dim", chain.from_iterable(indented(detail, width) for detail in details), style)
-    if (more := len(items) - _MOST_UNMAPPED) > 0:
-        least = "at least " if len(items) >= _MOST_TOLD else ""
+    if (more := len(items) - _MOST_SHOWN) > 0:
+        least = "at least " if len(items) >= MOST_UNMAPPED else ""
         yield style("yellow", f"and {least}{more} more, announced and not found: --json has them")
-    yield ""
 
 
 def _connections(found: JsonObject) -> Iterator[str]:
     """Where sessions come from, and where events go."""
     for item in found.get("sources") or []:
+        if item["name"] == "discovery":
+            yield "sessions are found by looking, where nobody announces any"
+            continue
         over = passed_over(0, 0, [item["skipped"]])
         taken = f"{item['taken']:,} taken" + (f", passed over: {over}" if over else "")
         yield f"sessions from {printable(item['name'])}: {printable(item['state'])}, {taken}{_trouble(item)}"

@@ -89,6 +89,10 @@ class Placing:
             self._forget(gone)
         return [session for hash_ in unplaced for session in self.place(hash_, now_ms)]
 
+    def look_again(self) -> None:
+        """A database may be read that might not before: what was not found is looked up again."""
+        self._edition = -1
+
     async def search(self) -> str | None:
         """Wait until a search is due, and search. Returns the hash of what it has found, to be placed."""
         await trio.sleep_until(self._rest_until)

@@ -137,7 +137,7 @@ class _Watch:
                 return 0
         except FileNotFoundError:
             look.files.clear()
-            self.note("waiting")
+            self.note("waiting", "no such directory (yet)")
         except OSError as error:
             self.note("error", error.strerror or type(error).__name__)
             return 0

@@ -142,6 +142,7 @@ class Tracker:
         workspace, now = watched.workspace, self.now_ms()
         if watched.changed_ms is not None and workspace.database in self.restored:
             self.registry.last_changed(workspace.database, watched.changed_ms, now)
+        self.placing.look_again()
         self._note(self.placing.place_all(now))
         if self._is_read(workspace, now):
             await self._start(workspace, None)
