@@ -18,6 +18,7 @@ class Told:
     alive: int
     sources: set
     former_end: int = -1
+    received: int = 0
 
     @property
     def is_open(self):
@@ -68,7 +69,8 @@ class Model:
             if told.is_open:
                 told.alive = max(told.alive, self.changed.get(database, 0))
             else:
-                self.ended[database] = max(self.ended.get(database, 0), told.session.heard_at)
+                heard = max(told.session.heard_at, told.received)
+                self.ended[database] = max(self.ended.get(database, 0), heard)
             self.alive[database] = max(self.alive.get(database, 0), told.alive)
         for database in {told.session.database for told in self.all} | self.was_open:
             if database is None:
@@ -108,6 +110,8 @@ class Model:
             session = told.session
             again = heard.source == session.source == "redis" and heard.heard_ms <= session.heard_at
             if not (at < session.started_at and (again or at <= told.former_end)):
+                recent = self.window is None or alive >= now - self.window
+                told.received = now if recent else 0
                 self.close(told, at, alive)
         elif told is None or at > told.session.ended_at:
             self.keep_end(key, at, alive)
@@ -263,7 +267,7 @@ class Model:
     def expire(self, now):
         late = [told for told in self.all if told.is_open and told.alive + self.inactive <= now]
         for told in late:
-            self.close(told, now, told.alive)
+            self.close(told, told.alive, told.alive)
         self.tidy()
         return sorted((told.session for told in late), key=lambda one: (one.started_at, one.key))
 

@@ -37,6 +37,7 @@ FLOORS = [
             "cursor.searching",
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
+        "demand",
         *("sessions.placing", "sessions.tracker", "sessions.redis_events"),
         *("sessions.file_look", "sessions.session_files"),
     ],
@@ -72,8 +73,8 @@ DOORS_TO_THREADS = {
     *("cursor.guest", "eventlog", "scanner"),
     #: The network, and what others put into a directory for us.
     *("redis_streams", "web", "sessions.session_files"),
-    #: Our own files, and nobody else's: lock, status, JSON lines, the terminal.
-    *("asked", "service", "keeping", "outputs", "cli"),
+    #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
+    *("asked", "hearing", "service", "keeping", "outputs", "cli"),
 }
 #: The borders of a workspace, of an output, of a source of sessions, and of the server.
 BORDERS = {

@@ -12,6 +12,7 @@ import tomli
 
 import trio_cursor
 from trio_cursor.config import (
+    AlarmsConfig,
     Config,
     HttpConfig,
     RedisConfig,
@@ -27,6 +28,7 @@ from trio_cursor.config import (
     settings,
 )
 from trio_cursor.config.catalogue import KEYS
+from trio_cursor.config.origins import Given
 from trio_cursor.durations import parse_duration
 from trio_cursor.errors import ConfigError
 
@@ -722,6 +724,14 @@ def test_and_in_a_config_that_is_built_by_hand(monkeypatch):
         ("redis://host?db=1&password=secret&x=2", "redis://host?db=1&password=***&x=2"),
         ("unix://me:secret@/run/redis.sock?Sentinel_Password=secret", "unix://me:***@/run/redis.sock?Sentinel_Password=***"),
         ("redis://me:a://secret@host", "redis://me:***@host"),
+        ("redis://h:1?password=se#cret", "redis://h:1?password=***"),
+        ("redis://h:1?password=se#cret&db=1", "redis://h:1?password=***"),
+        ("redis://h:1?db=1#2", "redis://h:1?db=1#2"),
+        ("redis://h:1?password=se&cret", "redis://h:1?password=***"),
+        ("redis://h:1?password=se&cret&db=1", "redis://h:1?password=***&db=1"),
+        ("redis://h:1?p%61ssword=secret", "redis://h:1?p%61ssword=***"),
+        ("redis://h?password=se@cret", "redis://***@***"),
+        ("redis://h:1?password=se@cret", "redis://h:***@***"),
         ("me:secret@host", "me:***@host"),
         ("env", "env"),
         ("", ""),
@@ -746,6 +756,39 @@ def test_settings_never_hold_a_secret(url, shown, load):
     assert values(config)["redis.url"] == "redis://:***@host"
     assert config.alarms.webhook == url
     assert json.loads(json.dumps(values(config))) == values(config)
+
+
+def test_neither_does_a_configuration_that_is_printed(load):
+    url, webhook = "redis://me:secret@host?password=secret", "https://hooks.example.org/secret"
+    config = load(overrides={"alarms.webhook": webhook, "redis.url": url})
+    for shown in (repr(config), str(config), repr(config.redis), repr(config.alarms)):
+        assert "secret" not in shown
+    assert repr("redis://me:***@host?password=***") in repr(config)
+    assert "webhook='https://hooks.example.org/***'" in repr(config)
+    assert (config.redis.url, config.alarms.webhook) == (url, webhook)
+    assert "url=None" in repr(Config())
+    assert "secret" not in repr(Given(url, "option"))
+
+
+@pytest.mark.parametrize("key", ["redis.url", "alarms.webhook"])
+@pytest.mark.parametrize(
+    "value", ["me:secret@host", "redis://secret\n", ["secret"], {"secret": "secret"}, "https://secret\t"]
+)
+def test_nor_do_the_words_about_one_that_cannot_be_used(key, value, faults, load):
+    overrides, variable = {key: value}, f"TRIO_CURSOR_{key.upper().replace('.', '__')}"
+    found = faults(overrides=overrides)
+    if isinstance(value, str):
+        found += faults(environ={variable: value})
+        section, _, name = key.partition(".")
+        found += faults(f"[{section}]\n{name} = {json.dumps(value)}\n")
+        found += faults(f"[{section}]\n{name} = {value}\n")
+    assert found
+    assert "secret" not in "".join(found)
+    if isinstance(value, str):
+        kind, name = (RedisConfig, "url") if key == "redis.url" else (AlarmsConfig, "webhook")
+        with pytest.raises(ValueError, match="must") as error:
+            kind(**{name: value})
+        assert "secret" not in str(error.value)
 
 
 # -- What holds of all keys ----------------------------------------------------------------------------

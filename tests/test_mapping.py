@@ -19,7 +19,7 @@ from trio_cursor.cursor.folders import LONGEST_URI, fs_path, workspace_hash
 from trio_cursor.cursor.guest import Busy, Empty, FileStat, Guest, NeedsRecovery, Page, Signature, Unreadable
 from trio_cursor.cursor.hashes import digest_of
 from trio_cursor.cursor.listing import Listing
-from trio_cursor.cursor.mapping import KEPT_MS, STRATEGIES, Mapped, Mapper, Unmapped, in_words
+from trio_cursor.cursor.mapping import KEPT_MS, STRATEGIES, Mapped, Mapper, Unmapped
 from trio_cursor.cursor.schemas import Catalog
 from trio_cursor.cursor.schemas.known import readable_columns
 from trio_cursor.cursor.schemas.naming import Named
@@ -327,25 +327,37 @@ def test_what_is_news():
     assert not mapper.remember(found(LINUX, "cache"))
     assert not mapper.remember(found(LINUX, "made up"))
     assert mapper.remember(found(LINUX, "session_id"))
-    assert mapper.known() == (found(LINUX, "session_id"),)
+    assert not mapper.remember(found(LINUX, "session_id"))
 
 
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "MOST_KNOWN", 3)
     rows = [found(LINUX, announced=f"{number:016x}", at=number) for number in (5, 3, 4, 2, 6)]
-    assert [row.found_at for row in Mapper(scanner_of(LINUX), NoGuest(), rows).known()] == [4, 5, 6]
+    mapper = Mapper(scanner_of(LINUX), NoGuest(), rows)
+    forgotten = [
+        row.found_at
+        for row in rows
+        if mapper.quick(row.workspace_hash, None).why.get("cache") == "nothing was found before"
+    ]
+    assert forgotten == [3, 2]
 
 
-def test_what_was_tried_is_said_in_words():
+def test_what_was_tried_is_said_in_words_in_its_order():
     mapper = Mapper(scanner_of(LINUX), NoGuest())
-    lines = in_words(mapper.quick(UNKNOWN, "/home/demo/x", NOW))
-    assert [line.split(":")[0] for line in lines] == ["cache", "workspace_json", "directory_name"]
-    assert lines[1] == "workspace_json: none of 1 workspace.json has the hash or names the announced path"
-    lines = in_words(mapper.quick(UNKNOWN, "/home/demo/p", NOW))
-    assert lines == (
-        "cache: nothing was found before",
-        "workspace_json: /home/demo/p, since its workspace.json names the folder",
-    )
+    why = mapper.quick(UNKNOWN, "/home/demo/x", NOW).why
+    assert list(why) == ["cache", "workspace_json", "directory_name"]
+    assert why["workspace_json"] == "none of 1 workspace.json has the hash or names the announced path"
+    assert mapper.quick(UNKNOWN, "/home/demo/p", NOW).why == {"cache": "nothing was found before"}
+
+
+def test_which_databases_are_there_for_an_announced_workspace():
+    shared = attrs.evolve(place("global"), id=None)
+    scanner = scanner_of(LINUX, OTHER, shared, left_out=(OTHER,))
+    mapper = Mapper(scanner, NoGuest())
+    places = (LINUX, OTHER, shared, place("w9"))
+    assert [mapper.is_there(item.database) for item in places] == [True, False, False, False]
+    scanner.watched[LINUX.database].signature = Signature(None, None)
+    assert not mapper.is_there(LINUX.database)
 
 
 # -- Searching -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from trio_cursor.condition import Condition, Pace
 from trio_cursor.cursor.guest import Busy, Empty, Page
 from trio_cursor.cursor.schemas.known import Reading
+from trio_cursor.demand import Demand
 from trio_cursor.passes import ProfileRead
 from trio_cursor.polling import Tools
 from trio_cursor.records import Page as SchemaPage
@@ -63,7 +64,7 @@ class World:
         self.tools = Tools(
             guest=self.guest,
             log=self.log,
-            registry=self.registry,
+            demand=Demand(self.registry, self.assembler, self.scanner, fakes.now_ms),
             scanner=self.scanner,
             assembler=self.assembler,
             freshness=self.freshness,

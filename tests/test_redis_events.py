@@ -570,6 +570,34 @@ async def test_a_mistake_of_ours_is_logged_and_the_source_starts_again(server, c
     assert listener.caught_up == 1
 
 
+async def test_a_mistake_that_comes_again_and_again_is_told_once(server, caplog, monkeypatch):
+    monkeypatch.setattr(redis_events, "RETRY_SECONDS", (0.01, 0.02))
+    caplog.set_level("INFO", logger="trio_cursor")
+
+    def told():
+        kinds = [(record.levelname, bool(record.exc_info)) for record in caplog.records]
+        return sorted(kinds)
+
+    once = [("ERROR", True), ("INFO", False), ("WARNING", False)]
+    server.add(STREAM, entry())
+    listener = Listening(server, FakeDesk())
+    listener.desk.failures = [RuntimeError("a mistake")] * 1000
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            await until(lambda: listener.state.errors > 5)
+            assert told() == once
+            assert listener.state.state == "error"
+            listener.desk.failures.clear()
+            await until(lambda: listener.state.state == "connected")
+            assert listener.desk.ids == ["s1"]
+            assert told() == sorted([*once, ("INFO", False)])
+            listener.desk.failures = [RuntimeError("a mistake")] * 1000
+            server.add(STREAM, entry("s2"))
+            await until(lambda: told().count(("ERROR", True)) == 2)  # after a time that was good it is news
+            nursery.cancel_scope.cancel()
+
+
 async def test_what_comes_while_we_listen_is_heard_now_whatever_the_servers_clock_says(server):
     day_ms = 86_400_000
     now_ms = int(time.time() * 1000)

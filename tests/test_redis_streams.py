@@ -132,7 +132,7 @@ def test_an_address_is_shown_without_who_goes_there(url, shown):
         ("unix://run/secret", "socket file"),
         ("unix:///", "socket file"),
         ("redis://ann:secret@", "HOST:PORT"),
-        ("redis://ann:sec/ret@host", "HOST:PORT"),
+        ("redis://ann:sec/ret@host", "%40 and %2F"),
         ("redis://host:0", "HOST:PORT"),
         ("redis://host:65536", "HOST:PORT"),
         ("redis://host:secret", "HOST:PORT"),
@@ -149,12 +149,24 @@ def test_an_address_is_shown_without_who_goes_there(url, shown):
         ("redis+cluster://host/1", "database"),
         ("redis://:secret@far.example.org", "unencrypted"),
         ("redis+sentinel://:secret@localhost,far.example.org/m", "unencrypted"),
+        ("redis://ann:12#secret@host", "%23"),
+        ("redis://host?password=a#secret", "%23"),
+        ("redis+sentinel://ann:12/secret@host/m", "%40 and %2F"),
     ],
 )
 def test_an_address_that_cannot_be_used_says_what_to_do_and_not_what_it_is(url, words):
     with pytest.raises(ConfigError, match=words) as caught:
         address_of(config(url))
     assert "secret" not in str(caught.value)
+
+
+def test_a_socket_file_is_refused_where_there_are_none():
+    url = "unix://ann:secret@/run/redis.sock"
+    with pytest.raises(ConfigError, match="this platform does not have") as caught:
+        address_of(config(url), has_socket_files=False)
+    assert "secret" not in str(caught.value)
+    assert address_of(config(url), has_socket_files=True).path == "/run/redis.sock"
+    assert address_of(config("redis://localhost"), has_socket_files=False).hosts == (("localhost", 6379),)
 
 
 def test_who_and_password_file_and_certificates_come_from_the_configuration():

@@ -76,7 +76,7 @@ def test_a_session_expires_without_a_sign_of_life_and_opens_again_under_the_same
     registry.sign_of_life(W1, HOUR)
     assert registry.expire(13 * HOUR - 1) == []
     (closed,) = registry.expire(13 * HOUR)
-    assert (closed.session_id, closed.started_at, closed.ended_at) == (first.session_id, 0, 13 * HOUR)
+    assert (closed.session_id, closed.started_at, closed.ended_at) == (first.session_id, 0, HOUR)
     assert closed.heard_at == HOUR
     # Nothing has happened for hours: nothing is on its way either.
     assert registry.active_databases(13 * HOUR) == []
@@ -383,14 +383,29 @@ def test_with_discovery_everything_is_somebodys(registry, extension):
     assert not extension.admits(W2, NOW, NOW)
 
 
-def test_the_grace_runs_from_the_last_end_that_was_heard_of(registry):
+def test_the_grace_runs_from_when_the_last_end_came_to_us(registry):
     opened(registry)
     registry.announce(start("s2"), NOW)
     registry.announce(end("s1", NOW + 100), NOW + 200)
     registry.announce(end("s2", NOW + 50), NOW + 200)
-    assert registry.is_active(W1.database, NOW + 30_099)
-    assert registry.quieted(NOW + 30_099) == []
-    assert registry.quieted(NOW + 30_100) == [W1.database]
+    assert registry.is_active(W1.database, NOW + 30_199)
+    assert registry.quieted(NOW + 30_199) == []
+    assert registry.quieted(NOW + 30_200) == [W1.database]
+
+
+def test_what_has_ended_while_nobody_listened_is_watched_for_the_grace_all_the_same():
+    registry = Registry(12 * HOUR, 10, window_ms=24 * HOUR)
+    for age, is_read in ((HOUR, True), (23 * HOUR, True), (25 * HOUR, False)):
+        place = fakes.workspace(f"w{age}")
+        hash_ = f"{age:016x}"
+        registry.announce(start("s", NOW - age - HOUR, hash_=hash_), NOW)
+        registry.place(hash_, place, NOW)
+        registry.announce(end("s", NOW - age, hash_=hash_), NOW)
+        assert registry.is_active(place.database, NOW + 29_999) is is_read
+        assert not registry.is_active(place.database, NOW + 30_000)
+        # That it came late says nothing of when it was.
+        registry.discovers = False
+        assert registry.session_of(place, NOW - age + 31_000, NOW) is None
 
 
 def test_nobody_is_told_that_it_is_quiet_where_somebody_has_come_back(registry):

@@ -28,14 +28,17 @@ from trio_cursor.config import (
     DatabaseMonitorConfig,
     HttpConfig,
     JsonLinesConfig,
+    LoggingConfig,
     OutputsConfig,
     PrivacyConfig,
     StateConfig,
 )
+from trio_cursor.config.catalogue import KEYS
 from trio_cursor.cursor import user_dirs
 from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import AlreadyRunningError, NotBuiltYetError, StateError
 from trio_cursor.records import Workspace
+from trio_cursor.settings import Reloaded
 
 MONITOR = DatabaseMonitorConfig(
     probe_interval_seconds=0.02,
@@ -202,6 +205,23 @@ async def test_a_disabled_service_gives_a_handle_and_nothing_else(config, tmp_pa
         async with handle.subscribe() as events:
             assert [event async for event in events] == []
     assert not (tmp_path / "state").exists()
+
+
+@within(30)
+async def test_where_nothing_runs_a_reload_changes_nothing(config):
+    off = attrs.evolve(config, cursor_database_monitor=DatabaseMonitorConfig(enabled=False))
+    other = attrs.evolve(config, state=StateConfig(dir="/elsewhere"), logging=LoggingConfig(level="debug"))
+    async with trio.open_nursery() as nursery:
+        handle = await nursery.start(trio_cursor.serve, off)
+        monitor = {key for key in KEYS if key.startswith("cursor_database_monitor.")}
+        for _ in range(2):
+            reloaded = handle.reload(other)
+            assert reloaded.changed == {}
+            assert {"cursor_database_monitor.enabled", "state.dir", "logging.level"} <= {*reloaded.restart}
+            assert {*reloaded.restart} <= monitor | {"state.dir", "logging.level"}
+            assert list(reloaded.restart) == [key for key in KEYS if key in reloaded.restart]
+            assert handle.status().state == "disabled"
+        assert handle.reload(off) == Reloaded({}, ())
 
 
 @within(30)

@@ -219,7 +219,7 @@ async def test_a_directory_that_is_not_there_is_waited_for_and_not_made(world):
     async with watching(world):
         await world.until(lambda: world.caught_up)
         assert (world.state.state, world.state.errors) == ("waiting", 0)
-    assert world.state.last_error == "no such directory (yet)"
+        assert world.state.last_error == "no such directory (yet)"
         assert not world.directory.exists()
         world.directory.mkdir()
         target = world.write(H1)
@@ -456,6 +456,28 @@ async def test_a_mistake_of_ours_is_said_and_the_files_are_read_again(world, log
     assert world.caught_up == [0]
     assert world.state.errors == 1
     assert "a source of sessions failed and starts again" in logged()
+
+
+async def test_a_mistake_that_comes_again_and_again_is_told_once(world, caplog):
+    caplog.set_level("INFO", logger="trio_cursor")
+
+    def told():
+        return sorted((record.levelname, bool(record.exc_info)) for record in caplog.records)
+
+    once = [("ERROR", True), ("INFO", False), ("WARNING", False)]
+    world.desk.failures = [RuntimeError("a mistake")] * 10_000
+    target = world.write(H1)
+    async with watching(world):
+        await world.until(lambda: world.state.errors > 5)
+        assert world.state.state == "error"
+        assert told() == once
+        world.desk.failures.clear()
+        await world.until(lambda: world.state.state == "connected")
+        await world.said(("start", H1, "s1"))
+        assert told() == sorted([*once, ("INFO", False)])
+        world.desk.failures = [RuntimeError("a mistake")] * 10_000
+        target.unlink()
+        await world.until(lambda: told().count(("ERROR", True)) == 2)  # after a time that was good it is news
 
 
 async def test_names_that_differ_in_case_alone_are_one_workspace(world):

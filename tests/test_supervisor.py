@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from trio_cursor.atlas import Atlas
 from trio_cursor.condition import Pace
 from trio_cursor.cursor.guest import TimedOut
+from trio_cursor.demand import Demand
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.polling import Tools
 from trio_cursor.sessions.placing import Placing
@@ -36,10 +37,11 @@ class World:
             self.log, assembler, self.registry, self.scanner, freshness, fakes.now_ms, "host", 1 << 20
         )
         self.states = {}
+        demand = Demand(self.registry, assembler, self.scanner, fakes.now_ms)
         tools = Tools(
             guest=self.guest,
             log=self.log,
-            registry=self.registry,
+            demand=demand,
             sends=sends,
             now_ms=fakes.now_ms,
             window_ms=None,
@@ -53,6 +55,7 @@ class World:
         sends_changes, changes = trio.open_memory_channel(0)
         tracker = Tracker(
             registry=self.registry,
+            demand=demand,
             log=self.log,
             atlas=Atlas(self.scanner, lambda _: True),
             # Nobody announces anything here.

@@ -6,11 +6,13 @@ import attrs
 import fakes
 import pytest
 import trio
+from log_events import pending
 from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.atlas import Atlas
 from trio_cursor.cursor.guest import FileStat, Signature
 from trio_cursor.cursor.mapping import Mapped, Unmapped
+from trio_cursor.demand import Demand
 from trio_cursor.errors import StateError
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.records import Session, SessionEnded, SessionStarted, StreamMark, WorkspaceGone
@@ -45,6 +47,9 @@ class FakeMapper:
         place = self.found.get(workspace_hash)
         return Mapped(place, "session_id") if place else Unmapped({"session_id": "named nowhere"})
 
+    def is_there(self, database):
+        return True
+
     def edition(self):
         return len(self.known)
 
@@ -63,8 +68,10 @@ class World:
         sends, self.changes = trio.open_memory_channel(100)
         self.placing = Placing(self.registry, self.mapper, self.log, fakes.now_ms)
         self.readmitted = 0
+        assembler, _ = fakes.make_assembler(self.scanner)
         self.tracker = Tracker(
             registry=self.registry,
+            demand=Demand(self.registry, assembler, self.scanner, fakes.now_ms),
             log=self.log,
             atlas=Atlas(self.scanner, lambda _: True),
             placing=self.placing,
@@ -139,7 +146,11 @@ def end(session_id="a", hash_=H1, *, source="redis"):
 
 
 def opened(told):
-    return [(change.workspace.id, change.session.session_id) for change in told if change.session]
+    return [
+        (change.workspace.id, change.session.session_id)
+        for change in told
+        if isinstance(change, SessionStarted) and change.session
+    ]
 
 
 class TestDiscovery:
@@ -170,7 +181,11 @@ class TestDiscovery:
     async def test_a_workspace_that_vanishes_keeps_nobody_waiting(self, world, autojump_clock):
         item = watched()
         await world.see(Appeared(item))
-        assert await world.see(Vanished(item)) == [WorkspaceGone(item.workspace.database)]
+        home = fakes.workspace(None).database
+        assert await world.see(Vanished(item)) == [
+            WorkspaceGone(item.workspace.database),
+            SessionEnded(home, None),
+        ]
         assert world.first_pass.progress() == (1, 1)
         assert await world.see(Appeared(item)) == [SessionStarted(item.workspace, None)]
         assert world.first_pass.progress() == (1, 2)
@@ -290,6 +305,74 @@ class TestRestart:
         assert await world.see(Appeared(item)) == [SessionStarted(item.workspace, None)]
 
 
+class TestBeginning:
+    async def test_of_those_announced_alone_nobody_is_read_before_it_is_known_who_is_over(
+        self, nursery, autojump_clock
+    ):
+        world = World(discovers=False, awaited=["redis"])
+        world.run(nursery)
+        alive, dead = watched("w1"), watched("w2")
+        world.mapper.known |= {H1: alive.workspace, H2: dead.workspace}
+        await world.see(Appeared(alive), Appeared(dead), Swept())
+        assert await world.hear(start("dead", H2, ago_ms=70 * HOUR_MS), start("alive", H1)) == []
+        world.tracker.caught_up("redis")
+        assert opened(await world.told()) == [("w1", "alive")]
+        dead_session = world.log.stored[H2, "dead"]
+        assert dead_session.ended_at == dead_session.started_at
+
+    async def test_what_has_ended_while_we_were_away_is_read_once_more(self, nursery, autojump_clock):
+        item = watched()
+        began = fakes.EPOCH_MS - HOUR_MS
+        session = Session("a", item.workspace.database, "redis", began, workspace_hash=H1, heard_at=began)
+        world = World(discovers=False, awaited=["redis"], sessions=[session])
+        world.run(nursery)
+        await world.see(Appeared(item), Swept())
+        await world.hear(attrs.evolve(start(ago_ms=600_000), is_start=False))
+        world.tracker.caught_up("redis")
+        told = await world.told()
+        assert SessionStarted(item.workspace, None) in told
+        await trio.sleep(31)
+        assert SessionEnded(item.workspace.database, None) in await world.told()
+
+    async def test_the_first_pass_waits_for_searches_for_what_was_announced_before(
+        self, nursery, autojump_clock
+    ):
+        world, item = World(discovers=False, awaited=["redis"]), watched()
+        world.run(nursery)
+        world.mapper.found[H2], world.mapper.seconds = item.workspace, 2.0
+        await world.hear(start("a", H1), start("b", H2))
+        await world.see(Appeared(item), Swept())
+        world.tracker.caught_up("redis")
+        await world.told()
+        assert not world.first_pass._is_swept
+        await trio.sleep(4.1)
+        assert opened(await world.told()) == [("w1", "b")]
+        assert world.first_pass._is_swept
+
+    async def test_but_not_for_those_of_a_thousand_other_machines(self, nursery, autojump_clock):
+        world = World(discovers=False)
+        world.run(nursery)
+        world.mapper.seconds = 2.0
+        for number in range(20):
+            await world.hear(start(hash_=f"{number:016x}"))
+        await world.see(Swept())
+        await trio.sleep(4.9)
+        assert not world.first_pass._is_swept
+        await trio.sleep(0.2)
+        assert world.first_pass._is_swept
+
+    async def test_a_workspace_with_something_pending_is_read(self, nursery, autojump_clock):
+        """Its session has ended, and the run that had seen it."""
+        world, item, home = World(discovers=False), watched(), watched(None)
+        world.run(nursery)
+        world.tracker.demand.assembler.restore(
+            [attrs.evolve(pending(5), workspace=item.workspace)], [], fakes.now_ms(), trio.current_time()
+        )
+        world.tracker.demand.left_until_ms = fakes.now_ms() + 300_000
+        told = await world.see(Appeared(item), Appeared(home), Swept())
+        assert {change.workspace.id for change in told} == {"w1", None}
+
+
 class TestAnnounced:
     async def test_only_the_announced_workspace_is_read_and_the_global_one_with_it(
         self, extension, autojump_clock
@@ -347,6 +430,7 @@ class TestAnnounced:
         await world.hear(start("a"), start("b"), end("a"))
         await trio.sleep(3600)
         assert await world.see(Changed(item)) == [SessionStarted(item.workspace, None)]
+        item.active = True
         told = await world.hear(end("b"))
         assert [change.session.session_id for change in told] == ["b"]
 
@@ -373,7 +457,7 @@ class TestAnnounced:
         await trio.sleep(60)
         world.mapper.known[H1] = item.workspace
         told = await world.hear(start())
-        assert {(type(one).__name__, one.session.session_id) for one in told} == {
+        assert {(type(one).__name__, one.session.session_id) for one in told if one.session} == {
             ("SessionEnded", "scan_w1"),
             ("SessionStarted", "a"),
         }
@@ -416,6 +500,7 @@ class TestPlacing:
 
     async def test_a_workspace_that_appears_later_is_found_at_once(self, extension, autojump_clock):
         world = extension
+        await world.see(Swept())
         await world.hear(start())
         assert world.placing.why(H1) == {"workspace_json": "no such folder"}
         item = watched()

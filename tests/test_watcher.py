@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from trio_cursor.condition import Pace, backoff
 from trio_cursor.cursor.guest import Busy, Empty, NeedsRecovery, Page, TimedOut, Unreadable
 from trio_cursor.cursor.schemas import Rows
+from trio_cursor.demand import Demand
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Known
 from trio_cursor.polling import Tools
@@ -49,12 +50,13 @@ class World:
         self.watched = Watched(PLACE, self.database.signature)
         scanner = fakes.FakeScanner({PLACE.database: self.watched})
         assembler, freshness = fakes.make_assembler(scanner)
+        self.demand = lambda registry: Demand(registry, assembler, scanner, fakes.now_ms)
         sink = Sink(self.log, assembler, self.registry, scanner, freshness, fakes.now_ms, "host", 1 << 20)
         nursery.start_soon(sink.deliver, messages)
         self.tools = Tools(
             guest=self.guest,
             log=self.log,
-            registry=self.registry,
+            demand=self.demand(self.registry),
             scanner=scanner,
             assembler=assembler,
             freshness=freshness,
@@ -272,7 +274,8 @@ async def test_a_longer_window_than_was_synced_is_read_from_its_beginning(world,
     longer.log, longer.guest = world.log, world.guest
     for window, expected in [(hour, ids(-1)), (24 * hour, ids(-1, -100))]:
         state = WorkspaceState(PLACE)
-        tools = attrs.evolve(world.tools, window_ms=window, registry=Registry(10**9, 1))
+        nobody = world.demand(Registry(10**9, 1))
+        tools = attrs.evolve(world.tools, window_ms=window, demand=nobody)
         await watch_workspace(Watched(PLACE, world.database.signature), state, tools, lambda: None)
         await wait_all_tasks_blocked()
         assert world.log.ids() == expected
@@ -548,7 +551,7 @@ async def test_a_log_that_cannot_be_read_is_not_the_workspaces_fault(world, logg
 async def test_a_crowded_out_workspace_is_left_once_it_was_read(world, autojump_clock):
     registry = Registry(inactive_ms=10**9, max_active=1)
     registry.sign_of_life(PLACE, 1)
-    world.start(registry=registry)
+    world.start(demand=world.demand(registry))
     await trio.sleep(1)
     registry.sign_of_life(fakes.workspace("w2"), 2)
     assert not world.ended.is_set()

@@ -48,6 +48,10 @@ class Atlas:
         """A database that the sweep looks at; None: there is none, or it is not to be monitored."""
         return self.scanner.watched.get(database)
 
+    def all_watched(self) -> list[Watched]:
+        """All of them."""
+        return list(self.scanner.watched.values())
+
     def at_folder(self, profile: str, folder: str) -> Workspace | None:
         """The workspace of a folder, given as a path or URI; of several the one written last."""
         known = self._map(profile)

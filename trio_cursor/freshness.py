@@ -37,7 +37,7 @@ class Freshness:
     #: Called when something may have become newer.
     renewed: Callable[[], None] = lambda: None
     #: Whether a database is read at all: nobody waits for what is not.
-    is_read: Callable[[Watched], bool] = lambda _: True
+    counts: Callable[[Watched], bool] = lambda _: True
     _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
     _renewed_at: float = attrs.field(default=-math.inf, init=False)
 
@@ -73,7 +73,7 @@ class Freshness:
     def _look(self) -> dict[str, _Profile]:
         found: dict[str, _Profile] = {}
         for item in self.scanner.watched.values():
-            if not self.is_read(item):
+            if not self.counts(item):
                 continue
             profile = item.workspace.profile
             known = found.get(profile) or _Profile()

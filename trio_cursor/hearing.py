@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import trio
+
 from trio_cursor.asked import sources
 from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
@@ -62,7 +64,7 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
     if asked.discovery:
         board.sources.append(SourceState("discovery", "connected"))
     if config.http.listen != "off":
-        tasks.append(_server(config, tracker, board, is_intake=asked.http))
+        tasks.append(await _server(config, tracker, board, is_intake=asked.http))
     return tasks
 
 
@@ -73,8 +75,16 @@ def _source(name: str, tracker: Tracker, board: Board) -> SourceState:
     return state
 
 
-def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) -> Task:
+async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) -> Task:
     listen = config.http.listen
+    # The file of the token may be where nothing answers.
+    token = await trio.to_thread.run_sync(
+        check_listen,
+        listen,
+        config.http.token_file,
+        abandon_on_cancel=True,
+        limiter=trio.CapacityLimiter(1),
+    )
     state, source = ServerState(listen), SourceState("http")
     if is_intake:
         board.sources.append(source)
@@ -82,7 +92,7 @@ def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) 
     return partial(
         serve_web,
         listen,
-        check_listen(listen, config.http.token_file),
+        token,
         state,
         desk=tracker if is_intake else None,
         source=source,

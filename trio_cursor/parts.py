@@ -17,6 +17,7 @@ from trio_cursor.cursor.guest import Guest
 from trio_cursor.cursor.mapping import Mapper
 from trio_cursor.cursor.private_copies import COPIES
 from trio_cursor.cursor.schemas.known import readable_columns
+from trio_cursor.demand import Demand
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.freshness import Freshness
@@ -37,7 +38,6 @@ from trio_cursor.status import OutputState, WorkspaceState
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.waking import readmit, renew
-from trio_cursor.watched import Watched
 
 _HOUR_MS = 3_600_000
 _BATCHES_IN_FLIGHT = 16
@@ -87,7 +87,7 @@ async def build(config: Config, events: EventLog) -> Parts:
     atlas = Atlas(
         scanner, wanted=settings.is_reported, allowed=settings.is_allowed, admits=settings.admits_unknown
     )
-    freshness = Freshness(scanner, is_read=partial(_is_read, registry))
+    freshness = Freshness(scanner)
     assembler = Assembler(
         atlas,
         freshness,
@@ -97,6 +97,9 @@ async def build(config: Config, events: EventLog) -> Parts:
         admission=None if registry.discovers else registry,
     )
     assembler.restore(await events.pending(), await events.places(), now, trio.current_time())
+    settle_ms = config.assembly.settle_timeout_seconds * 1000
+    demand = Demand(registry, assembler, scanner, _now_ms, left_until_ms=now + settle_ms)
+    freshness.counts = lambda watched: demand.counts(watched.workspace)
     sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
     sink = Sink(
         log=events,
@@ -114,6 +117,7 @@ async def build(config: Config, events: EventLog) -> Parts:
     sends_changes, changes = trio.open_memory_channel[SessionChange](0)
     tracker = Tracker(
         registry=registry,
+        demand=demand,
         log=events,
         atlas=atlas,
         placing=placing,
@@ -126,7 +130,7 @@ async def build(config: Config, events: EventLog) -> Parts:
     tools = Tools(
         guest=guest,
         log=events,
-        registry=registry,
+        demand=demand,
         scanner=scanner,
         assembler=assembler,
         freshness=freshness,
@@ -190,6 +194,9 @@ async def _registry(config: Config, events: EventLog, now: int) -> tuple[Registr
     )
     # What ended before the window begins no event can belong to any more.
     found = await events.sessions(0 if window is None else now - window)
+    # Another mode knows sessions that nobody ends in this one, or that are not to count.
+    is_announced = config.sessions.mode != "discovery"
+    found = [one for one in found if (registry.discovers if one.source == "discovery" else is_announced)]
     registry.restore(found)
     opened = (session.database for session in found if session.ended_at is None)
     return registry, frozenset(database for database in opened if database is not None)
@@ -203,9 +210,3 @@ async def _outputs(config: Config, events: EventLog) -> list[tuple[Output, Outpu
     # must believe neither that it has everything nor that it has nothing.
     taken = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence
     return [(output, OutputState(output.name, sequence=taken))]
-
-
-def _is_read(registry: Registry, watched: Watched) -> bool:
-    """Whether a database is read at all: with announced sessions alone only while somebody works there."""
-    workspace = watched.workspace
-    return registry.discovers or workspace.is_global or registry.is_active(workspace.database, _now_ms())

@@ -16,13 +16,13 @@ from trio_cursor.condition import Condition, Failure, Pace, Rest
 from trio_cursor.cursor.guest import Guest, Outcome, Page, Signature, Unchanged
 from trio_cursor.cursor.schemas import Catalog, FollowUp, Scan, Step
 from trio_cursor.cursor.schemas.known import reread_database, scan_database
+from trio_cursor.demand import Demand
 from trio_cursor.eventlog import EventLog, Known
 from trio_cursor.freshness import Freshness
 from trio_cursor.observations import Wanted
 from trio_cursor.records import Batch, Workspace
 from trio_cursor.records import Page as SchemaPage
 from trio_cursor.scanner import Scanner
-from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Message, Submission
 from trio_cursor.status import WorkspaceState, landmarks
 from trio_cursor.watched import Watched
@@ -36,7 +36,7 @@ class Tools:
 
     guest: Guest
     log: EventLog
-    registry: Registry
+    demand: Demand
     scanner: Scanner
     assembler: Assembler
     freshness: Freshness
@@ -77,7 +77,7 @@ class Poller:
                 rest = await self._answer() or rest
             # No checkpoint from here to the return: what changes later finds that nobody watches.
             is_stale = self.watched.changes != changes
-            if rest.is_done and not is_stale and not self._is_needed():
+            if not is_stale and self._may_leave(rest) and not self.tools.demand.wants(self.watched.workspace):
                 return
             if not rest.until_changed:
                 await trio.sleep(rest.seconds)
@@ -85,19 +85,9 @@ class Poller:
                 with trio.move_on_after(rest.seconds):
                     await self.watched.changed_since(changes)
 
-    def _is_needed(self) -> bool:
-        """Whether somebody works there, or generations wait to be read there."""
-        workspace, tools, now = self.watched.workspace, self.tools, self.tools.now_ms()
-        holds = tools.assembler.holds(workspace.database)
-        if not workspace.is_global:
-            registry, database = tools.registry, workspace.database
-            return registry.is_active(database, now) or (holds and registry.may_finish(database, now))
-        registry = tools.registry
-        if holds and registry.discovers:
-            return True
-        names = registry.unfinished_databases(now) if holds else registry.active_databases(now)
-        others = (tools.scanner.watched.get(name) for name in names)
-        return any(other is not None and other.workspace.profile == workspace.profile for other in others)
+    def _may_leave(self, rest: Rest) -> bool:
+        # What cannot be read is tried again for as long as it takes where everything is to be read once.
+        return rest.is_done or not (self.condition.is_readable or self.tools.demand.registry.discovers)
 
     def _since_ms(self) -> int | None:
         """Where the first sync begins."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -56,17 +57,22 @@ class RedisAddress:
         return self.tls is None and self.has_password and not self.allows_plaintext and not is_loopback(host)
 
 
-def address_of(config: RedisConfig) -> RedisAddress:
+def address_of(config: RedisConfig, *, has_socket_files: bool = hasattr(socket, "AF_UNIX")) -> RedisAddress:
     """The address that `[redis]` speaks of; its `url` must be set, and `env` be resolved.
+
+    Args:
+        config: The section.
+        has_socket_files: Whether this platform's Python knows them; on Windows it does not.
 
     Raises:
         ConfigError: It cannot be used. The text says what to do, and quotes no part of the URL.
 
     """
     scheme, _, rest = (config.url or "").partition("://")
-    rest, _, query = rest.partition("#")[0].partition("?")
-    wanted = _parameters(query)
+    rest, _, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
+    _refuse_unwritten(scheme, rest + query, path)
+    wanted = _parameters(query)
     credentials, _, places = authority.rpartition("@")
     user, _, password = credentials.partition(":")
     address = RedisAddress(
@@ -77,8 +83,7 @@ def address_of(config: RedisConfig) -> RedisAddress:
         allows_plaintext=wanted.get("allow_plaintext") == "true",
     )
     if scheme == "unix":
-        if places or not path:
-            _refuse("redis.url must name a socket file by its whole path: unix:///run/redis/redis.sock")
+        _refuse_socket_file(is_whole=not places and bool(path), has_socket_files=has_socket_files)
         return attrs.evolve(address, path=slash + unquote(path), db=_db(wanted.get("db") or ""))
     if scheme not in _DEFAULT_PORTS:
         _refuse(
@@ -109,6 +114,25 @@ def address_of(config: RedisConfig) -> RedisAddress:
             " clusters ?tls=true, or, if the network is yours alone, ?allow_plaintext=true"
         )
     return address
+
+
+def _refuse_unwritten(scheme: str, text: str, path: str) -> None:
+    """What stands as it is in a password that should have been encoded: a piece of it would be taken for a
+    host or a name, and shown.
+    """
+    if "#" in text:
+        _refuse("redis.url has a #: in a password it must be written as %23")
+    if "@" in path and scheme != "unix":
+        _refuse("redis.url has an @ behind a /: in a password they must be written as %40 and %2F")
+
+
+def _refuse_socket_file(*, is_whole: bool, has_socket_files: bool) -> None:
+    if not has_socket_files:
+        _refuse(
+            "redis.url names a socket file, which this platform does not have: use redis://localhost:6379"
+        )
+    if not is_whole:
+        _refuse("redis.url must name a socket file by its whole path: unix:///run/redis/redis.sock")
 
 
 def _tls(scheme: str, wanted: dict[str, str], tls: RedisTlsConfig) -> RedisTlsConfig | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import trio
 
 from trio_cursor import state_dir
 from trio_cursor.asked import refuse_what_is_not_built
-from trio_cursor.config import Config, load_config
+from trio_cursor.config import Config, load_config, settings
 from trio_cursor.cursor.private_copies import remove_copies
 from trio_cursor.eventlog import open_event_log
 from trio_cursor.handle import Handle
@@ -18,7 +19,7 @@ from trio_cursor.logs import get_logger
 from trio_cursor.outputs.follower import follow
 from trio_cursor.parts import Parts, build
 from trio_cursor.scanner import scan_clock
-from trio_cursor.settings import Settings
+from trio_cursor.settings import Reloaded, Settings
 from trio_cursor.status import disabled, idle
 from trio_cursor.watched import Sighting
 
@@ -40,7 +41,9 @@ async def serve(
     """
     config = load_config() if config is None else config
     if not config.cursor_database_monitor.enabled:
-        task_status.started(Handle(lambda _: disabled(), idle, None, trio.Event(), Settings(config).reload))
+        task_status.started(
+            Handle(lambda _: disabled(), idle, None, trio.Event(), _reload_of_nothing(config))
+        )
         return
     refuse_what_is_not_built(config)
     directory = Path(config.state.dir)
@@ -59,6 +62,17 @@ async def serve(
             finally:
                 parts.handle.ended()
                 await parts.guest.aclose()
+
+
+def _reload_of_nothing(config: Config) -> Callable[[Config], Reloaded]:
+    """Where nothing runs, nothing takes effect: every key that differs needs a new start."""
+
+    def reload(new: Config) -> Reloaded:
+        found = Settings(config).reload(new)
+        different = {*found.changed, *found.restart}
+        return Reloaded({}, tuple(item.key for item in settings(config) if item.key in different))
+
+    return reload
 
 
 async def _run(parts: Parts, task_status: trio.TaskStatus[Handle]) -> None:

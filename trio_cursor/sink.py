@@ -202,7 +202,9 @@ class Sink:
                 since_ms=batch.since_ms,
                 scope=_scope(batch),
             )
-        await self._insist(lambda: self.log.append(entry))
+        # A session may have changed before the log takes it.
+        latest = self.registry.latest
+        await self._insist(lambda: self.log.append(attrs.evolve(entry, sessions=tuple(map(latest, opened)))))
         self._count(change, events)
 
     async def _without_known(self, change: Change) -> Change:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from trio_cursor.observations import JsonObject
-from trio_cursor.records import Position, Workspace
+from trio_cursor.records import Position, Session, Workspace
 from trio_cursor.version import __version__
 
 FILE_NAME = "status.json"
@@ -224,6 +224,14 @@ class Status:
     def to_object(self) -> JsonObject:
         """As one JSON object."""
         return attrs.asdict(self)
+
+
+def session_object(session: Session) -> JsonObject:
+    """A session as a status has it."""
+    found: JsonObject = {"id": session.session_id, "source": session.source, "started_at": session.started_at}
+    if session.is_uncertain:
+        found["uncertain"] = True
+    return found
 
 
 def landmarks(positions: Mapping[str, Position]) -> dict[str, int]:

@@ -10,9 +10,9 @@ import attrs
 
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
-from trio_cursor.observations import JsonObject
 from trio_cursor.records import Session, Workspace
 from trio_cursor.scanner import Scanner
+from trio_cursor.sessions.file_look import SOURCE as FILES
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.settings import Settings
@@ -29,6 +29,7 @@ from trio_cursor.status import (
     UnmappedStatus,
     WorkspaceState,
     WorkspaceStatus,
+    session_object,
 )
 from trio_cursor.version import __version__
 
@@ -126,7 +127,7 @@ class Board:
             workspace_path=workspace.path,
             status=state.status,
             schema="+".join(state.schemas) or None,
-            sessions=tuple(map(_session, sessions)),
+            sessions=tuple(map(session_object, sessions)),
             last_check=state.last_check,
             last_activity=state.last_activity,
             generations=self.sink.counts.by_database.get(workspace.database, 0),
@@ -144,7 +145,7 @@ class Board:
         sessions = self.registry.unplaced_of(workspace_hash)
         path = next((one.workspace_path for one in sessions if one.workspace_path), None)
         why = self.placing.why(workspace_hash)
-        return UnmappedStatus(workspace_hash, path, tuple(map(_session, sessions)), why)
+        return UnmappedStatus(workspace_hash, path, tuple(map(session_object, sessions)), why)
 
     def _place(self, state: WorkspaceState) -> Workspace:
         """As it is known now: its `workspace.json` may have been written late."""
@@ -164,17 +165,16 @@ class Board:
         ]
         alarms += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
         alarms += [
-            f"session source {item.name}: {item.last_error}" for item in self.sources if item.state == "error"
+            f"session source {item.name}: {item.last_error}" for item in self.sources if _is_in_trouble(item)
         ]
         alarms += [f"{path} does not answer" for path in self.scanner.hanging()]
         return alarms
 
 
-def _session(session: Session) -> JsonObject:
-    found: JsonObject = {"id": session.session_id, "source": session.source, "started_at": session.started_at}
-    if session.is_uncertain:
-        found["uncertain"] = True
-    return found
+def _is_in_trouble(source: SourceState) -> bool:
+    """Whether nothing is heard from it; that there is no directory of session files (yet) is no trouble."""
+    is_refused = source.state == "waiting" and source.errors > 0 and source.name != FILES
+    return source.state == "error" or is_refused
 
 
 def _source(state: SourceState) -> SourceStatus:

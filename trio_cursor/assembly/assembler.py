@@ -180,6 +180,10 @@ class Assembler:
         """Whether anything of a database is pending that does not wait for a session alone."""
         return self._book.count(database) > self._schedule.held_in(database)
 
+    def holding(self) -> list[str]:
+        """Databases of which anything is pending that does not wait for a session alone."""
+        return [database for database in self._book.databases() if self.holds(database)]
+
     def held(self) -> int:
         """How many generations wait for a session."""
         return len(self._schedule.held())
@@ -258,7 +262,7 @@ class Assembler:
         if group is None:
             group = Group(key, step.now_ms)
         if not turns:
-            # It stands in a workspace that is read: whoever works there now began after it, or it is too old.
+            # A row cannot be held: it is read again, with its workspace, when somebody works there.
             if self._is_admitted(found.workspace, found.row.timestamp, step):
                 self._finish(group, None, step, found)
             else:

@@ -61,6 +61,10 @@ class Book:
         """How much was observed in a database and is pending."""
         return self._by_database[database]
 
+    def databases(self) -> list[str]:
+        """Those in which something was observed that is pending."""
+        return [database for database, count in self._by_database.items() if count]
+
     def key_of_turn(self, workspace: Workspace, turn: Turn) -> str | None:
         """The key by which a turn is reported, as far as is known now; None: it has no name yet."""
         if turn.generation_id is None:

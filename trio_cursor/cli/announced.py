@@ -25,7 +25,7 @@ from trio_cursor.observations import JsonObject
 from trio_cursor.records import FoundMapping, Session, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.state_dir import is_held
-from trio_cursor.status import read_status
+from trio_cursor.status import read_status, session_object
 
 #: Later than any: of what ended nothing is asked for.
 _NEVER_MS = 1 << 62
@@ -42,14 +42,6 @@ class Heard:
     #: Why the service that runs has not found a workspace, by hash and strategy.
     why: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     is_service_running: bool = False
-
-
-def session_object(session: Session) -> JsonObject:
-    """A session as the status file has it."""
-    found: JsonObject = {"id": session.session_id, "source": session.source, "started_at": session.started_at}
-    if session.is_uncertain:
-        found["uncertain"] = True
-    return found
 
 
 @attrs.frozen

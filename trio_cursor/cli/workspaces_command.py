@@ -19,7 +19,7 @@ import trio
 
 from trio_cursor import state_dir
 from trio_cursor.asked import find_dirs, is_rolled_out
-from trio_cursor.cli.announced import Heard, Match, Missing, listen_in, session_object, sort_out
+from trio_cursor.cli.announced import Heard, Match, Missing, listen_in, sort_out
 from trio_cursor.cli.output import Style, clock, indented, plural, printable, say, size, terminal_width
 from trio_cursor.cli.session_words import session_names
 from trio_cursor.config import Config, load_config
@@ -32,6 +32,7 @@ from trio_cursor.cursor.selection import hides_its_folder, included
 from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject, RingEntry, TableRow
 from trio_cursor.records import Session, Workspace
+from trio_cursor.status import session_object
 
 _T = TypeVar("_T")
 

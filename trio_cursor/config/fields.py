@@ -1,6 +1,7 @@
 """How a key is declared: its default, the line that explains it, and its check."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -26,16 +27,26 @@ def key_field(
     *,
     check: Check = lambda _: None,
     example: str | None = None,
-    redact: Callable[[str], str] = str,
+    redact: Callable[[str], str] | None = None,
 ) -> T:
     """Declare a key.
 
     `example` stands, commented out, in the annotated file where the default is none (or depends on
-    the machine). `redact` makes of a text what may be printed.
+    the machine). `redact` makes of a text what may be printed; None: all of it.
     """
-    metadata = {"help": explanation, "check": check, "example": example, "redact": redact}
-    field: T = attrs.field(default=default, validator=_validate, metadata=metadata)
+    metadata = {"help": explanation, "check": check, "example": example, "redact": redact or str}
+    field: T = attrs.field(
+        default=default,
+        validator=_validate,
+        metadata=metadata,
+        repr=True if redact is None else partial(_redacted_repr, redact),
+    )
     return field
+
+
+def _redacted_repr(redact: Callable[[str], str], value: str | None) -> str:
+    """What a host's log or debugger shows of a secret."""
+    return repr(None if value is None else redact(value))
 
 
 def path_field(default: T, explanation: str, *, check: Check = written, example: str | None = None) -> T:

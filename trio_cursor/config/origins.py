@@ -16,7 +16,7 @@ OPTION = "option"
 class Given:
     """A value as somebody gave it, and who did."""
 
-    value: Any
+    value: Any = attrs.field(repr=False)
     origin: str
 
 

@@ -50,14 +50,6 @@ _MOST_VAIN: Final = 64
 #: Two databases of one folder that were written within this time are both in use: what was found first stays.
 _BOTH_IN_USE_MS: Final = 10_000
 
-_MATCHED: Final = {
-    CACHE: "it was found before, and what spoke for it still does",
-    WORKSPACE_JSON: "its workspace.json names the folder",
-    DIRECTORY_NAME: "its directory is called by the hash",
-    SESSION_ID: "it names a session that was announced",
-    PATH_IN_KEYS: "its AI keys name the path",
-}
-
 
 @attrs.frozen
 class Mapped:
@@ -78,14 +70,6 @@ class Unmapped:
     why: dict[str, str]
     #: The workspace is known, and not to be read: there is nothing to look for.
     is_left_out: bool = False
-
-
-def in_words(outcome: Mapped | Unmapped) -> tuple[str, ...]:
-    """What a mapping was found by, and why not by the others: a line for each strategy that was tried."""
-    lines = [f"{strategy}: {words}" for strategy, words in outcome.why.items()]
-    if isinstance(outcome, Mapped):
-        lines.append(f"{outcome.strategy}: {outcome.workspace.name}, since {_MATCHED[outcome.strategy]}")
-    return tuple(lines)
 
 
 class Mapper:
@@ -137,9 +121,10 @@ class Mapper:
         self._refresh()
         return self._edition
 
-    def known(self) -> tuple[FoundMapping, ...]:
-        """What is remembered, by when it was found or, in this run, remembered."""
-        return tuple(self._known.values())
+    def is_there(self, database: str) -> bool:
+        """Whether a database can be an announced workspace's: listed, to be read, and not the global one."""
+        item = self._scanner.watched.get(database)
+        return item is not None and not item.workspace.is_global and item.signature.database is not None
 
     def quick(self, workspace_hash: str, path: str | None, now_ms: int | None = None) -> Mapped | Unmapped:
         """Find it by what the scanner has listed: microseconds, and nothing is read.
@@ -220,9 +205,9 @@ class Mapper:
         if now_ms is not None and now_ms - mapping.found_at > KEPT_MS:
             del self._known[workspace_hash]
             return "what was found is older than 30 days"
-        item = self._scanner.watched.get(mapping.database)
-        if item is None or item.workspace.is_global or item.signature.database is None:
+        if not self.is_there(mapping.database):
             return "the database that was found is gone, or not to be read"
+        item = self._scanner.watched[mapping.database]
         # It stays remembered: whoever says another path with the same hash must not make us forget.
         if self._is_another(item.workspace, workspace_hash, path or mapping.path):
             return "the database that was found belongs to another folder"

@@ -182,7 +182,7 @@ class Book:
             place = self.place(session.database)
             place.history.add(known)
             if not known.is_open:
-                place.ended_ms = max(place.ended_ms or 0, session.heard_at)
+                place.ended_ms = max(place.ended_ms or 0, session.heard_at, known.received_ms)
             self._alive(place, known.alive_ms)
             self._review(place)
         if len(group.ended) > KEPT_ENDED:

@@ -49,6 +49,9 @@ class Placing:
     _sought: dict[str, _Sought] = attrs.field(factory=dict, init=False)
     #: Their hashes, by when they are to be searched for.
     _due: Queue[float] = attrs.field(factory=Queue, init=False)
+    #: Those that were not searched for yet.
+    _fresh: set[str] = attrs.field(factory=set, init=False)
+    _is_hurried: bool = attrs.field(default=False, init=False)
     _unsaved: list[FoundMapping] = attrs.field(factory=list, init=False)
     _news: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
     _all_at: float = attrs.field(default=-math.inf, init=False)
@@ -64,6 +67,8 @@ class Placing:
         paths = dict.fromkeys(one.workspace_path for one in reversed(sessions) if one.workspace_path)
         path = next(iter(paths), None)
         known = self._sought.get(workspace_hash)
+        if known is not None and known.found and not self.mapper.is_there(known.found.workspace.database):
+            known.found = None
         outcome: Mapped | Unmapped | None = known.found if known else None
         outcome = outcome or self.mapper.quick(workspace_hash, path, now_ms)
         if isinstance(outcome, Unmapped):
@@ -89,6 +94,21 @@ class Placing:
             self._forget(gone)
         return [session for hash_ in unplaced for session in self.place(hash_, now_ms)]
 
+    def hurry(self) -> None:
+        """What is there is known, and somebody waits for the first searches: no pause between them."""
+        self._is_hurried, self._rest_until = True, -math.inf
+        for hash_ in self._fresh:
+            self._due.put(hash_, trio.current_time())
+        self._news.set()
+
+    def calm(self) -> None:
+        """Nobody waits any more."""
+        self._is_hurried = False
+
+    def has_fresh(self) -> bool:
+        """Whether anything was not searched for yet."""
+        return bool(self._fresh)
+
     def look_again(self) -> None:
         """A database may be read that might not before: what was not found is looked up again."""
         self._edition = -1
@@ -104,7 +124,9 @@ class Placing:
         if hash_ in self._sought:
             self._due.put(hash_, now + sought.pause)
         sought.pause = min(sought.pause * 3, _MOST_SECONDS)
-        self._rest_until = now + max(_PAUSE_SECONDS, (now - began) * _PAUSE_FACTOR)
+        self._fresh.discard(hash_)
+        if not self._is_hurried:
+            self._rest_until = now + max(_PAUSE_SECONDS, (now - began) * _PAUSE_FACTOR)
         if isinstance(outcome, Mapped):
             sought.found = outcome
             return hash_
@@ -143,9 +165,12 @@ class Placing:
             known.why = {**known.why, **why}
             return
         self._sought[workspace_hash] = _Sought(_FIRST_SECONDS * 5, why)
-        self._due.put(workspace_hash, trio.current_time() + _FIRST_SECONDS)
+        self._fresh.add(workspace_hash)
+        pause = 0 if self._is_hurried else _FIRST_SECONDS
+        self._due.put(workspace_hash, trio.current_time() + pause)
         self._news.set()
 
     def _forget(self, workspace_hash: str) -> None:
         self._sought.pop(workspace_hash, None)
+        self._fresh.discard(workspace_hash)
         self._due.drop(workspace_hash)

@@ -97,8 +97,9 @@ async def listen_to_redis(
             listener.note("waiting" if error.trouble in _WAITING else "error", f"{address}: {error}")
         except Exception as error:  # the border of a source
             pause = RETRY_SECONDS[1]  # the same entry may do it again
-            log.exception("a source of sessions failed and starts again", source=state.name)
-            listener.note("error", f"{type(error).__name__} in trio_cursor; please report it")
+            listener.has_stumbled = True
+            if listener.note("error", f"{type(error).__name__} in trio_cursor; please report it"):
+                log.exception("a source of sessions failed and starts again", source=state.name)
         listener.next_pause = min(2 * listener.next_pause, RETRY_SECONDS[1])
         listener.say_caught_up()
         await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -130,6 +131,9 @@ class _Listener:
     #: Where the stream ended at the start; None: not known yet, or it was reached.
     target: str | None = None
     is_caught_up: bool = False
+    #: Over a mistake of ours, which may come again with the same entries: all is well not once they are read,
+    #: but once they are handed in.
+    has_stumbled: bool = False
     #: Nothing was left to be read when we began to wait.
     is_at_end: bool = False
     #: How many entries the stream had ever had at our position, if the server counts them.
@@ -146,7 +150,8 @@ class _Listener:
                 await self._check(await reader.info())
                 checked_at = now
             entries = await reader.read(self.position, BATCH_ENTRIES)
-            self._note_well()
+            if not self.has_stumbled:
+                self._note_well()
             if entries:
                 await self._hand_in(entries)
                 checked_at = None  # while it was handed in, more may have come and gone
@@ -155,15 +160,18 @@ class _Listener:
             elif self.target is not None:
                 self.say_caught_up()  # what was there beyond our position has been deleted
             await self._store_mark()
+            self.has_stumbled = False
 
-    def note(self, word: str, why: str) -> None:
-        """Write down that it does not work, and say so if it is news."""
+    def note(self, word: str, why: str) -> bool:
+        """Write down that it does not work, and say so if it is news. Returns whether it is."""
         self.state.errors += 1
-        if (self.state.state, self.state.last_error) != (word, why):
+        is_news = (self.state.state, self.state.last_error) != (word, why)
+        if is_news:
             log.warning(
                 "the stream of sessions cannot be read; it is tried again", source=self.state.name, why=why
             )
         self.state.state, self.state.last_error = word, why
+        return is_news
 
     def say_caught_up(self) -> None:
         """Say it, unless it has been said."""

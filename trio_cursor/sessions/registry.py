@@ -192,8 +192,8 @@ class Registry:
             return []
         late = [known for known in book.open() if book.alive_ms(known) + self.inactive_ms <= now_ms]
         for known in late:
-            # No end was heard of: there is no grace either.
-            book.close(known, now_ms, book.alive_ms(known))
+            # No end was heard of: there is no grace, and what began after its last sign is not its own.
+            book.close(known, book.alive_ms(known), book.alive_ms(known))
         book.recount_alive()
         return by_start(late)
 
@@ -211,6 +211,11 @@ class Registry:
     def sessions(self) -> list[Session]:
         """Those that are open, by start."""
         return by_start(self._book.open())
+
+    def latest(self, session: Session) -> Session:
+        """A session as it is now."""
+        known = self._book.find(session.key)
+        return session if known is None else known.session
 
     def _is_watched(self, database: str, now_ms: int) -> bool:
         place = self._book.places.get(database)
@@ -266,6 +271,10 @@ class Registry:
             is_told_again = heard.source == session.source == _STREAM and heard.heard_ms <= session.heard_at
             if at_ms < session.started_at and (is_told_again or at_ms <= known.former_end_ms):
                 return []
+            # What was written before it while nobody read is read in the grace, which begins only now.
+            # What lies before the window is not.
+            is_recent = self.window_ms is None or heard_at >= now_ms - self.window_ms
+            known.received_ms = now_ms if is_recent else 0
             return [self._book.close(known, at_ms, heard_at)]
         if known is None or at_ms > (known.session.ended_at or 0):
             self._book.keep_end(key, at_ms, heard_at)

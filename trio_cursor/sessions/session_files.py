@@ -74,8 +74,9 @@ async def watch_session_files(
         try:
             took = await watch.look()
         except Exception as error:  # the border of a source
-            log.exception("a source of sessions failed and starts again", source=state.name)
-            watch.note("error", f"{type(error).__name__} in trio_cursor; please report it")
+            watch.has_stumbled = True
+            if watch.note("error", f"{type(error).__name__} in trio_cursor; please report it"):
+                log.exception("a source of sessions failed and starts again", source=state.name)
         watch.say_caught_up()
         await trio.sleep(max(every, min(took * _PAUSE_FACTOR, _MOST_PAUSE_SECONDS)))
 
@@ -100,6 +101,9 @@ class _Watch:
     #: Hash and session: what was ended by us.
     ended: set[tuple[str, str]] = attrs.field(factory=set)
     has_looked: bool = False
+    #: Over a mistake of ours, which may come again with the same files: all is well not once they are looked
+    #: at, but once what they say is handed in.
+    has_stumbled: bool = False
     is_caught_up: bool = False
     has_more: bool = False
     #: Own threads, so that nobody waits for a directory that hangs but us.
@@ -117,35 +121,42 @@ class _Watch:
             self.is_caught_up = True
             self.caught_up()
 
-    def note(self, word: str, why: str | None = None) -> None:
-        """Write down how it is, and say so if it is news."""
+    def note(self, word: str, why: str | None = None) -> bool:
+        """Write down how it is, and say so if it is news. Returns whether it is."""
         self.state.errors += word == "error"
-        if (self.state.state, self.state.last_error) != (word, why):
+        is_news = (self.state.state, self.state.last_error) != (word, why)
+        if is_news:
             about = {"source": self.state.name, "directory": self.directory}
             if word == "error":
                 log.warning("session files cannot be looked at; it is tried again", **about, why=why)
             elif word == "connected":
                 log.info("session files are watched", **about)
         self.state.state, self.state.last_error = word, why
+        return is_news
 
     async def look(self) -> float:
         """Look once, and announce what has changed. Returns how many seconds the look took."""
         now, began = self.now_ms(), trio.current_time()
+        word, why = "connected", None
         look = Look(self.directory, self.files, now * 1_000_000)
         try:
             if not await self._run(look):
                 return 0
         except FileNotFoundError:
             look.files.clear()
-            self.note("waiting", "no such directory (yet)")
+            word, why = "waiting", "no such directory (yet)"
         except OSError as error:
             self.note("error", error.strerror or type(error).__name__)
             return 0
         else:
-            self.note("connected")
             self._say_if_special(look)
         took = trio.current_time() - began
+        if not self.has_stumbled:
+            self.note(word, why)
         await self._take(look.files, now)
+        if self.has_stumbled:
+            self.has_stumbled = False
+            self.note(word, why)
         return took
 
     async def _run(self, look: Look) -> bool:

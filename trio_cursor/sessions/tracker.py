@@ -6,6 +6,7 @@ happens in it (the sink opens it for one that has something inside the window at
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from trio_cursor.atlas import Atlas
+from trio_cursor.demand import Demand
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
@@ -34,6 +36,8 @@ from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Wa
 log = get_logger(__name__)
 
 _EXPIRY_SECONDS = 60.0
+#: So long the first pass waits for searches for what was announced before it.
+_SEARCH_SECONDS = 5.0
 _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
 
 
@@ -42,6 +46,7 @@ class Tracker:
     """What tracking works with. A `Desk`: sources hand in here what they have heard."""
 
     registry: Registry
+    demand: Demand
     log: EventLog
     atlas: Atlas
     placing: Placing
@@ -62,8 +67,11 @@ class Tracker:
     _expected: set[str] = attrs.field(factory=set, init=False)
     #: Keys of open sessions that were told of; a sign of life is no news.
     _open: set[tuple[str, str]] = attrs.field(factory=set, init=False)
-    _is_swept: bool = attrs.field(default=False, init=False)
+    #: When what is there was known, on Trio's clock.
+    _swept_at: float = attrs.field(default=math.inf, init=False)
     _has_begun: bool = attrs.field(default=False, init=False)
+    #: The first pass knows of all that it is to read.
+    _has_told: bool = attrs.field(default=False, init=False)
     _is_crowded: bool = attrs.field(default=False, init=False)
     _wait: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
@@ -78,7 +86,7 @@ class Tracker:
             async with self._lock:
                 if sighting is not None:
                     await self._take(sighting)
-                self._begin()
+                await self._begin()
                 self._expire()
                 await self._flush()
                 await self._let_go()
@@ -122,6 +130,7 @@ class Tracker:
                 # Of very many not all are looked up with each workspace that appears.
                 self._note(self.placing.place_all(now))
                 await self._flush()
+                self._reschedule()
 
     async def _take(self, sighting: Sighting) -> None:
         match sighting:
@@ -130,13 +139,10 @@ class Tracker:
             case Changed(watched):
                 await self._revive(watched)
             case Vanished(watched):
-                database = watched.workspace.database
-                self._note(self.registry.unplace(database))
-                self._expected.discard(database)
-                await self.changes.send(WorkspaceGone(database))
-                self.first_pass.looked(watched.workspace)
+                await self._vanished(watched)
             case Swept():
-                self._is_swept = True
+                self._swept_at = trio.current_time()
+                self.placing.hurry()
 
     async def _appeared(self, watched: Watched) -> None:
         workspace, now = watched.workspace, self.now_ms()
@@ -144,8 +150,24 @@ class Tracker:
             self.registry.last_changed(workspace.database, watched.changed_ms, now)
         self.placing.look_again()
         self._note(self.placing.place_all(now))
-        if self._is_read(workspace, now):
+        if self._is_read(workspace):
             await self._start(workspace, None)
+
+    async def _vanished(self, watched: Watched) -> None:
+        workspace = watched.workspace
+        self._unplace(workspace.database)
+        self._expected.discard(workspace.database)
+        await self.changes.send(WorkspaceGone(workspace.database))
+        self.first_pass.looked(workspace)
+        await self.changes.send(SessionEnded(self.atlas.global_of(workspace.profile).database, None))
+
+    def _unplace(self, database: str) -> None:
+        """A database is there no more; that of its workspace may be another now."""
+        freed = self.registry.unplace(database)
+        self._note(freed)
+        for hash_ in dict.fromkeys(session.workspace_hash for session in freed):
+            if hash_ is not None:
+                self._note(self.placing.place(hash_, self.now_ms()))
 
     async def _revive(self, watched: Watched) -> None:
         workspace, now = watched.workspace, self.now_ms()
@@ -154,34 +176,50 @@ class Tracker:
         if not workspace.is_global:
             session = self.registry.sign_of_life(workspace, now)
             self._note([session] if session else [])
-        if session is None and not watched.active and self._is_read(workspace, now):
+        if session is None and not watched.active and self._is_read(workspace):
             await self._start(workspace, None)
 
-    def _is_read(self, workspace: Workspace, now: int) -> bool:
-        if self.registry.discovers:
-            return True
-        if not workspace.is_global:
-            return self.registry.is_active(workspace.database, now)
-        active = map(self.atlas.watched, self.registry.active_databases(now))
-        return any(item is not None and item.workspace.profile == workspace.profile for item in active)
+    def _is_read(self, workspace: Workspace) -> bool:
+        return self.registry.discovers or self.demand.wants(workspace)
 
-    @property
-    def _may_begin(self) -> bool:
-        return self._is_swept and not self.awaited and not self._has_begun
-
-    def _begin(self) -> None:
-        """Once what is there is known, and who works there: what an earlier run left open may be over."""
-        if self._may_begin:
+    async def _begin(self) -> None:
+        """Once it is known what is there and who works there: begin to act upon it."""
+        if not self._has_begun:
+            if self._begins_at() > trio.current_time():
+                return
             for database in self.restored:
                 if self.atlas.watched(database) is None:
-                    self._note(self.registry.unplace(database))
-            self.first_pass.swept()
+                    self._unplace(database)
             self._has_begun = True
+            self._expire()
+            await self._flush()
+            for watched in self.atlas.all_watched():
+                # What an earlier run has left pending, too.
+                if not watched.active and self._is_read(watched.workspace):
+                    await self._start(watched.workspace, None)
+        if not self._has_told and self._ends_at() <= trio.current_time():
+            self.placing.calm()
+            self.first_pass.swept()
+            self._has_told = True
+
+    def _begins_at(self) -> float:
+        """The moment from which on sessions are acted upon; inf while it is not known who works where."""
+        return math.inf if self.awaited else self._swept_at
+
+    def _ends_at(self) -> float:
+        """The moment at which the first pass knows of all that it is to read."""
+        return self._swept_at + (_SEARCH_SECONDS if self.placing.has_fresh() else 0)
 
     def _expire(self) -> None:
         # Not before it is known what has happened while nobody looked.
-        if self._has_begun:
-            self._note(self.registry.expire(self.now_ms()))
+        if not self._has_begun:
+            return
+        for session in self.registry.expire(self.now_ms()):
+            log.info(
+                "session closed: no sign of life for long", session=session.session_id, source=session.source
+            )
+            self._open.discard(session.key)
+            self._note([session])
 
     async def _start(self, workspace: Workspace, session: Session | None) -> None:
         if workspace.database not in self._expected:
@@ -208,11 +246,16 @@ class Tracker:
         await self._save_if_possible()
         if not self._untold:
             return
+        if not (self._has_begun or self.registry.discovers):
+            return  # of those announced alone nobody is read before it is known who is over already
+        is_anybodys = False
         while self._untold:
             _, session = self._untold.popitem()
+            is_anybodys |= session.database is not None
             await self._tell(session)
         self._say_if_crowded()
-        self.changed()
+        if is_anybodys:
+            self.changed()
 
     async def _tell(self, session: Session) -> None:
         about = {"session": session.session_id, "source": session.source}
@@ -222,14 +265,16 @@ class Tracker:
         watched = self.atlas.watched(session.database)
         name = watched.workspace.name if watched else session.database
         if session.ended_at is not None:
-            self._open.discard(session.key)
-            log.info("session closed", workspace=name, **about)
+            if session.key in self._open:
+                self._open.discard(session.key)
+                log.info("session closed", workspace=name, **about)
             await self.changes.send(SessionEnded(session.database, session))
-        elif watched is not None:
-            if session.key not in self._open:
-                self._open.add(session.key)
-                log.info("session opened", workspace=name, **about)
-            await self._start(watched.workspace, session)
+        elif session.key not in self._open:
+            self._open.add(session.key)
+            log.info("session opened", workspace=name, **about)
+        is_open = session.ended_at is None
+        if watched is not None and (is_open or (not watched.active and self._is_read(watched.workspace))):
+            await self._start(watched.workspace, session if is_open else None)
             if not self.registry.discovers:
                 home = self.atlas.watched(self.atlas.global_of(watched.workspace.profile).database)
                 if home is not None:
@@ -268,12 +313,12 @@ class Tracker:
                 del self._unsaved[key]
 
     def _reschedule(self) -> None:
-        now = self.now_ms()
+        now, at = self.now_ms(), trio.current_time()
         next_ms = self.registry.next_ms(now) if self._has_begun else None
-        if self._may_begin:
-            next_ms = now
         seconds = _EXPIRY_SECONDS if next_ms is None else min(max((next_ms - now) / 1000, 0), _EXPIRY_SECONDS)
-        self._wait.deadline = trio.current_time() + seconds
+        begins_at = math.inf if self._has_begun else self._begins_at()
+        ends_at = math.inf if self._has_told or not self._has_begun else self._ends_at()
+        self._wait.deadline = min(at + seconds, max(begins_at, at), max(ends_at, at))
 
     def _say_if_crowded(self) -> None:
         is_crowded = self.registry.is_crowded()

@@ -1,0 +1,203 @@
+"""Sessions that end, move, or were another run's, at the worst of moments; announced by files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import uuid
+from contextlib import closing
+
+import attrs
+import cursor_files
+import pytest
+import trio
+from deadlines import within
+from test_service import MONITOR, by_id, id_of, until
+from test_sessions_live import (
+    Place,
+    now_ms,
+    reported,
+    running_service,
+    session_is_open,
+    sessions_of,
+    watchers,
+)
+
+from trio_cursor.config import AssemblyConfig, Config, CursorConfig, HttpConfig, SessionsConfig, StateConfig
+
+
+@pytest.fixture
+def files(tmp_path):
+    directory = tmp_path / "sessions"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def config(user_dir, tmp_path, files):
+    return Config(
+        http=HttpConfig(listen="off"),
+        cursor=CursorConfig(dirs=(str(user_dir),)),
+        state=StateConfig(dir=str(tmp_path / "state")),
+        sessions=SessionsConfig(mode="extension", files_dir=str(files), end_grace_seconds=0.3),
+        assembly=AssemblyConfig(ring_grace_seconds=0.05, conversation_wait_seconds=0.05),
+        cursor_database_monitor=attrs.evolve(MONITOR, sync_window_hours=24),
+    )
+
+
+def in_mode(config, mode):
+    return attrs.evolve(config, sessions=attrs.evolve(config.sessions, mode=mode))
+
+
+async def open_session(handle, files, place, session_id="a"):
+    words = {"CURSOR_SESSION_ID": session_id, "CURSOR_WORKSPACE_HASH": place.hash}
+    (files / f"{place.hash}.json").write_text(json.dumps(words | {"workspace_path": place.path}))
+    await session_is_open(handle, session_id)
+
+
+async def end_session(handle, files, place):
+    (files / f"{place.hash}.json").unlink()
+    await until(lambda: not sessions_of(handle))
+
+
+def ask_in_chat(place):
+    """What a conversation may know of, so that it waits for one."""
+    place.items.append(cursor_files.ring_item(unixMs=now_ms(), type="composer"))
+    cursor_files.write_ring(place.database, place.items)
+    return id_of(place.items[-1])
+
+
+@pytest.fixture
+def place(user_dir):
+    return Place.made(user_dir, "mine")
+
+
+@within(40)
+async def test_what_was_pending_when_the_session_and_the_run_ended_is_read_by_the_next_run(
+    config, files, place
+):
+    patient = attrs.evolve(config, assembly=attrs.evolve(config.assembly, conversation_wait_seconds=600))
+    async with running_service(patient) as handle:
+        await open_session(handle, files, place)
+        asked = ask_in_chat(place)
+        await until(lambda: handle.status().pending == 1)
+        await end_session(handle, files, place)
+    await trio.sleep(0.5)  # the grace
+    async with running_service(config) as handle:
+        await handle.synced()
+        assert (await reported(handle, asked))[asked].session_id == "a"
+        await until(lambda: watchers() == 0)
+
+
+@within(40)
+async def test_what_waits_for_conversations_keeps_the_global_database_read_after_the_grace(
+    user_dir, config, files, place
+):
+    database = user_dir / "globalStorage" / "state.vscdb"
+    database.parent.mkdir(exist_ok=True)
+    shutil.copy(place.database, database)
+    config = attrs.evolve(config, assembly=attrs.evolve(config.assembly, conversation_wait_seconds=3))
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+        asked = ask_in_chat(place)
+        await until(lambda: handle.status().pending == 1)
+        await end_session(handle, files, place)
+        await trio.sleep(1)  # longer than the grace
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute("INSERT INTO ItemTable VALUES ('x', 'another window')")
+        assert (await reported(handle, asked))[asked].session_id == "a"
+        await until(lambda: watchers() == 0)
+
+
+@within(40)
+async def test_with_announced_sessions_alone_no_synthetic_one_of_another_run_counts(config, files, place):
+    async with running_service(in_mode(config, "auto")) as handle:
+        first = place.ask()
+        assert (await reported(handle, first))[first].session_id == "scan_mine"
+    async with running_service(config) as handle:
+        await handle.synced()
+        assert (sessions_of(handle), watchers()) == ({}, 0)
+        second = place.ask()
+        await trio.sleep(0.5)
+        assert handle.status().generations == 0
+        await open_session(handle, files, place)
+        assert (await reported(handle, second))[second].session_id == "a"
+
+
+@within(40)
+async def test_with_discovery_alone_no_announced_one_of_another_run_counts(config, files, place):
+    async with running_service(in_mode(config, "auto")) as handle:
+        await open_session(handle, files, place)
+    async with running_service(in_mode(config, "discovery")) as handle:
+        asked = place.ask()
+        assert (await reported(handle, asked))[asked].session_id == "scan_mine"
+
+
+@within(40)
+@pytest.mark.parametrize("section", ["cursor", "cursor_database_monitor"])
+async def test_what_is_left_out_for_a_while_has_its_session_again(config, files, place, section):
+    changes = {"cursor": {"exclude": ("**/mine",)}, "cursor_database_monitor": {"enabled": False}}
+    other = attrs.evolve(config, **{section: attrs.evolve(getattr(config, section), **changes[section])})
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+        handle.reload(other)
+        await until(lambda: "mine" not in by_id(handle))
+        asked = place.ask()
+        await trio.sleep(0.3)
+        assert handle.status().generations == 0
+        handle.reload(config)
+        await session_is_open(handle, "a")
+        assert (await reported(handle, asked))[asked].session_id == "a"
+
+
+@within(40)
+async def test_when_its_directory_goes_the_session_moves_to_the_other_one_of_its_folder(
+    user_dir, config, files, place
+):
+    """As when somebody has cloned a project again."""
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+        second = cursor_files.make_workspace(user_dir, "second", [], folder=place.path)
+        await trio.sleep(1.5)
+        shutil.rmtree(user_dir / "workspaceStorage" / "mine")
+        await until(lambda: sessions_of(handle) == {"second": {"a"}})
+        moved = Place(second, place.path)
+        asked = moved.ask()
+        assert (await reported(handle, asked))[asked].session_id == "a"
+
+
+@within(40)
+async def test_a_broken_database_is_left_when_nobody_works_there_any_more(config, files, place):
+    place.database.write_bytes(b"not a database at all" * 100)
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+        await until(lambda: by_id(handle)["mine"].status == "error")
+        await end_session(handle, files, place)
+        await until(lambda: watchers() == 0)
+
+
+@within(40)
+async def test_the_first_pass_waits_for_a_workspace_that_only_its_database_tells_of(user_dir, config, files):
+    session_id = str(uuid.uuid4())
+    place = Place(cursor_files.make_workspace(user_dir, "w", []), "/somewhere/else")
+    with closing(sqlite3.connect(place.database, isolation_level=None)) as connection:
+        named = json.dumps({"allComposers": [{"composerId": session_id}]})
+        connection.execute("INSERT INTO ItemTable VALUES ('composer.composerData', ?)", (named,))
+    words = {"CURSOR_SESSION_ID": session_id, "CURSOR_WORKSPACE_HASH": place.hash}
+    (files / f"{place.hash}.json").write_text(json.dumps(words))
+    async with running_service(config) as handle:
+        await handle.synced()
+        assert sessions_of(handle) == {"w": {session_id}}
+
+
+@within(40)
+async def test_what_ended_while_nobody_ran_is_read_once_more(config, files, place):
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+    asked = place.ask()
+    (files / f"{place.hash}.json").unlink()
+    async with running_service(config) as handle:
+        assert (await reported(handle, asked))[asked].session_id == "a"
+        assert sessions_of(handle) == {}
+        await until(lambda: watchers() == 0)
