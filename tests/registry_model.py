@@ -127,10 +127,10 @@ class Model:
             if path != session.workspace_path or session.is_uncertain or is_stale:
                 self.note(told, workspace_path=path, is_uncertain=False)
             return
-        if told is not None and at <= told.session.ended_at:
+        if told is not None and at < told.session.ended_at:
             return
         end = self.ends.get(key)
-        if end is not None and end[0] < at:
+        if end is not None and end[0] <= at:
             end = None
         self.ends.pop(key, None)
         path = heard.workspace_path

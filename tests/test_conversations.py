@@ -319,7 +319,7 @@ def test_hostile_columns_of_the_headers_are_unknown(database):
     page = look(database, CONVERSATIONS)
     assert places(page) == []
     (turn,) = turns(page)
-    assert (turn.is_sub_agent, turn.newest_ms) == (False, None)
+    assert (turn.is_sub_agent, turn.newest_ms) == (False, NOW_MS)  # when the conversation was made
 
 
 def test_document_bubbles_and_agents_say_where_they_belong(database):

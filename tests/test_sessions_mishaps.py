@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import time
 import uuid
 from contextlib import closing
 
@@ -165,6 +167,29 @@ async def test_when_its_directory_goes_the_session_moves_to_the_other_one_of_its
         moved = Place(second, place.path)
         asked = moved.ask()
         assert (await reported(handle, asked))[asked].session_id == "a"
+
+
+@within(40)
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_of_two_directories_of_a_folder_the_sessions_are_where_somebody_works(
+    user_dir, config, files, place, is_first
+):
+    """Whether Cursor makes the other one before its session starts, or after that."""
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+        await end_session(handle, files, place)
+        long_ago = time.time() - 3600
+        os.utime(place.database, (long_ago, long_ago))
+        if not is_first:
+            await open_session(handle, files, place, "b")
+        second = Place(cursor_files.make_workspace(user_dir, "second", [], folder=place.path), place.path)
+        await until(lambda: any(item.workspace_id for item in handle.status().workspaces))
+        if is_first:
+            await trio.sleep(1.2)  # a sweep of all
+            await open_session(handle, files, place, "b")
+        asked = second.ask()
+        assert (await reported(handle, asked))[asked].session_id == "b"
+        assert sessions_of(handle) == {"second": {"b"}}
 
 
 @within(40)

@@ -302,7 +302,7 @@ class TestRestart:
             ],
         )
         world.run(nursery)
-        assert await world.see(Appeared(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Appeared(item), Swept()) == [SessionStarted(item.workspace, None)]
 
 
 class TestBeginning:
@@ -470,7 +470,7 @@ class TestAnnounced:
         item = watched()
         world.mapper.known[H1] = item.workspace
         await world.see(Appeared(item), Swept())
-        assert opened(await world.hear(start(ago_ms=13 * HOUR_MS))) == [("w1", "a")]
+        assert await world.hear(start(ago_ms=13 * HOUR_MS)) == []
         world.tracker.caught_up("redis")
         await world.told()
         assert world.registry.sessions() == []

@@ -25,34 +25,33 @@ class Demand:
     left_until_ms: float = -math.inf
 
     def wants(self, workspace: Workspace) -> bool:
-        """Whether somebody works there, or generations wait to be read there."""
-        now = self.now_ms()
-        if not workspace.is_global:
-            database = workspace.database
-            if self.registry.is_active(database, now):
-                return True
-            return self._is_finishing(workspace, now) and self.assembler.holds(database)
-        profile = workspace.profile
-        if self._is_any_of(profile, self.registry.active_databases(now)):
+        """Whether somebody works there, or something is pending that may need it."""
+        registry, now, database = self.registry, self.now_ms(), workspace.database
+        if workspace.is_global:
+            return self._wants_global(workspace.profile, now)
+        if registry.is_active(database, now):
             return True
-        # What stands in a ring waits for the conversations of its profile as well.
-        holding = map(self.scanner.watched.get, self.assembler.holding())
-        return any(
-            item is not None and item.workspace.profile == profile and self._is_finishing(item.workspace, now)
-            for item in holding
-        )
+        if self.assembler.holds(database):
+            return now < self.left_until_ms or registry.may_finish(database, now)
+        if registry.discovers or not registry.is_finishing(database, now):
+            return False
+        # What is pending elsewhere may stand in its ring too.
+        return self._is_any_of(workspace.profile, self.assembler.pending())
 
     def counts(self, workspace: Workspace) -> bool:
         """Whether others wait until it was read. Where sessions are found by looking, each one is read."""
         return self.registry.discovers or workspace.is_global or self.wants(workspace)
 
-    def _is_finishing(self, workspace: Workspace, now: int) -> bool:
-        """Whether what is pending there is still read."""
-        if self.registry.discovers or now < self.left_until_ms:
+    def _wants_global(self, profile: str, now: int) -> bool:
+        registry, assembler = self.registry, self.assembler
+        if self._is_any_of(profile, registry.active_databases(now)):
             return True
-        if not workspace.is_global:
-            return self.registry.may_finish(workspace.database, now)
-        return self._is_any_of(workspace.profile, self.registry.unfinished_databases(now))
+        if registry.discovers or now < self.left_until_ms:
+            return self._is_any_of(profile, assembler.holding())
+        # Of what is held it may turn out, for a while, that it is that of the session which has ended.
+        return self._is_any_of(profile, registry.unfinished_databases(now)) and self._is_any_of(
+            profile, assembler.pending()
+        )
 
     def _is_any_of(self, profile: str, databases: Iterable[str]) -> bool:
         items = map(self.scanner.watched.get, databases)

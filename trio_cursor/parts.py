@@ -184,16 +184,18 @@ async def build(config: Config, events: EventLog) -> Parts:
 async def _registry(config: Config, events: EventLog, now: int) -> tuple[Registry, frozenset[str]]:
     """The sessions, with what an earlier run has left; and the databases of those that were open."""
     window = window_ms(config)
+    inactive_ms = int(config.sessions.inactive_timeout_hours * _HOUR_MS)
     registry = Registry(
-        inactive_ms=int(config.sessions.inactive_timeout_hours * _HOUR_MS),
+        inactive_ms=inactive_ms,
         max_active=config.sessions.max_active,
         end_grace_ms=int(config.sessions.end_grace_seconds * 1000),
         settle_ms=int(config.assembly.settle_timeout_seconds * 1000),
         window_ms=window,
         discovers=sources(config).discovery,
     )
-    # What ended before the window begins no event can belong to any more.
-    found = await events.sessions(0 if window is None else now - window)
+    # To what ended before the window begins no event can belong any more; but for as long as a session may go
+    # without a sign of life, its start must not open it again.
+    found = await events.sessions(0 if window is None else now - max(window, inactive_ms))
     # Another mode knows sessions that nobody ends in this one, or that are not to count.
     is_announced = config.sessions.mode != "discovery"
     found = [one for one in found if (registry.discovers if one.source == "discovery" else is_announced)]

@@ -184,6 +184,10 @@ class Assembler:
         """Databases of which anything is pending that does not wait for a session alone."""
         return [database for database in self._book.databases() if self.holds(database)]
 
+    def pending(self) -> list[str]:
+        """Databases of which anything is pending."""
+        return self._book.databases()
+
     def held(self) -> int:
         """How many generations wait for a session."""
         return len(self._schedule.held())

@@ -60,10 +60,14 @@ class Placing:
     _rest_until: float = attrs.field(default=-math.inf, init=False)
 
     def place(self, workspace_hash: str, now_ms: int) -> list[Session]:
-        """Place the sessions of one workspace, if it is found at a glance; returns those that changed."""
-        sessions = self.registry.unplaced_of(workspace_hash)
+        """Place the sessions of one workspace, if it is found at a glance; returns those that changed.
+
+        Those that have a place may get another: of the directories of a folder the one written last counts.
+        """
+        sessions = self.registry.open_of(workspace_hash)
         if not sessions:
             return []
+        is_placed = sessions[0].database is not None
         paths = dict.fromkeys(one.workspace_path for one in reversed(sessions) if one.workspace_path)
         path = next(iter(paths), None)
         known = self._sought.get(workspace_hash)
@@ -72,13 +76,16 @@ class Placing:
         outcome: Mapped | Unmapped | None = known.found if known else None
         outcome = outcome or self.mapper.quick(workspace_hash, path, now_ms)
         if isinstance(outcome, Unmapped):
+            if is_placed:
+                return []
             self._seek(workspace_hash, outcome.why)
             return []
         self._forget(workspace_hash)
         mapping = FoundMapping(workspace_hash, outcome.workspace.database, outcome.strategy, path, now_ms)
         if self.mapper.remember(mapping):
             self._unsaved.append(mapping)
-        log.info("workspace found", workspace=outcome.workspace.name, by=outcome.strategy)
+        if outcome.workspace.database != sessions[0].database:
+            log.info("workspace found", workspace=outcome.workspace.name, by=outcome.strategy)
         return self.registry.place(workspace_hash, outcome.workspace, now_ms)
 
     def place_all(self, now_ms: int) -> list[Session]:

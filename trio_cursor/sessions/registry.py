@@ -91,6 +91,11 @@ class Registry:
         """Announced workspaces with open sessions and without a database."""
         return list(dict.fromkeys(name for name, _ in self._book.unplaced))
 
+    def open_of(self, workspace_hash: str) -> tuple[Session, ...]:
+        """Open sessions of one workspace, by start."""
+        group = self._book.groups.get(workspace_hash)
+        return () if group is None else tuple(by_start(group.open.values()))
+
     def unplaced_of(self, workspace_hash: str) -> tuple[Session, ...]:
         """Open sessions of one workspace, by start, if it has no database."""
         group = self._book.groups.get(workspace_hash)
@@ -176,10 +181,14 @@ class Registry:
             return False
         return place.ended_ms is None or place.has_ended_within(self.settle_ms, now_ms)
 
+    def is_finishing(self, database: str, now_ms: int) -> bool:
+        """Whether a session is open there, or has ended so lately that what is pending is still read."""
+        place = self._book.places.get(database)
+        return place is not None and place.is_watched(now_ms, self.settle_ms)
+
     def unfinished_databases(self, now_ms: int) -> list[str]:
-        """Where sessions are open, or have ended so lately that what is pending is still read."""
-        places = self._book.places.items()
-        return [name for name, place in places if place.is_watched(now_ms, self.settle_ms)]
+        """Where that is so."""
+        return [name for name in self._book.places if self.is_finishing(name, now_ms)]
 
     def is_crowded(self) -> bool:
         """Whether more workspaces are to be watched than may be active."""
@@ -227,7 +236,8 @@ class Registry:
         known = book.find(key)
         if known is not None and known.is_open:
             return self._confirm(known, heard, alive_ms)
-        if known is not None and at_ms <= (known.session.ended_at or 0):
+        # Windows reload within a millisecond, or within a second where that is how times are told.
+        if known is not None and at_ms < (known.session.ended_at or 0):
             return []
         session = Session(
             heard.session_id,
@@ -240,7 +250,7 @@ class Registry:
         )
         room: list[Session] | None = []
         end = book.end_of(key)
-        if end is not None and at_ms <= end[0]:
+        if end is not None and at_ms < end[0]:
             session = attrs.evolve(session, ended_at=end[0], heard_at=end[1])
         else:
             room = self._make_room(heard.workspace_hash, now_ms)

@@ -38,6 +38,8 @@ log = get_logger(__name__)
 _EXPIRY_SECONDS = 60.0
 #: So long the first pass waits for searches for what was announced before it.
 _SEARCH_SECONDS = 5.0
+#: So long nothing is read because a source has not told yet who works here.
+_SOURCES_SECONDS = 10.0
 _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
 
 
@@ -150,7 +152,9 @@ class Tracker:
             self.registry.last_changed(workspace.database, watched.changed_ms, now)
         self.placing.look_again()
         self._note(self.placing.place_all(now))
-        if self._is_read(workspace):
+        if self._has_begun:
+            self._take_over(workspace)
+        if self._may_read_at_once and self._is_read(workspace):
             await self._start(workspace, None)
 
     async def _vanished(self, watched: Watched) -> None:
@@ -169,15 +173,34 @@ class Tracker:
             if hash_ is not None:
                 self._note(self.placing.place(hash_, self.now_ms()))
 
+    def _take_over(self, workspace: Workspace) -> None:
+        """Somebody writes to a directory of a folder with sessions in another one: it may be theirs."""
+        if workspace.hash is None:
+            return
+        for hash_ in dict.fromkeys(session.workspace_hash for session in self.registry.sessions()):
+            sessions = () if hash_ is None else self.registry.open_of(hash_)
+            other = self.atlas.watched(sessions[0].database or "") if sessions else None
+            if hash_ is not None and other is not None and other.workspace.hash == workspace.hash:
+                self._note(self.placing.place(hash_, self.now_ms()))
+
     async def _revive(self, watched: Watched) -> None:
         workspace, now = watched.workspace, self.now_ms()
         session = None
         # The global one changes with everything that happens anywhere, which says nothing of a session.
         if not workspace.is_global:
+            if not self.registry.is_active(workspace.database, now):
+                self._take_over(workspace)
             session = self.registry.sign_of_life(workspace, now)
             self._note([session] if session else [])
+        if not self._may_read_at_once:
+            return
         if session is None and not watched.active and self._is_read(workspace):
             await self._start(workspace, None)
+
+    @property
+    def _may_read_at_once(self) -> bool:
+        # Whose something is, is decided when it is reported: not before it is known who works there.
+        return self._has_begun or (self.registry.discovers and not self.awaited)
 
     def _is_read(self, workspace: Workspace) -> bool:
         return self.registry.discovers or self.demand.wants(workspace)
@@ -203,8 +226,8 @@ class Tracker:
             self._has_told = True
 
     def _begins_at(self) -> float:
-        """The moment from which on sessions are acted upon; inf while it is not known who works where."""
-        return math.inf if self.awaited else self._swept_at
+        """The moment from which on sessions are acted upon."""
+        return self._swept_at + (_SOURCES_SECONDS if self.awaited else 0)
 
     def _ends_at(self) -> float:
         """The moment at which the first pass knows of all that it is to read."""
@@ -246,8 +269,8 @@ class Tracker:
         await self._save_if_possible()
         if not self._untold:
             return
-        if not (self._has_begun or self.registry.discovers):
-            return  # of those announced alone nobody is read before it is known who is over already
+        if not self._may_read_at_once:
+            return
         is_anybodys = False
         while self._untold:
             _, session = self._untold.popitem()

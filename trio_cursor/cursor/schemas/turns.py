@@ -240,7 +240,8 @@ class Sight:
         for bubble in self.bubbles:
             times += [bubble.created_ms, bubble.sent_ms, bubble.ended_ms]
         if self.is_last:
-            times += [self.document.last_updated_ms, self.checkpoint_ms]
+            # Some eras write no other time; and what a conversation made just now asks is not long past.
+            times += [self.document.last_updated_ms, self.checkpoint_ms, self.document.created_ms]
         return max((time for time in times if time is not None), default=None)
 
     def _fingerprint(self) -> str:
