@@ -162,7 +162,7 @@ async def test_what_was_announced_before_us_counts_and_then_we_are_caught_up(ser
         assert listener.caught_up == 0
         await until(lambda: listener.caught_up)
         assert listener.desk.ids == [f"s{number}" for number in range(250)]
-        assert listener.desk.batches == [100, 100, 50]
+        assert listener.desk.batches == [8, 100, 100, 42]
         assert listener.desk.marks[-1].id == ids[-1]
         assert listener.desk.marks[-1].name == mark_name(listener.address, STREAM)
         server.add(STREAM, entry("s0", kind="session_end"))
@@ -422,7 +422,7 @@ async def test_after_a_while_that_went_well_it_is_tried_again_soon(autojump_cloc
         await Listening(None, FakeDesk(), url="redis://localhost").run()
     pauses = [after - before for before, after in pairwise(asked)]
     assert pauses[8] > 2  # before it came
-    assert pauses[9] == 1  # while it was there
+    assert pauses[9] == pytest.approx(1)  # while it was there
     assert pauses[10] <= 0.1
     assert pauses[20] > 2
 
@@ -616,3 +616,46 @@ async def test_what_comes_while_we_listen_is_heard_now_whatever_the_servers_cloc
     assert before.heard_ms == now_ms - 2 * day_ms
     assert live.heard_ms >= now_ms
     assert live.at_ms == now_ms - day_ms
+
+
+async def test_what_is_deleted_between_two_reads_is_missed_and_that_is_noticed(server):
+    if server.version < (7,):
+        pytest.skip("before 7.0 a server does not count what was added")
+    server.add(STREAM, entry())
+    listener = Listening(server, FakeDesk())
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            await until(lambda: listener.caught_up)
+            await trio.sleep(0.1)
+            pipe = server._client.pipeline(transaction=True)
+            for kind in ("session_end", "other"):
+                pipe.xadd(STREAM, entry(kind=kind))
+            pipe.xtrim(STREAM, maxlen=1, approximate=False)
+            pipe.execute()
+            await until(lambda: listener.desk.doubts)
+            nursery.cancel_scope.cancel()
+    assert listener.desk.ids == ["s1"]
+
+
+async def test_entries_that_are_large_are_read_a_few_at_a_time(server):
+    """By a hundred they would not fit into memory, nor through a slow line in time."""
+    sizes = []
+
+    class Measured(FakeDesk):
+        async def announce(self, heard, mark=None):
+            sizes.append(len(heard))
+            await super().announce(heard, mark)
+
+    for number in range(30):
+        server.add(STREAM, entry(f"s{number}") | {"text": "x" * 500_000})
+    for number in range(30, 300):
+        server.add(STREAM, entry(f"s{number}"))
+    listener = Listening(server, Measured())
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            await until(lambda: len(listener.desk.ids) == 300)
+            nursery.cancel_scope.cancel()
+    assert max(sizes[1:8]) <= 8
+    assert max(sizes) == 100

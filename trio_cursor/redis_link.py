@@ -30,6 +30,8 @@ _Connection: TypeAlias = Any
 CONNECT_SECONDS: Final = 1.5
 #: For names, several addresses, sentinels and redirections together.
 OPENING_SECONDS: Final = 6.0
+#: A large answer over a slow line; of silence there is less patience.
+ARRIVING_SECONDS: Final = 30.0
 #: From the node that was asked to the one that has the key.
 _MOST_REDIRECTIONS: Final = 3
 
@@ -40,7 +42,7 @@ class Link:
     Args:
         address: Where the server is.
         key: What it is about; in a cluster the node that has it is looked for.
-        answer_seconds: The longest wait for an answer.
+        answer_seconds: The longest silence before an answer, and within it.
 
     """
 
@@ -61,8 +63,8 @@ class Link:
 
     @property
     def longest_seconds(self) -> float:
-        """No call takes longer if everything that has a timeout keeps it."""
-        return self._answer_seconds + (1.0 if self._is_open else OPENING_SECONDS)
+        """No call may take longer. An answer may, as long as something comes of it all the while."""
+        return self._answer_seconds + (ARRIVING_SECONDS if self._is_open else OPENING_SECONDS)
 
     def run(self, work: Callable[[], AnswerT], tell: Callable[[], None]) -> AnswerT:
         """Do the work in this thread, and tell whoever still asks that it has ended.

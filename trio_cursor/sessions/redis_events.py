@@ -7,6 +7,7 @@ at each new connection and between any two reads that somebody could have trimme
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from contextlib import aclosing
@@ -34,7 +35,13 @@ log = get_logger(__name__)
 
 _SOURCE: Final = "redis"
 _BEGINNING: Final = "0-0"
+#: A batch is so many entries, fewer if they are large, and few as long as nothing is known of them.
 BATCH_ENTRIES: Final = 100
+_FIRST_ENTRIES: Final = 8
+_BATCH_BYTES: Final = 2_000_000
+#: Asking what the server has costs its largest entries; it takes no more than this part of the time.
+_CHECK_PART: Final = 20
+_QUICK_SECONDS: Final = 0.05
 #: How long one read waits for an entry.
 BLOCK_MS: Final = 1000
 #: A mark alone, without an announcement, is stored at most this often.
@@ -105,6 +112,12 @@ async def listen_to_redis(
         await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
 
+def _next_count(entries: list[Entry]) -> int:
+    """How many entries to ask for, if those to come are as large."""
+    size = sum(len(name) + len(value) for _, fields in entries for name, value in fields.items())
+    return max(1, min(BATCH_ENTRIES, _BATCH_BYTES * len(entries) // max(size, 1)))
+
+
 def mark_name(address: RedisAddress, stream: str) -> str:
     """What the position in a stream of a server is stored under."""
     return f"{address} {stream}"
@@ -134,6 +147,8 @@ class _Listener:
     #: Over a mistake of ours, which may come again with the same entries: all is well not once they are read,
     #: but once they are handed in.
     has_stumbled: bool = False
+    #: How many entries are asked for at once.
+    count: int = _FIRST_ENTRIES
     #: Nothing was left to be read when we began to wait.
     is_at_end: bool = False
     #: How many entries the stream had ever had at our position, if the server counts them.
@@ -143,19 +158,27 @@ class _Listener:
 
     async def listen(self, reader: StreamReader) -> NoReturn:
         """Read for ever over one connection. Raises `StreamError` when it is of no use any more."""
-        checked_at: float | None = None
+        check_at = -math.inf
         while True:
-            now = trio.current_time()
-            if checked_at is None or now - checked_at >= CHECK_SECONDS:
+            began = trio.current_time()
+            if began >= check_at:
                 await self._check(await reader.info())
-                checked_at = now
-            entries = await reader.read(self.position, BATCH_ENTRIES)
+                took = trio.current_time() - began
+                check_at = began + max(CHECK_SECONDS, took * _CHECK_PART)
+            count = self.count
+            # If it comes to nothing, so much was too much.
+            self.count = max(1, count // 4)
+            entries = await reader.read(self.position, count)
+            self.count = count
             if not self.has_stumbled:
                 self._note_well()
             if entries:
+                self.count = _next_count(entries)
                 await self._hand_in(entries)
-                checked_at = None  # while it was handed in, more may have come and gone
-                if len(entries) < BATCH_ENTRIES:
+                # While it was handed in, more may have come and gone.
+                if took < _QUICK_SECONDS:
+                    check_at = -math.inf
+                if len(entries) < count:
                     await trio.sleep(GATHER_SECONDS)
             elif self.target is not None:
                 self.say_caught_up()  # what was there beyond our position has been deleted
@@ -247,6 +270,8 @@ class _Listener:
         if info.entries_added is not None and self.added is not None and info.entries_added < self.added:
             return "the stream was emptied and filled again"
         has_more = info.last_generated_id != self.position
+        if not has_more and None not in (info.entries_added, self.added) and info.entries_added != self.added:
+            return "entries were deleted before they were read"
         if has_more and (info.first_id is None or id_numbers(info.first_id) > here):
             # All that is left comes after us. If that is as much as was added since, nothing is missing.
             if self.added is not None and info.entries_added == self.added + info.length:
