@@ -21,7 +21,7 @@ FLOORS = [
         *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.outcomes", "cursor.private_copies"),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
-        *("eventlog", "state_dir", "status"),
+        *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
     ],
     [
@@ -38,7 +38,7 @@ FLOORS = [
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
         "demand",
-        *("sessions.placing", "sessions.tracker", "sessions.redis_events"),
+        *("sessions.placing", "sessions.storing", "sessions.tracker", "sessions.redis_events"),
         *("sessions.file_look", "sessions.session_files"),
     ],
     ["supervisor", "handle", "keeping", "status_board", "web"],

@@ -26,7 +26,8 @@ from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, LoggingConfig, load_config
 from trio_cursor.handle import Handle
 from trio_cursor.settings import Reloaded, Settings
-from trio_cursor.status import disabled, idle, read_status
+from trio_cursor.status import disabled, idle
+from trio_cursor.status_file import read_status
 
 pytestmark = pytest.mark.timeout(60)
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

@@ -32,7 +32,7 @@ from trio_cursor.config import (
     StateConfig,
 )
 from trio_cursor.cursor.folders import workspace_hash
-from trio_cursor.status import read_status
+from trio_cursor.status_file import read_status
 
 STREAM = "telemetry:events"
 

@@ -11,7 +11,6 @@ from running import move_home, on_terminal
 
 from trio_cursor.cli import main
 from trio_cursor.state_dir import held
-from trio_cursor.status import FILE_NAME as STATUS_NAME
 from trio_cursor.status import (
     OutputStatus,
     ServerStatus,
@@ -19,8 +18,9 @@ from trio_cursor.status import (
     UnmappedStatus,
     WorkspaceStatus,
     disabled,
-    write_status,
 )
+from trio_cursor.status_file import FILE_NAME as STATUS_NAME
+from trio_cursor.status_file import write_status
 
 NOW = int(time.time() * 1000)
 #: What clears a screen, and what turns the text around.

@@ -26,8 +26,9 @@ from trio_cursor.eventlog import open_for_writing, transaction
 from trio_cursor.eventlog.session_rows import save_mapping, save_session
 from trio_cursor.records import FoundMapping, Session
 from trio_cursor.state_dir import held
-from trio_cursor.status import FILE_NAME as STATUS_NAME
-from trio_cursor.status import UnmappedStatus, disabled, write_status
+from trio_cursor.status import UnmappedStatus, disabled
+from trio_cursor.status_file import FILE_NAME as STATUS_NAME
+from trio_cursor.status_file import write_status
 
 NOW = int(time.time() * 1000)
 SITE = workspace_hash("/home/demo/a1")

@@ -1,6 +1,6 @@
 """The Assembler: observations in, finished generations out. Pure; time is an argument."""
 
-from trio_cursor.assembly.assembler import Assembler, Change
+from trio_cursor.assembly.assembler import Assembler
 from trio_cursor.assembly.attribution import Directory
 from trio_cursor.assembly.intake import Told
 from trio_cursor.assembly.pending import (
@@ -13,6 +13,7 @@ from trio_cursor.assembly.pending import (
     to_text,
 )
 from trio_cursor.assembly.schedule import Freshness
+from trio_cursor.assembly.steps import Change
 
 __all__ = [
     "Assembler",

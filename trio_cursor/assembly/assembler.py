@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from typing import Protocol
 
 import attrs
 
@@ -19,59 +18,14 @@ from trio_cursor.assembly.intake import Intake, Told
 from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of, turn_key
 from trio_cursor.assembly.recent import Recent
 from trio_cursor.assembly.schedule import Freshness, Schedule, Waits
+from trio_cursor.assembly.steps import Admission, Change, Step
 from trio_cursor.cursor.schemas.values import is_uuid
 from trio_cursor.observations import Observation, Place, Rule, TurnContent, Wanted
-from trio_cursor.records import Generation, Workspace
+from trio_cursor.records import Workspace
 
 #: Generations that one step releases: what a first pass leaves pending would hold up everything else
 #: while all of its events are built.
 _STEP = 500
-
-
-@attrs.frozen
-class Change:
-    """What one step of the Assembler asks to be written, in one transaction."""
-
-    #: One that was not released for its content may be known to the log: of some the key was found only now.
-    #: It is left out then, and all else holds.
-    released: tuple[Generation, ...] = ()
-    #: To be stored, replacing what was pending under the same key.
-    pending: tuple[Pending, ...] = ()
-    #: Storage keys of what is pending no more.
-    settled: tuple[str, ...] = ()
-    #: To be stored, each with its profile.
-    places: tuple[tuple[str, Place], ...] = ()
-    #: Generations of workspaces that are not to be reported, each once.
-    excluded: int = 0
-    #: Turns that were pending, and that nobody can name.
-    nameless: int = 0
-    #: Generations that no session came for, of no known workspace.
-    unattributed: int = 0
-
-
-class Admission(Protocol):
-    """Whose generations are to be reported: those of somebody's session."""
-
-    def admits(self, workspace: Workspace, time_ms: int | None, now_ms: int) -> bool:
-        """Whether a generation that started then is anybody's."""
-
-    def hold_until(self, time_ms: int | None, seen_ms: int) -> float:
-        """Until when what is nobody's waits for somebody, in milliseconds; `seen_ms`: when it was seen."""
-
-
-@attrs.define(eq=False)
-class _Step:
-    """A change that is being made."""
-
-    now_ms: int
-    at: float
-    released: list[Generation] = attrs.field(factory=list)
-    places: list[tuple[str, Place]] = attrs.field(factory=list)
-    excluded: int = 0
-    nameless: int = 0
-    unattributed: int = 0
-    #: Keys and aliases of what is released.
-    keys: set[str] = attrs.field(factory=set)
 
 
 @attrs.define(eq=False)
@@ -124,7 +78,7 @@ class Assembler:
 
     def observe(self, workspace: Workspace, told: Iterable[Told], now_ms: int, at: float) -> Change:
         """Take in what one page brought, and release what was read for that."""
-        step = _Step(now_ms, at)
+        step = Step(now_ms, at)
         self._schedule.begin(now_ms, at)
         found = self._intake.take(workspace, list(told), now_ms)
         step.places += found.places
@@ -143,7 +97,7 @@ class Assembler:
 
         While `next_deadline_ms` is 0 there is more.
         """
-        step = _Step(now_ms, at)
+        step = Step(now_ms, at)
         self._schedule.begin(now_ms, at)
         self._book.touched.update(dict.fromkeys(self._schedule.take_overdue(now_ms)))
         self._settle(step)
@@ -203,7 +157,7 @@ class Assembler:
         """Whether something would go out if more was known to be read."""
         return self._schedule.waits_for_freshness(profile)
 
-    def _settle(self, step: _Step) -> None:
+    def _settle(self, step: Step) -> None:
         """Find out of everything that has changed what it waits for now."""
         book, schedule = self._book, self._schedule
         while book.touched or book.loose_rows:
@@ -228,7 +182,7 @@ class Assembler:
             self._book.drop_turn(storage_key)
         return True
 
-    def _hold(self, group: Group, step: _Step) -> bool:
+    def _hold(self, group: Group, step: Step) -> bool:
         """Hold what is nobody's, for as long as somebody may come; returns whether it is held, or gone."""
         if self.admission is None:
             return False
@@ -248,17 +202,17 @@ class Assembler:
         self._book.drop_group(group)
         return True
 
-    def _is_admitted(self, workspace: Workspace, time_ms: int | None, step: _Step) -> bool:
+    def _is_admitted(self, workspace: Workspace, time_ms: int | None, step: Step) -> bool:
         return self.admission is None or self.admission.admits(workspace, time_ms, step.now_ms)
 
-    def _exclude(self, group: Group, wanted: PendingTurn, step: _Step) -> None:
+    def _exclude(self, group: Group, wanted: PendingTurn, step: Step) -> None:
         """The texts of a workspace that is not to be reported are not read either."""
         if not self._is_wanted(group, wanted, self._workspace_of(group, wanted, group.row)):
             step.excluded += self._excluded.add(group.key)
             self._learn_from_ring(group, step)
             self._book.drop_group(group)
 
-    def _take_row(self, found: Row, step: _Step) -> None:
+    def _take_row(self, found: Row, step: Step) -> None:
         """A row goes out at once, but for the turn of its key, which has to be read first."""
         key = key_of(found.row.generation_id, found.workspace)
         group = self._book.groups.get(key)
@@ -275,7 +229,7 @@ class Assembler:
             self._book.put_turn(attrs.evolve(turns[0], row=found), step.now_ms)
 
     def _take_content(
-        self, storage_key: str, content: TurnContent, asked: Collection[str], step: _Step
+        self, storage_key: str, content: TurnContent, asked: Collection[str], step: Step
     ) -> None:
         """Release what was read, if it is what was to be read."""
         group = self._book.group_of(storage_key)
@@ -286,7 +240,7 @@ class Assembler:
             self._finish(group, content, step)
             self._settle(step)
 
-    def _finish(self, group: Group, content: TurnContent | None, step: _Step, row: Row | None = None) -> None:
+    def _finish(self, group: Group, content: TurnContent | None, step: Step, row: Row | None = None) -> None:
         """A group goes out, if it is wanted, and nothing of it is pending any more."""
         book, row = self._book, row or group.row
         item = self._schedule.chosen(group)
@@ -334,7 +288,7 @@ class Assembler:
         home, conversation_id = item.workspace, item.turn.id.conversation_id
         return self._book.places.is_wanted(home.profile, conversation_id, workspace)
 
-    def _learn_from_ring(self, group: Group, step: _Step) -> None:
+    def _learn_from_ring(self, group: Group, step: Step) -> None:
         """The ring that holds one turn of a conversation says where the others belong."""
         ring = group.entry.workspace if group.entry else None
         if ring is None or ring.id is None:
@@ -345,7 +299,7 @@ class Assembler:
                 step.places.append((ring.profile, place))
                 self.readmit()
 
-    def _change(self, step: _Step) -> Change:
+    def _change(self, step: Step) -> Change:
         pending, settled = self._book.changes()
         return Change(
             tuple(step.released),

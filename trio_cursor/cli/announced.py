@@ -25,7 +25,8 @@ from trio_cursor.observations import JsonObject
 from trio_cursor.records import FoundMapping, Session, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.state_dir import is_held
-from trio_cursor.status import read_status, session_object
+from trio_cursor.status import session_object
+from trio_cursor.status_file import read_status
 
 #: Later than any: of what ended nothing is asked for.
 _NEVER_MS = 1 << 62

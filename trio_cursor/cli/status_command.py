@@ -14,7 +14,7 @@ from trio_cursor.config import load_config
 from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject
 from trio_cursor.state_dir import is_held
-from trio_cursor.status import FILE_NAME, read_status
+from trio_cursor.status_file import FILE_NAME, read_status
 
 WELL, DEGRADED, NOT_RUNNING = 0, 3, 4
 #: The service writes once a second; one that has not for so long hangs.

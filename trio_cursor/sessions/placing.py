@@ -11,6 +11,7 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.assembly.deadlines import Queue
 from trio_cursor.cursor.mapping import Mapped, Mapper, Unmapped
+from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
 from trio_cursor.records import FoundMapping, Session
@@ -141,10 +142,13 @@ class Placing:
         return None
 
     async def store(self) -> None:
-        """Write what was found. Raises `StateError`."""
-        while self._unsaved:
-            await self.log.save_mapping(self._unsaved[0])
-            del self._unsaved[0]
+        """Write what was found; what the log does not take is written another time."""
+        try:
+            while self._unsaved:
+                await self.log.save_mapping(self._unsaved[0])
+                del self._unsaved[0]
+        except StateError as error:
+            log.warning("where a workspace was found could not be stored", error=str(error))
 
     def why(self, workspace_hash: str) -> dict[str, str]:
         """Why a workspace is not found, by strategy, in words."""

@@ -7,7 +7,6 @@ happens in it (the sink opens it for one that has something inside the window at
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
@@ -15,7 +14,6 @@ import trio
 
 from trio_cursor.atlas import Atlas
 from trio_cursor.demand import Demand
-from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.logs import get_logger
@@ -31,6 +29,7 @@ from trio_cursor.records import (
 from trio_cursor.sessions.announcements import Announcement
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
+from trio_cursor.sessions.storing import Storing
 from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Watched
 
 log = get_logger(__name__)
@@ -40,7 +39,6 @@ _EXPIRY_SECONDS = 60.0
 _SEARCH_SECONDS = 5.0
 #: So long nothing is read because a source has not told yet who works here.
 _SOURCES_SECONDS = 10.0
-_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
 
 
 @attrs.define(eq=False)
@@ -62,8 +60,8 @@ class Tracker:
     #: Databases whose sessions were taken up from an earlier run, which may have lived on meanwhile.
     restored: frozenset[str] = frozenset()
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    #: Sessions that have changed, by key: not stored yet, and not acted upon yet.
-    _unsaved: dict[tuple[str, str], Session] = attrs.field(factory=dict, init=False)
+    _storing: Storing = attrs.field(init=False)
+    #: Sessions that have changed and were not acted upon yet, by key.
     _untold: dict[tuple[str, str], Session] = attrs.field(factory=dict, init=False)
     #: Databases that the first pass was told of in this run.
     _expected: set[str] = attrs.field(factory=set, init=False)
@@ -76,6 +74,9 @@ class Tracker:
     _has_told: bool = attrs.field(default=False, init=False)
     _is_crowded: bool = attrs.field(default=False, init=False)
     _wait: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._storing = Storing(self.log)
 
     async def listen(self, sightings: trio.abc.ReceiveChannel[Sighting]) -> None:
         """Take what the sweep sees, and close what is over, for ever."""
@@ -104,7 +105,7 @@ class Tracker:
                 self._note(self.registry.announce(one, now))
             for hash_ in dict.fromkeys(one.workspace_hash for one in heard if one.is_start):
                 self._note(self.placing.place(hash_, now))
-            await self._save(mark)
+            await self._storing.insist(mark)
             await self._flush()
             self._reschedule()
 
@@ -262,11 +263,13 @@ class Tracker:
 
     def _note(self, sessions: Iterable[Session]) -> None:
         for session in sessions:
-            self._unsaved[session.key] = self._untold[session.key] = session
+            self._untold[session.key] = session
+            self._storing.add(session)
 
     async def _flush(self) -> None:
         """Store and act upon what has changed."""
-        await self._save_if_possible()
+        await self._storing.attempt()
+        await self.placing.store()
         if not self._untold:
             return
         if not self._may_read_at_once:
@@ -302,38 +305,6 @@ class Tracker:
                 home = self.atlas.watched(self.atlas.global_of(watched.workspace.profile).database)
                 if home is not None:
                     await self._start(home.workspace, None)
-
-    async def _save(self, mark: StreamMark | None) -> None:
-        """Store what has changed, and the mark, as soon as the log takes it."""
-        pause, is_in_trouble = _RETRY_FIRST_SECONDS, False
-        while self._unsaved or mark is not None:
-            try:
-                await self._store(mark)
-            except StateError as error:
-                if not is_in_trouble:
-                    log.error("sessions cannot be stored; trying again until they can", error=str(error))  # noqa: TRY400 - one line
-                is_in_trouble = True
-                await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                pause = min(pause * 2, _RETRY_MOST_SECONDS)
-            else:
-                return
-
-    async def _save_if_possible(self) -> None:
-        """Store what has changed; what the log does not take is stored with the next change."""
-        try:
-            if self._unsaved:
-                await self._store(None)
-            await self.placing.store()
-        except StateError as error:
-            # It holds in this run; the next one learns it from the sources again, or at the next change.
-            log.warning("a session could not be stored", error=str(error))
-
-    async def _store(self, mark: StreamMark | None) -> None:
-        sessions = dict(self._unsaved)
-        await self.log.save_sessions(sessions.values(), mark)
-        for key, session in sessions.items():
-            if self._unsaved.get(key) is session:
-                del self._unsaved[key]
 
     def _reschedule(self) -> None:
         now, at = self.now_ms(), trio.current_time()
