@@ -149,7 +149,9 @@ class Machine(RuleBasedStateMachine):
         for session in model.sessions():
             if session.database is None:
                 unplaced.setdefault(session.workspace_hash, []).append(session)
-        assert registry.unplaced() == {hash_: tuple(found) for hash_, found in unplaced.items()}
+        assert sorted(registry.unplaced_hashes()) == sorted(unplaced)
+        for hash_, found in unplaced.items():
+            assert registry.unplaced_of(hash_) == tuple(found)
         for home in (*HOMES, GLOBAL):
             name = home.database
             assert registry.is_active(name, self.now) == model.is_active(name, self.now)

@@ -59,7 +59,7 @@ class World:
             log=self.log,
             atlas=Atlas(self.scanner, lambda _: True),
             # Nobody announces anything here.
-            placing=Placing(self.registry, SimpleNamespace(edition=lambda: 0), self.log, fakes.now_ms),
+            placing=Placing(self.registry, SimpleNamespace(edition=lambda: 0), self.log),
             first_pass=self.first_pass,
             now_ms=fakes.now_ms,
             changes=sends_changes,

@@ -66,7 +66,7 @@ class World:
         self.first_pass = FirstPass(self.scanner)
         self.sees, self._sightings = trio.open_memory_channel(0)
         sends, self.changes = trio.open_memory_channel(100)
-        self.placing = Placing(self.registry, self.mapper, self.log, fakes.now_ms)
+        self.placing = Placing(self.registry, self.mapper, self.log)
         self.readmitted = 0
         assembler, _ = fakes.make_assembler(self.scanner)
         self.tracker = Tracker(
@@ -289,7 +289,7 @@ class TestRestart:
         )
         world.run(nursery)
         await world.see(Appeared(watched()), Swept())
-        assert list(world.registry.unplaced()) == [H1]
+        assert world.registry.unplaced_hashes() == [H1]
         assert world.log.stored[H1, "a"].database is None
 
     async def test_what_an_earlier_run_has_left_is_read_on(self, nursery, autojump_clock):
@@ -494,7 +494,7 @@ class TestPlacing:
         assert opened(await world.hear(start())) == [("w1", "a")]
         del world.mapper.known[H1]
         await world.see(Vanished(item))
-        assert list(world.registry.unplaced()) == [H1]
+        assert world.registry.unplaced_hashes() == [H1]
         world.mapper.known[H1] = item.workspace
         assert opened(await world.see(Appeared(item))) == [("w1", "a")]
 
@@ -556,7 +556,7 @@ class TestPlacing:
         assert opened(await world.see(Appeared(item))) == [("w1", "a")]
         world.mapper.known[f"{8:016x}"] = item.workspace
         await world.see(Appeared(watched("w2")))
-        assert len(world.registry.unplaced()) == 199
+        assert len(world.registry.unplaced_hashes()) == 199
         await trio.sleep(2)
         await world.see(Appeared(watched("w3")))
-        assert len(world.registry.unplaced()) == 198
+        assert len(world.registry.unplaced_hashes()) == 198

@@ -113,7 +113,7 @@ async def build(config: Config, events: EventLog) -> Parts:
     )
     freshness.renewed = partial(renew, sink, sends)
     first_pass = FirstPass(scanner)
-    placing = Placing(registry, Mapper(scanner, guest, await events.mappings()), events, _now_ms)
+    placing = Placing(registry, Mapper(scanner, guest, await events.mappings()), events)
     sends_changes, changes = trio.open_memory_channel[SessionChange](0)
     tracker = Tracker(
         registry=registry,

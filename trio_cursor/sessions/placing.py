@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import attrs
 import trio
@@ -45,7 +44,6 @@ class Placing:
     registry: Registry
     mapper: Mapper
     log: EventLog
-    now_ms: Callable[[], int]
     #: By hash.
     _sought: dict[str, _Sought] = attrs.field(factory=dict, init=False)
     #: Their hashes, by when they are to be searched for.

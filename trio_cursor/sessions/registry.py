@@ -82,11 +82,6 @@ class Registry:
         gone = [group for name, group in groups if group.database == database != name]
         return [session for group in gone for session in self._book.move(group, None)]
 
-    def unplaced(self) -> dict[str, tuple[Session, ...]]:
-        """Open sessions without a database, by announced workspace."""
-        names = dict.fromkeys(name for name, _ in self._book.unplaced)
-        return {name: self.unplaced_of(name) for name in names}
-
     def unplaced_hashes(self) -> list[str]:
         """Announced workspaces with open sessions and without a database."""
         return list(dict.fromkeys(name for name, _ in self._book.unplaced))
