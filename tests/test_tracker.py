@@ -306,6 +306,27 @@ class TestRestart:
 
 
 class TestBeginning:
+    async def test_the_end_of_the_sweep_has_nobody_read_twice(self, world, autojump_clock):
+        assert len(await world.see(Appeared(watched()))) == 1
+        assert await world.see(Swept()) == []
+
+    async def test_with_sources_nothing_is_read_before_they_have_told(self, nursery, autojump_clock):
+        """What goes out before that would be somebody else's."""
+        world, item = World(awaited=["redis"]), watched()
+        world.run(nursery)
+        world.mapper.known[H1] = item.workspace
+        assert await world.see(Appeared(item), Changed(item), Swept()) == []
+        assert await world.hear(start(ago_ms=1000)) == []
+        world.tracker.caught_up("redis")
+        assert opened(await world.told()) == [("w1", "a")]
+
+    async def test_but_not_for_ever(self, nursery, autojump_clock):
+        world, item = World(awaited=["redis"]), watched()
+        world.run(nursery)
+        assert await world.see(Appeared(item), Swept()) == []
+        await trio.sleep(10.1)
+        assert await world.told() == [SessionStarted(item.workspace, None)]
+
     async def test_of_those_announced_alone_nobody_is_read_before_it_is_known_who_is_over(
         self, nursery, autojump_clock
     ):

@@ -86,6 +86,11 @@ class Registry:
         """Announced workspaces with open sessions and without a database."""
         return list(dict.fromkeys(name for name, _ in self._book.unplaced))
 
+    def announced_in(self, database: str) -> list[str]:
+        """Announced workspaces with open sessions that were found to be this database."""
+        groups = self._book.groups.items()
+        return [name for name, group in groups if group.database == database != name and group.open]
+
     def open_of(self, workspace_hash: str) -> tuple[Session, ...]:
         """Open sessions of one workspace, by start."""
         group = self._book.groups.get(workspace_hash)

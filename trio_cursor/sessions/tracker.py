@@ -176,13 +176,13 @@ class Tracker:
 
     def _take_over(self, workspace: Workspace) -> None:
         """Somebody writes to a directory of a folder with sessions in another one: it may be theirs."""
-        if workspace.hash is None:
-            return
-        for hash_ in dict.fromkeys(session.workspace_hash for session in self.registry.sessions()):
-            sessions = () if hash_ is None else self.registry.open_of(hash_)
-            other = self.atlas.watched(sessions[0].database or "") if sessions else None
-            if hash_ is not None and other is not None and other.workspace.hash == workspace.hash:
-                self._note(self.placing.place(hash_, self.now_ms()))
+        now = self.now_ms()
+        for database in self.registry.active_databases(now):
+            other = self.atlas.watched(database)
+            if other is None or workspace.hash is None or other.workspace.hash != workspace.hash:
+                continue
+            for hash_ in self.registry.announced_in(database):
+                self._note(self.placing.place(hash_, now))
 
     async def _revive(self, watched: Watched) -> None:
         workspace, now = watched.workspace, self.now_ms()
@@ -219,7 +219,7 @@ class Tracker:
             await self._flush()
             for watched in self.atlas.all_watched():
                 # What an earlier run has left pending, too.
-                if not watched.active and self._is_read(watched.workspace):
+                if watched.workspace.database not in self._expected and self._is_read(watched.workspace):
                     await self._start(watched.workspace, None)
         if not self._has_told and self._ends_at() <= trio.current_time():
             self.placing.calm()
@@ -270,9 +270,7 @@ class Tracker:
         """Store and act upon what has changed."""
         await self._storing.attempt()
         await self.placing.store()
-        if not self._untold:
-            return
-        if not self._may_read_at_once:
+        if not (self._untold and self._may_read_at_once):
             return
         is_anybodys = False
         while self._untold:
