@@ -7,6 +7,14 @@ import logging
 import cursor_files
 import fakes
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or to make one, says something of the machine alone. The same examples each time:
+# what is found by others is found by whoever looks for it (`max_examples`), not by whoever lands something.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)
