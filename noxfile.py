@@ -51,7 +51,9 @@ def tests(session: nox.Session) -> None:
     session.install("--editable", ".", *nox.project.dependency_groups(PROJECT, "tests"))
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()).resolve() / "coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", str(os.cpu_count() or 2), *session.posargs)
+    # One more than there are cores: many wait for a child or a moment. Who is done takes from the others.
+    workers = ("-n", str((os.cpu_count() or 2) + 1), "--dist", "worksteal")
+    session.run("coverage", "run", "-m", "pytest", *workers, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")

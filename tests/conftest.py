@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import cursor_files
 import fakes
@@ -26,6 +27,13 @@ def _home_of_nobody(tmp_path_factory):
             patch.setenv(variable, home)
         patch.setenv("TRIO_CURSOR_HTTP__LISTEN", "off")
         yield
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Children run at full speed: what they execute is measured elsewhere."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ import running
 from trio_cursor.demo.process import FakeCursorProcess
 from trio_cursor.demo.turns import GENERATING
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 #: Long enough for a conversation to be written, short enough for a test.
 LIVE = {"TRIO_CURSOR_ASSEMBLY__CONVERSATION_WAIT_SECONDS": "20"}

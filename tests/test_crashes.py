@@ -30,6 +30,8 @@ from trio_cursor.config import (
 from trio_cursor.demo.process import FakeCursorProcess
 from trio_cursor.eventlog import FILE_NAME
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "5"))
 
 

@@ -22,6 +22,8 @@ from trio_cursor.config import (
 from trio_cursor.demo.canaries import CANARY
 from trio_cursor.demo.process import FakeCursorProcess
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 def config_of(cursor, state_dir):
     return Config(

@@ -14,6 +14,8 @@ from eras import ERAS
 from eras.expected import differences
 from eras.machine import CANARY, Machine
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ALL = "one machine through all of them"
 
 
