@@ -33,7 +33,10 @@ def programs():
     for program in found:
         if program and (version := _version(program)):
             by_version.setdefault(version, program)
-    return by_version
+    # The newest first: it is the one for tests that are about no version.
+    return dict(
+        sorted(by_version.items(), key=lambda item: tuple(map(int, item[0].split("."))), reverse=True)
+    )
 
 
 def _version(program):
@@ -90,7 +93,12 @@ class RedisServer:
         self._config = config
         self._keeper = None
         self.pid = None
-        self._client = redis.Redis(unix_socket_path=self.path, protocol=2, socket_timeout=10)
+        # From 7.2 on redis-py says its name to the server before anything else, which needs the password.
+        asked = "--requirepass" in self.options
+        password = self.options[self.options.index("--requirepass") + 1] if asked else None
+        self._client = redis.Redis(
+            unix_socket_path=self.path, password=password, protocol=2, socket_timeout=10
+        )
         self.start()
 
     @property

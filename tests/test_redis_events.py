@@ -355,7 +355,6 @@ async def test_a_wrong_password_is_tried_again_late(monkeypatch, caplog):
             await until(lambda: listener.state.errors == 2)
             assert listener.state.state == "error"
             assert listener.caught_up == 1
-            server.call("AUTH", "right")
             server.call("CONFIG", "SET", "requirepass", "wrong")
             server.call("XADD", STREAM, "*", *(word for pair in entry().items() for word in pair))
             await until(lambda: listener.desk.ids == ["s1"])
