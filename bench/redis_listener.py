@@ -9,6 +9,7 @@ import statistics
 import sys
 import threading
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import trio
@@ -32,13 +33,14 @@ class Desk:
     """Takes everything at once."""
 
     def __init__(self) -> None:
-        self.heard: set[str] = set()
+        self.heard: defaultdict[str, trio.Event] = defaultdict(trio.Event)
 
-    async def announce(self, heard, mark=None) -> None:  # noqa: ARG002
+    async def announce(self, heard, _mark=None) -> None:
         await trio.lowlevel.checkpoint()
-        self.heard.update(one.session_id for one in heard)
+        for one in heard:
+            self.heard[one.session_id].set()
 
-    async def doubt(self, source) -> None:  # noqa: ARG002
+    async def doubt(self, _source) -> None:
         await trio.lowlevel.checkpoint()
 
 
@@ -100,8 +102,7 @@ async def first_event(server: RedisServer, seconds: float, fault, mend) -> float
         await trio.sleep(seconds)
         await trio.to_thread.run_sync(mend, server)
         began = time.perf_counter()
-        while "after" not in desk.heard:  # noqa: ASYNC110
-            await trio.sleep(0.002)
+        await desk.heard["after"].wait()
         took = time.perf_counter() - began
         nursery.cancel_scope.cancel()
     return took

@@ -8,7 +8,9 @@ import os
 import cursor_files
 import fakes
 import pytest
+import redis_server
 from hypothesis import HealthCheck, settings
+from running import move_home
 
 # How long an example takes, or to make one, says something of the machine alone. The same examples each time:
 # what is found by others is found by whoever looks for it (`max_examples`), not by whoever lands something.
@@ -27,6 +29,25 @@ def _home_of_nobody(tmp_path_factory):
             patch.setenv(variable, home)
         patch.setenv("TRIO_CURSOR_HTTP__LISTEN", "off")
         yield
+
+
+@pytest.fixture(scope="module")
+def _shared_server():
+    with redis_server.own_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(_shared_server):
+    """A Redis server that is up and empty; not to be killed."""
+    _shared_server.call("FLUSHALL")
+    return _shared_server
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of its own, so that nothing of this machine is read or written."""
+    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@
 What they say is JSON, a line each.
 """
 
+# The library has to be chosen before anything of ours is imported.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import hashlib
@@ -131,11 +134,11 @@ def contents(directory: Path) -> dict[str, list[object]]:
 def read(library: str, root: str, private: str) -> None:
     if library == "sqlite3":
         sys.modules["pysqlite3"] = None  # Python's own way to make an import fail
-    import trio  # noqa: PLC0415 - the library has to be chosen first
+    import trio
 
-    from trio_cursor import sqlite_library  # noqa: PLC0415
-    from trio_cursor.cursor.guest import Guest, Page, TimedOut  # noqa: PLC0415
-    from trio_cursor.cursor.schemas import Query  # noqa: PLC0415
+    from trio_cursor import sqlite_library
+    from trio_cursor.cursor.guest import Guest, Page, TimedOut
+    from trio_cursor.cursor.schemas import Query
 
     assert library == sqlite_library.LIBRARY
 

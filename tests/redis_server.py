@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,18 @@ def free_port():
 def short_directory():
     """A new directory for a socket file, whose path may have about a hundred characters and no more."""
     return Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp" if Path("/tmp").is_dir() else None))
+
+
+@contextmanager
+def own_server(*options, **more):
+    """One that may be killed, or left hanging."""
+    server = RedisServer(*options, **more)
+    try:
+        yield server
+    finally:
+        with suppress(ProcessLookupError):
+            server.resume()
+        server.close()
 
 
 class RedisServer:

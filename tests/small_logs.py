@@ -11,7 +11,7 @@ from trio_cursor.records import Generation, Workspace
 
 NOW = int(time.time() * 1000)
 CAPTURED = {"captured_at": NOW, "host": "h"}
-SITE = Workspace("/c/a1/state.vscdb", "/c", "a1", path="/home/ada/site", hash="0123456789abcdef")
+SITE = Workspace("/c/a1/state.vscdb", "/c", "a1", path="/home/dev/site", hash="0123456789abcdef")
 
 
 def generation(id_, *, workspace=SITE, key=None, **fields):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cursor_files
 import pytest
-from running import move_home, on_terminal, start
+from running import on_terminal, start
 from scans import session as a_session
 
 from trio_cursor.cli import ending, main
@@ -20,21 +20,17 @@ from trio_cursor.events import build_event, build_gap
 from trio_cursor.records import Gap, Generation, Workspace
 from trio_cursor.sqlite_library import sqlite3
 
+pytestmark = pytest.mark.usefixtures("home")
+
 NOW = int(time.time() * 1000)
 CAPTURED = {"captured_at": NOW, "host": "h"}
 HOUR = 3_600_000
 SITE = Workspace(
-    "/c/workspaceStorage/a1/state.vscdb", "/c", "a1", path="/home/ada/site", hash="0123456789abcdef"
+    "/c/workspaceStorage/a1/state.vscdb", "/c", "a1", path="/home/dev/site", hash="0123456789abcdef"
 )
 SHOP = Workspace(
-    "/c/workspaceStorage/b2/state.vscdb", "/c", "b2", path="/home/ada/shop", hash="fedcba9876543210"
+    "/c/workspaceStorage/b2/state.vscdb", "/c", "b2", path="/home/dev/shop", hash="fedcba9876543210"
 )
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -91,7 +87,7 @@ def test_an_event_is_printed_whole_with_its_sequence(capsys, state):
     found = json.loads(capsys.readouterr().out)
     assert found["sequence"] == 1
     assert found["event_type"] == "database_trace"
-    assert found["metadata"]["workspace_path"] == "/home/ada/site"
+    assert found["metadata"]["workspace_path"] == "/home/dev/site"
     assert found["payload"]["prompt_text"] == "Why?"
 
 

@@ -7,16 +7,11 @@ import stat
 import sys
 
 import pytest
-from running import move_home
 
 from trio_cursor.cli import config_command
 from trio_cursor.config import annotated_text, load_config
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def run(action, **common):

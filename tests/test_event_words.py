@@ -13,7 +13,7 @@ NOW = 1_760_000_000_000
 CALLS = [{"name": "read_file", "status": "completed"}, {"name": "edit", "status": None}]
 
 
-def event(prompt="Explain this", answer=None, *, path="/home/ada/site", kind="chat", **payload):
+def event(prompt="Explain this", answer=None, *, path="/home/dev/site", kind="chat", **payload):
     return Event(
         sequence=1,
         event_id="e",
@@ -41,10 +41,10 @@ def test_a_line_tells_answer_model_and_tokens_if_they_are_known():
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/home/ada/größer", "größer"),
+        ("/home/dev/größer", "größer"),
         ("C:\\work\\site", "site"),
         ("/", "/"),
-        ("/home/ada/a-very-long-name-of-a-folder", "a-very-long-nam…"),
+        ("/home/dev/a-very-long-name-of-a-folder", "a-very-long-nam…"),
         ("/home/\x1b[J", "\\u001b[J"),
     ],
 )

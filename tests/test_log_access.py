@@ -4,20 +4,15 @@ import json
 from contextlib import closing
 
 import pytest
-from running import move_home
 from small_logs import NOW, generation, spoil, write_log
 
 from trio_cursor.cli import main
 from trio_cursor.cli.events_command import LogPosition
 from trio_cursor.eventlog import Filter, open_for_reading
 
+pytestmark = pytest.mark.usefixtures("home")
+
 SAID = "passed over: #{} of the event log cannot be understood\n"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture

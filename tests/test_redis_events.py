@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
 import redis_server
 import trio
-from redis_server import RedisServer
+from redis_server import own_server
 
 from trio_cursor.config.output_sections import RedisConfig
 from trio_cursor.redis_streams import StreamError, Trouble, address_of
@@ -53,31 +53,6 @@ class FakeDesk:
     @property
     def ids(self):
         return [announcement.session_id for announcement in self.heard]
-
-
-@pytest.fixture(scope="module")
-def shared_server():
-    server = RedisServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def server(shared_server):
-    """A server that is up and empty; not to be killed."""
-    shared_server.call("FLUSHALL")
-    return shared_server
-
-
-@contextmanager
-def own_server(*options, **more):
-    server = RedisServer(*options, **more)
-    try:
-        yield server
-    finally:
-        with suppress(ProcessLookupError):
-            server.resume()
-        server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pytest
 import redis_server
 import trio
 import trustme
-from redis_server import RedisServer
+from redis_server import own_server
 
 from trio_cursor.config.output_sections import RedisConfig, RedisTlsConfig
 from trio_cursor.errors import ConfigError
@@ -30,29 +30,6 @@ from trio_cursor.redis_streams import (
 )
 
 STREAM = "telemetry:events"
-
-
-@pytest.fixture(scope="module")
-def shared_server():
-    server = RedisServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def server(shared_server):
-    """A server that is up and empty; not to be killed."""
-    shared_server.call("FLUSHALL")
-    return shared_server
-
-
-@contextmanager
-def own_server(*options, **more):
-    server = RedisServer(*options, **more)
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 def config(url, **more):
@@ -106,22 +83,22 @@ async def until(condition, seconds=20):
     ("url", "shown"),
     [
         ("redis://localhost", "redis://localhost:6379"),
-        ("redis://ann:secret@127.0.0.1:7000/3", "redis://127.0.0.1:7000/3"),
+        ("redis://svc:secret@127.0.0.1:7000/3", "redis://127.0.0.1:7000/3"),
         ("redis://[::1]:7000", "redis://[::1]:7000"),
         ("redis://[::1]?db=2", "redis://[::1]:6379/2"),
         ("rediss://:secret@redis.example.org", "rediss://redis.example.org:6379"),
         ("unix:///run/redis.sock?db=4&password=secret", "unix:///run/redis.sock?db=4"),
-        ("unix://ann:secret@/run/redis%20.sock", "unix:///run/redis .sock"),
+        ("unix://svc:secret@/run/redis%20.sock", "unix:///run/redis .sock"),
         ("redis+sentinel://one,two:7/mymaster/1", "redis+sentinel://one:26379,two:7/mymaster/1"),
         ("redis+cluster://one:7000,[fe80::1]:7001", "redis+cluster://one:7000,[fe80::1]:7001"),
-        ("redis://ann:secret@far.example.org?allow_plaintext=true", "redis://far.example.org:6379"),
+        ("redis://svc:secret@far.example.org?allow_plaintext=true", "redis://far.example.org:6379"),
     ],
 )
 def test_an_address_is_shown_without_who_goes_there(url, shown):
     address = address_of(config(url))
     assert str(address) == shown
     assert "secret" not in repr(address)
-    assert "ann" not in repr(address)
+    assert "svc" not in repr(address)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +108,8 @@ def test_an_address_is_shown_without_who_goes_there(url, shown):
         ("env", "must start with"),
         ("unix://run/secret", "socket file"),
         ("unix:///", "socket file"),
-        ("redis://ann:secret@", "HOST:PORT"),
-        ("redis://ann:sec/ret@host", "%40 and %2F"),
+        ("redis://svc:secret@", "HOST:PORT"),
+        ("redis://svc:sec/ret@host", "%40 and %2F"),
         ("redis://host:0", "HOST:PORT"),
         ("redis://host:65536", "HOST:PORT"),
         ("redis://host:secret", "HOST:PORT"),
@@ -149,9 +126,9 @@ def test_an_address_is_shown_without_who_goes_there(url, shown):
         ("redis+cluster://host/1", "database"),
         ("redis://:secret@far.example.org", "unencrypted"),
         ("redis+sentinel://:secret@localhost,far.example.org/m", "unencrypted"),
-        ("redis://ann:12#secret@host", "%23"),
+        ("redis://svc:12#secret@host", "%23"),
         ("redis://host?password=a#secret", "%23"),
-        ("redis+sentinel://ann:12/secret@host/m", "%40 and %2F"),
+        ("redis+sentinel://svc:12/secret@host/m", "%40 and %2F"),
     ],
 )
 def test_an_address_that_cannot_be_used_says_what_to_do_and_not_what_it_is(url, words):
@@ -161,7 +138,7 @@ def test_an_address_that_cannot_be_used_says_what_to_do_and_not_what_it_is(url, 
 
 
 def test_a_socket_file_is_refused_where_there_are_none():
-    url = "unix://ann:secret@/run/redis.sock"
+    url = "unix://svc:secret@/run/redis.sock"
     with pytest.raises(ConfigError, match="this platform does not have") as caught:
         address_of(config(url), has_socket_files=False)
     assert "secret" not in str(caught.value)
@@ -171,9 +148,9 @@ def test_a_socket_file_is_refused_where_there_are_none():
 
 def test_who_and_password_file_and_certificates_come_from_the_configuration():
     tls = RedisTlsConfig(ca="/ca.pem")
-    address = address_of(config("rediss://far", username="ann", password_file="/pw", tls=tls))
-    assert (address.username, address.password_file, address.tls) == ("ann", "/pw", tls)
-    assert address_of(config("rediss://ben:pw@far", username="ann")).username == "ben"
+    address = address_of(config("rediss://far", username="svc", password_file="/pw", tls=tls))
+    assert (address.username, address.password_file, address.tls) == ("svc", "/pw", tls)
+    assert address_of(config("rediss://other:pw@far", username="svc")).username == "other"
     assert address_of(config("redis+cluster://far", tls=tls)).tls == tls
     assert address_of(config("redis+cluster://far?tls=true")).tls == RedisTlsConfig()
     assert address_of(config("redis+cluster://far")).tls is None
@@ -396,7 +373,7 @@ async def test_a_server_that_still_loads():
 
 async def test_wrong_password_and_no_password(server, tmp_path):
     with own_server("--requirepass", "right") as locked:
-        for url in (f"redis://:wrong@127.0.0.1:{locked.port}", locked.url, f"unix://ann:wrong@{locked.path}"):
+        for url in (f"redis://:wrong@127.0.0.1:{locked.port}", locked.url, f"unix://svc:wrong@{locked.path}"):
             error = await trouble_of(url)
             assert error.trouble is Trouble.DENIED
             assert "wrong" not in str(error).replace("wrong or missing", "")
@@ -411,12 +388,14 @@ async def test_wrong_password_and_no_password(server, tmp_path):
 
 
 async def test_a_user_who_may_not(server):
-    server.call("ACL", "SETUSER", "ann", "on", ">pw", "resetkeys", "~other", "-@all", "+xread", "+xinfo")
-    error = await trouble_of(f"unix://ann:pw@{server.path}")
+    server.call("ACL", "SETUSER", "svc", "on", ">pw", "resetkeys", "~other", "-@all", "+xread", "+xinfo")
+    error = await trouble_of(f"unix://svc:pw@{server.path}")
     assert (error.trouble, "NOPERM" in str(error)) == (Trouble.DENIED, True)
     # What the documentation asks for is enough.
-    server.call("ACL", "SETUSER", "ben", "on", ">pw", "resetkeys", f"~{STREAM}", "-@all", "+xread", "+xinfo")
-    async with reading(f"unix://ben:pw@{server.path}", block_ms=1) as reader:
+    server.call(
+        "ACL", "SETUSER", "other", "on", ">pw", "resetkeys", f"~{STREAM}", "-@all", "+xread", "+xinfo"
+    )
+    async with reading(f"unix://other:pw@{server.path}", block_ms=1) as reader:
         assert await reader.info() is None
         assert await reader.read("0-0") == []
 

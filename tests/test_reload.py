@@ -183,7 +183,7 @@ def test_what_needs_a_restart_is_named_each_time_but_not_what_an_option_decides(
     with daemon.running():
         for _ in range(2):
             daemon.reload(
-                "[assembly]\nsettle_timeout_seconds = 1\n[redis]\nurl = 'redis://ada:secret@host'\n"
+                "[assembly]\nsettle_timeout_seconds = 1\n[redis]\nurl = 'redis://svc:secret@host'\n"
                 "[sessions]\nmode = 'extension'\n[http]\nlisten = '127.0.0.1:1'\n"
             )
             found = [daemon.record("change needs a restart", "nothing has changed") for _ in range(2)]
@@ -274,8 +274,8 @@ NOT_SENT = "; sending events there is not built yet, the next release does it."
         ({}, "Nothing leaves this machine."),
         ({"http.listen": "localhost:0"}, "Nothing leaves this machine."),
         (
-            {"redis.url": "redis://ada:secret@host"},
-            "Sessions are read from the stream telemetry:events at redis://ada:***@host" + NOT_SENT,
+            {"redis.url": "redis://svc:secret@host"},
+            "Sessions are read from the stream telemetry:events at redis://svc:***@host" + NOT_SENT,
         ),
         (
             {"redis.url": "redis://host", "sessions.stream": "s", "sessions.mode": "extension"},

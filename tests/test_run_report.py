@@ -7,7 +7,6 @@ import time
 import attrs
 import cursor_files
 import pytest
-from running import move_home
 
 from trio_cursor.cli import main
 from trio_cursor.cli.run_report import Report
@@ -16,15 +15,11 @@ from trio_cursor.config import Config, LoggingConfig, RedisConfig, SessionsConfi
 from trio_cursor.cursor.folders import workspace_hash
 from trio_cursor.status import ServerStatus, UnmappedStatus, WorkspaceStatus, disabled
 
+pytestmark = pytest.mark.usefixtures("home")
+
 ELSEWHERE = "0123456789abcdef"
 SERVER = ServerStatus("127.0.0.1:4321", "listening", None)
 REDIS = RedisConfig(url="redis://:secret@example.org:6379")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ GLOBAL = Workspace("/c/globalStorage/state.vscdb", "/c", None)
 def config(**values):
     """As from options, dots written as two underscores; nothing of this machine in it."""
     overrides = {key.replace("__", "."): value for key, value in values.items()}
-    return load_config(environ={}, overrides={"state.dir": "/state", **overrides}, home="/home/ada")
+    return load_config(environ={}, overrides={"state.dir": "/state", **overrides}, home="/home/dev")
 
 
 def monitor(**values):
     return config(**{f"cursor_database_monitor__{key}": value for key, value in values.items()})
 
 
-def place(number, folder="/home/ada/work"):
+def place(number, folder="/home/dev/work"):
     path = f"{folder}/p{number}"
     hash_ = hashlib.sha256(path.encode()).hexdigest()[:16]
     return Workspace(f"/c/{number}/state.vscdb", "/c", str(number), path, f"file://{path}", hash_)
@@ -44,7 +44,7 @@ def test_what_can_change_is_in_force_at_once_and_told_with_old_and_new_value():
     settings.on_change.append(lambda reloaded: told.append((reloaded, settings.config.cursor.exclude)))
     reloaded = settings.reload(
         config(
-            cursor__exclude=["/home/ada/private"],
+            cursor__exclude=["/home/dev/private"],
             cursor_database_monitor__rollout_percent=30,
             cursor_database_monitor__poll_interval_seconds=5,
             logging__level="debug",
@@ -54,12 +54,12 @@ def test_what_can_change_is_in_force_at_once_and_told_with_old_and_new_value():
         {
             "cursor_database_monitor.rollout_percent": (100, 30),
             "cursor_database_monitor.poll_interval_seconds": (30, 5),
-            "cursor.exclude": ([], ["/home/ada/private"]),
+            "cursor.exclude": ([], ["/home/dev/private"]),
             "logging.level": ("info", "debug"),
         },
         (),
     )
-    assert told == [(reloaded, ("/home/ada/private",))]
+    assert told == [(reloaded, ("/home/dev/private",))]
     assert settings.config.cursor_database_monitor.poll_interval_seconds == 5
 
 
@@ -87,11 +87,11 @@ def test_each_key_that_the_contract_names_can_change(key, value):
 
 
 def test_what_needs_a_restart_is_named_each_time_and_keeps_its_old_value():
-    settings = Settings(config(redis__url="redis://ada:secret@one"))
+    settings = Settings(config(redis__url="redis://svc:secret@one"))
     told = []
     settings.on_change.append(told.append)
     new = config(
-        redis__url="redis://ada:other@one",
+        redis__url="redis://svc:other@one",
         state__dir="/elsewhere",
         cursor__dirs=["/c"],
         cursor_database_monitor__sync_window_hours=1,
@@ -102,7 +102,7 @@ def test_what_needs_a_restart_is_named_each_time_and_keeps_its_old_value():
             {}, ("cursor_database_monitor.sync_window_hours", "cursor.dirs", "state.dir", "redis.url")
         )
     assert "secret" not in repr(reloaded)
-    assert settings.config.redis.url == "redis://ada:secret@one"
+    assert settings.config.redis.url == "redis://svc:secret@one"
     assert settings.config.state.dir == "/state"
     assert told == []
 
@@ -143,14 +143,14 @@ def test_the_pace_is_the_same_object_with_the_new_values():
 
 
 def test_globs_say_what_is_read_and_what_they_say_can_change():
-    settings = Settings(config(cursor__exclude=["/home/ada/private"]))
-    work, private = place(1), place(2, "/home/ada/private")
+    settings = Settings(config(cursor__exclude=["/home/dev/private"]))
+    work, private = place(1), place(2, "/home/dev/private")
     for _ in range(2):  # the second time from memory
         assert (settings.is_read(work), settings.is_read(private)) == (True, False)
         assert not settings.is_reported(private)
         assert not settings.is_allowed(private)
     assert not settings.admits_unknown()
-    settings.reload(config(cursor__include=["/home/ada/private"]))
+    settings.reload(config(cursor__include=["/home/dev/private"]))
     assert (settings.is_read(work), settings.is_read(private)) == (False, True)
     assert not settings.admits_unknown()
     settings.reload(config())
@@ -179,10 +179,10 @@ def test_what_is_switched_off_reads_nothing_and_still_reports_what_it_has_read()
 
 def test_what_is_remembered_of_workspaces_is_bounded(monkeypatch):
     monkeypatch.setattr("trio_cursor.settings._MOST_JUDGED", 10)
-    settings = Settings(config(cursor__exclude=["/home/ada/private"]))
+    settings = Settings(config(cursor__exclude=["/home/dev/private"]))
     for number in range(25):
         assert settings.is_read(place(number))
-        assert not settings.is_read(place(number, "/home/ada/private"))
+        assert not settings.is_read(place(number, "/home/dev/private"))
     assert len(settings._in_force.allowed) <= 10
 
 
@@ -200,7 +200,7 @@ def test_an_answer_that_is_found_while_it_changes_is_not_remembered_for_later(mo
     thread = threading.Thread(target=lambda: answers.append(settings.is_read(place(1))))
     thread.start()
     assert asking.wait(10)
-    settings.reload(config(cursor__exclude=["/home/ada/work"]))
+    settings.reload(config(cursor__exclude=["/home/dev/work"]))
     has_changed.set()
     thread.join(10)
     assert answers == [True]

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from rich.cells import cell_len
-from running import move_home, on_terminal
+from running import on_terminal
 from small_logs import NOW, generation, write_log
 
 from trio_cursor.cli import main
@@ -16,16 +16,12 @@ from trio_cursor.cli.show_command import event_in_words
 from trio_cursor.eventlog import open_for_writing, transaction
 from trio_cursor.records import Event, Gap, Workspace
 
+pytestmark = pytest.mark.usefixtures("home")
+
 PLAIN = Style(is_on=False)
-SHOP = Workspace("/c/b2/state.vscdb", "/c", "b2", path="/home/ada/shop", hash="fedcba9876543210")
+SHOP = Workspace("/c/b2/state.vscdb", "/c", "b2", path="/home/dev/shop", hash="fedcba9876543210")
 FIRST = "8D0C1f2e-0000-4000-8000-000000000001"
 SECOND = "8D0C1f2e-0000-4000-8000-000000000002"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -159,7 +155,7 @@ def test_on_a_terminal_everything_that_is_known_is_there_and_texts_stay_as_they_
             f"  finished      {moment(NOW - 50_000)}",
             "  duration      9.1 s",
             "  tokens        1,234 (1,000 prompt, 234 completion, from database)",
-            "  workspace     /home/ada/site",
+            "  workspace     /home/dev/site",
             "  hash          0123456789abcdef",
             "  conversation  c0ffee",
             "  session       scan_a1",
@@ -185,7 +181,7 @@ def test_on_a_terminal_everything_that_is_known_is_there_and_texts_stay_as_they_
 
 
 def event(**payload):
-    metadata = {"workspace_path": "/home/ada/site", "workspace_id": "id", "timestamp_source": "ring"}
+    metadata = {"workspace_path": "/home/dev/site", "workspace_id": "id", "timestamp_source": "ring"}
     return Event(1, "e", NOW, "s", metadata, {"generation_id": "g", **payload})
 
 
@@ -234,9 +230,9 @@ def test_tools_are_one_line_each_before_the_texts():
 
 def test_a_remote_folder_is_told_with_its_uri_and_lines_if_they_are_counted():
     remote = event(lines_added=3, lines_removed=None)
-    remote.metadata["workspace_uri"] = "vscode-remote://wsl%2BUbuntu/home/ada/site"
+    remote.metadata["workspace_uri"] = "vscode-remote://wsl%2BUbuntu/home/dev/site"
     text = event_in_words(remote, PLAIN, 80)
-    assert "/home/ada/site\n                vscode-remote://wsl%2BUbuntu/home/ada/site\n" in text
+    assert "/home/dev/site\n                vscode-remote://wsl%2BUbuntu/home/dev/site\n" in text
     assert field(text, "lines") == "+3 -0"
 
 

@@ -7,7 +7,7 @@ import time
 import attrs
 import pytest
 from rich.cells import cell_len
-from running import move_home, on_terminal
+from running import on_terminal
 
 from trio_cursor.cli import main
 from trio_cursor.state_dir import held
@@ -22,16 +22,12 @@ from trio_cursor.status import (
 from trio_cursor.status_file import FILE_NAME as STATUS_NAME
 from trio_cursor.status_file import write_status
 
+pytestmark = pytest.mark.usefixtures("home")
+
 NOW = int(time.time() * 1000)
 #: What clears a screen, and what turns the text around.
 EVIL = "\x1b[2J\u202e"
 SAFE = "\\u001b[2J\\u202e"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -63,7 +59,7 @@ def workspace_status(**changes):
         database="/c/state.vscdb",
         workspace_id="a1",
         workspace_hash=None,
-        workspace_path="/home/ada/\x1b[2Jsite",
+        workspace_path="/home/dev/\x1b[2Jsite",
         status="synced",
         schema="ring",
         sessions=(),
@@ -104,7 +100,7 @@ def test_a_service_that_is_well_is_exit_0(capsys, state):
         code, text = on_terminal("status", "--no-color", "--state-dir", str(state))
     assert code == 0
     assert "2 generations reported by this run\n" in text
-    assert "/home/ada/\\u001b[2Jsite  synced  ring    2" in text
+    assert "/home/dev/\\u001b[2Jsite  synced  ring    2" in text
 
 
 def test_a_degraded_service_is_exit_3_and_says_what_is_wrong(state):

@@ -14,7 +14,7 @@ import cursor_files
 import killed_copies
 import pytest
 from rich.cells import cell_len
-from running import move_home, on_terminal, run_once
+from running import on_terminal, run_once
 
 from trio_cursor.cli import main, workspaces_command
 from trio_cursor.cursor import listing
@@ -30,18 +30,14 @@ from trio_cursor.status import UnmappedStatus, disabled
 from trio_cursor.status_file import FILE_NAME as STATUS_NAME
 from trio_cursor.status_file import write_status
 
+pytestmark = pytest.mark.usefixtures("home")
+
 NOW = int(time.time() * 1000)
 SITE = workspace_hash("/home/demo/a1")
 ELSEWHERE = "0123456789abcdef"
 #: What clears a screen, and what turns the text around.
 EVIL = "\x1b[2J\u202e"
 SAFE = "\\u001b[2J\\u202e"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home of its own, so that nothing of this machine is read or written."""
-    return move_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
