@@ -44,7 +44,7 @@ def test_each_platform_has_a_place_for_stable_and_for_nightly(platform, environ,
 def mounts(tmp_path):
     """What WSL shows of Windows: drives, users, and things that are neither."""
     users = tmp_path / "mnt" / "c" / "Users"
-    for user in ("one", "two"):
+    for user in ("a1", "b2"):
         (users / user / "AppData" / "Roaming").mkdir(parents=True)
     (users / "Public").mkdir()
     (users / "desktop.ini").write_text("")
@@ -57,7 +57,7 @@ def test_wsl_also_looks_into_the_profiles_of_windows(mounts):
     found = candidate_user_dirs("linux", {"WSL_DISTRO_NAME": "Ubuntu"}, "/home/me", mounts=str(mounts))
     assert [candidate.user_dir for candidate in found if candidate.through_wsl] == [
         f"{mounts}/c/Users/{user}/AppData/Roaming/{edition}/User"
-        for user in ("one", "two")
+        for user in ("a1", "b2")
         for edition in ("Cursor", "Cursor Nightly")
     ]
     assert len(found) == 6
@@ -71,7 +71,7 @@ def test_only_wsl_looks_there(mounts):
 
 @needs_posix
 def test_a_linked_windows_profile_is_the_same_one_again(mounts):
-    (mounts / "c" / "Users" / "All Users").symlink_to(mounts / "c" / "Users" / "one")
+    (mounts / "c" / "Users" / "All Users").symlink_to(mounts / "c" / "Users" / "a1")
     assert len(candidate_user_dirs("linux", {}, "/home/me", wsl=True, mounts=str(mounts))) == 6
 
 
@@ -86,7 +86,7 @@ def test_without_mounts_wsl_looks_at_nothing(monkeypatch):
 
 
 def test_the_number_of_windows_profiles_looked_at_is_bounded(mounts, monkeypatch):
-    monkeypatch.setattr(module, "_MOST_WINDOWS_USERS", 2)  # Public and one
+    monkeypatch.setattr(module, "_MOST_WINDOWS_USERS", 2)  # Public and a1
     assert len(candidate_user_dirs("linux", {}, "/home/me", wsl=True, mounts=str(mounts))) == 4
 
 
