@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 from contextlib import closing
 
 import attrs
@@ -302,6 +303,23 @@ async def test_every_file_is_private_whatever_the_umask_says(tmp_path):
     finally:
         os.umask(before)
     assert found == dict.fromkeys((FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"), 0o600)
+
+
+def test_whoever_looks_while_the_log_is_made_finds_none_or_all_of_it(tmp_path):
+    """A service and a `status` that are started in one breath."""
+    looks = 0
+    for number in range(60):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        maker = threading.Thread(target=lambda place=directory: open_for_writing(place).close())
+        maker.start()
+        while maker.is_alive():
+            connection = open_for_reading(directory)
+            looks += 1
+            if connection is not None:
+                connection.close()
+        maker.join()
+    assert looks > 60
 
 
 class TestWhatIsNoLog:

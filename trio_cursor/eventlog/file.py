@@ -83,9 +83,11 @@ def _prepare(connection: Any, path: Path) -> None:
 
 def _format(connection: Any, path: Path) -> int:
     """The log's format; 0: the file is empty. Raises `StateError` if it is something else."""
-    version = formats.format_of(connection)
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    # One statement, so one moment: between two a service may have made the log.
+    version, application, tables = connection.execute(
+        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
+        " FROM pragma_user_version, pragma_application_id"
+    ).fetchone()
     if not (version or application or tables):
         return 0
     if application != formats.APPLICATION_ID or version < 1:
