@@ -13,6 +13,7 @@ from trio_cursor.errors import StateError
 from trio_cursor.observations import Prompt, RingEntry, TableRow
 from trio_cursor.passes import ProfileRead
 from trio_cursor.records import Batch, Gap, Page
+from trio_cursor.sessions.announcements import Announcement
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Sink, Submission
 from trio_cursor.watched import Watched
@@ -180,6 +181,28 @@ async def test_a_gap_is_a_record_and_said_aloud(world, logged, autojump_clock):
     assert (record.event_type, record.payload["detail"], record.timestamp) == ("database_gap", "rolled on", 9)
     assert (world.sink.counts.gaps, world.sink.counts.generations) == (1, 0)
     assert any("missed" in message for message in logged())
+
+
+async def test_what_is_nobodys_where_sessions_are_announced_is_counted_and_said_but_no_session_is_made_up(
+    world, logged, autojump_clock
+):
+    world.registry.discovers = False
+    await world.submit(batch(row(ONE), gaps=(Gap("ring", "rolled on", 5, 9),), schema="tables_v1"))
+    assert (world.log.events, world.log.sessions) == ([], {})
+    assert world.log.positions[PLACE.database].positions == {"tables_v1": "position"}
+    counts = world.sink.counts
+    assert (counts.unattributed, counts.generations, counts.gaps, counts.by_database) == (1, 0, 0, {})
+    assert any("missed" in message for message in logged())
+
+
+async def test_a_gap_is_that_of_the_session_in_which_it_is_over(world, autojump_clock):
+    world.registry.discovers = False
+    for session_id, start_ms in (("early", 1000), ("late", 5000)):
+        heard = Announcement(True, session_id, "hash", "redis", start_ms)
+        world.registry.announce(heard, start_ms)
+    world.registry.place("hash", PLACE, 5000)
+    await world.submit(batch(gaps=(Gap("ring", "rolled on", 1200, 2000),)))
+    assert [event.session_id for event in world.log.events] == ["early"]
 
 
 async def test_a_log_that_cannot_be_written_makes_everybody_wait_and_loses_nothing(

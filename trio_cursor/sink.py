@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import attrs
 import trio
 
 from trio_cursor.assembly import Assembler, Change, Told
 from trio_cursor.cursor.schemas.values import is_uuid
-from trio_cursor.errors import StateError
-from trio_cursor.eventlog import Entry, EventLog
+from trio_cursor.eventlog import Entry, EventLog, insist
 from trio_cursor.events import build_event, build_gap
 from trio_cursor.freshness import Freshness
 from trio_cursor.logs import get_logger
@@ -21,13 +19,9 @@ from trio_cursor.observations import RingEntry, TableRow
 from trio_cursor.passes import Passes, ProfileRead
 from trio_cursor.records import Batch, Event, Session, Workspace
 from trio_cursor.scanner import Scanner
-from trio_cursor.sessions.registry import Registry, scan_session_id
+from trio_cursor.sessions.registry import Registry
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
-
-_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
 
 
 @attrs.frozen
@@ -59,8 +53,8 @@ class Counts:
     nameless: int = 0
     #: Generations of no known workspace, for which no session came.
     unattributed: int = 0
-    #: By database.
-    by_database: dict[str, int] = attrs.field(factory=dict)
+    #: Generations by database.
+    by_database: Counter[str] = attrs.field(factory=Counter)
 
 
 @attrs.frozen
@@ -155,7 +149,7 @@ class Sink:
         keys = {key for keys, _ in found for key in keys}
         if not keys:
             return [told for _, told in found]
-        known = await self._insist(lambda: self.log.known_keys(keys))
+        known = await insist(lambda: self.log.known_keys(keys), "generations")
         told = [attrs.evolve(told, is_reported=not known.isdisjoint(keys)) for keys, told in found]
         # A turn is told again with each change of its conversation, which makes no duplicate of it.
         self.counts.duplicates += sum(
@@ -168,8 +162,13 @@ class Sink:
         now = self.now_ms()
         opened: list[Session] = []
         events: list[tuple[tuple[str, ...], Event]] = []
+        #: The database of each generation.
+        reported: list[str] = []
         for generation in change.released:
             session = self._session(generation.workspace, generation.timestamp, now, opened)
+            if session is None:
+                self.counts.unattributed += 1
+                continue
             event = build_event(
                 generation,
                 session=session,
@@ -178,6 +177,7 @@ class Sink:
                 max_text_bytes=self.max_text_bytes,
             )
             events.append(((generation.key, *generation.aliases), event))
+            reported.append(generation.workspace.database)
         if batch is not None:
             events += self._gaps(batch, now, opened)
         events.sort(key=lambda pair: pair[1].timestamp)
@@ -204,8 +204,12 @@ class Sink:
             )
         # A session may have changed before the log takes it.
         latest = self.registry.latest
-        await self._insist(lambda: self.log.append(attrs.evolve(entry, sessions=tuple(map(latest, opened)))))
-        self._count(change, events)
+        await insist(
+            lambda: self.log.append(attrs.evolve(entry, sessions=tuple(map(latest, opened)))), "generations"
+        )
+        self.counts.generations += len(reported)
+        self.counts.by_database.update(reported)
+        self.counts.gaps += len(events) - len(reported)
 
     async def _without_known(self, change: Change) -> Change:
         """Leave out what was reported under a key that is asked about only now.
@@ -213,59 +217,35 @@ class Sink:
         Where a conversation belongs may turn out late, and an id that is no UUID has its key from there.
         """
         keys = [one.key for one in change.released if not is_uuid(one.key)]
-        known = await self._insist(lambda: self.log.known_keys(keys)) if keys else set()
+        known = await insist(lambda: self.log.known_keys(keys), "generations") if keys else set()
         if not known:
             return change
         fresh = [one for one in change.released if one.key not in known]
         self.counts.duplicates += len(change.released) - len(fresh)
         return attrs.evolve(change, released=tuple(fresh))
 
-    def _session(self, workspace: Workspace, time: int | None, now: int, opened: list[Session]) -> Session:
-        """To which session something belongs that happened then."""
+    def _session(
+        self, workspace: Workspace, time: int | None, now: int, opened: list[Session]
+    ) -> Session | None:
+        """To which session something belongs that happened then; None: its last one is forgotten by now."""
         found = self.registry.session_for(workspace, time, now)
         if found is None:
-            # Something was read of a workspace whose last session was forgotten meanwhile.
-            return Session(scan_session_id(workspace), workspace.database, "discovery", now)
+            return None
         session, is_new = found
         if is_new:
             opened.append(session)
         return session
 
-    def _gaps(self, batch: Batch, now: int, opened: list[Session]) -> list[tuple[tuple[str, ...], Event]]:
-        found = [gap for page in batch.pages.values() for gap in page.gaps]
-        if not found:
-            return []
-        log.warning("generations were missed: the ring rolled on unseen", workspace=batch.workspace.name)
-        session = self._session(batch.workspace, now, now, opened)
-        return [
-            ((), build_gap(batch.workspace, gap, session=session, captured_at=now, host=self.host))
-            for gap in found
-        ]
-
-    def _count(self, change: Change, events: list[tuple[tuple[str, ...], Event]]) -> None:
-        self.counts.generations += len(change.released)
-        self.counts.gaps += len(events) - len(change.released)
-        for generation in change.released:
-            database = generation.workspace.database
-            self.counts.by_database[database] = self.counts.by_database.get(database, 0) + 1
-
-    async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Try until the log takes it: meanwhile the channel fills, the pollers wait, and nothing is lost."""
-        pause = _RETRY_FIRST_SECONDS
-        is_in_trouble = False
-        while True:
-            try:
-                result = await operation()
-            except StateError as error:
-                if not is_in_trouble:
-                    log.error("the event log cannot be written; trying again until it can", error=str(error))  # noqa: TRY400 - one line
-                is_in_trouble = True
-                await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                pause = min(pause * 2, _RETRY_MOST_SECONDS)
-                continue
-            if is_in_trouble:
-                log.info("the event log is written again")
-            return result
+    def _gaps(self, batch: Batch, now: int, opened: list[Session]) -> Iterator[tuple[tuple[str, ...], Event]]:
+        for gap in (gap for page in batch.pages.values() for gap in page.gaps):
+            session = self._session(batch.workspace, gap.before_ms, now, opened)
+            log.warning(
+                "generations were missed: the ring rolled on unseen",
+                workspace=batch.workspace.name,
+                session=session.session_id if session else None,
+            )
+            if session is not None:
+                yield (), build_gap(batch.workspace, gap, session=session, captured_at=now, host=self.host)
 
 
 def _told(batch: Batch) -> Iterator[Told]:

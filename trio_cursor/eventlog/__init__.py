@@ -2,6 +2,7 @@
 
 from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
 from trio_cursor.eventlog.formats import FORMAT
+from trio_cursor.eventlog.insisting import insist
 from trio_cursor.eventlog.log import Entry, EventLog, open_event_log
 from trio_cursor.eventlog.reading import Filter, find_event, last_sequence, read_events, read_log
 from trio_cursor.eventlog.retention import Retired
@@ -17,6 +18,7 @@ __all__ = [
     "Retired",
     "append_events",
     "find_event",
+    "insist",
     "last_sequence",
     "open_event_log",
     "open_for_reading",

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import random
-
 import attrs
-import trio
 
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog import EventLog
+from trio_cursor.eventlog import EventLog, insist
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Session, StreamMark
 
 log = get_logger(__name__)
-
-_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
 
 
 @attrs.define(eq=False)
@@ -30,18 +25,8 @@ class Storing:
 
     async def insist(self, mark: StreamMark | None) -> None:
         """Store what has changed, and the mark, as soon as the log takes it."""
-        pause, is_in_trouble = _RETRY_FIRST_SECONDS, False
-        while self._unsaved or mark is not None:
-            try:
-                await self._store(mark)
-            except StateError as error:
-                if not is_in_trouble:
-                    log.error("sessions cannot be stored; trying again until they can", error=str(error))  # noqa: TRY400 - one line
-                is_in_trouble = True
-                await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                pause = min(pause * 2, _RETRY_MOST_SECONDS)
-            else:
-                return
+        if self._unsaved or mark is not None:
+            await insist(lambda: self._store(mark), "sessions")
 
     async def attempt(self) -> None:
         """Store what has changed; what the log does not take is stored with the next change."""
