@@ -12,8 +12,8 @@ from trio_cursor.assembly.pending import (
     key_of,
     to_text,
 )
-from trio_cursor.assembly.schedule import Freshness
 from trio_cursor.assembly.steps import Change
+from trio_cursor.assembly.waits import Freshness
 
 __all__ = [
     "Assembler",

@@ -10,16 +10,17 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from trio_cursor.assembly.attribution import Directory, Places, no_rings
+from trio_cursor.assembly.attribution import Directory, Places
 from trio_cursor.assembly.book import Book
 from trio_cursor.assembly.generations import Parts
 from trio_cursor.assembly.groups import Group
 from trio_cursor.assembly.intake import Intake, Told
+from trio_cursor.assembly.ownership import Ownership, is_inside
 from trio_cursor.assembly.pending import Pending, PendingEntry, PendingTurn, Row, key_of, turn_key
 from trio_cursor.assembly.recent import Recent
-from trio_cursor.assembly.schedule import Freshness, Schedule, Waits
+from trio_cursor.assembly.schedule import Schedule
 from trio_cursor.assembly.steps import Admission, Change, Step
-from trio_cursor.cursor.schemas.values import is_uuid
+from trio_cursor.assembly.waits import Freshness, Waits
 from trio_cursor.observations import Observation, Place, Rule, TurnContent, Wanted
 from trio_cursor.records import Workspace
 
@@ -42,6 +43,7 @@ class Assembler:
     _book: Book = attrs.field(init=False)
     _intake: Intake = attrs.field(init=False)
     _schedule: Schedule = attrs.field(init=False)
+    _ownership: Ownership = attrs.field(init=False)
     _excluded: Recent = attrs.field(factory=Recent, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -49,6 +51,7 @@ class Assembler:
         self._book = Book(Places(self.directory))
         self._intake = Intake(self._book)
         self._schedule = Schedule(self.freshness, waits, self._book)
+        self._ownership = Ownership(self._book, self.directory, self.admission)
 
     def __len__(self) -> int:
         """How many generations are pending."""
@@ -132,7 +135,7 @@ class Assembler:
 
     def holds(self, database: str) -> bool:
         """Whether anything of a database is pending that does not wait for a session alone."""
-        return self._book.count(database) > self._schedule.held_in(database)
+        return self._book.count(database) > self._schedule.held.in_database(database)
 
     def holding(self) -> list[str]:
         """Databases of which anything is pending that does not wait for a session alone."""
@@ -144,14 +147,14 @@ class Assembler:
 
     def held(self) -> int:
         """How many generations wait for a session."""
-        return len(self._schedule.held())
+        return len(self._schedule.held)
 
     def readmit(self) -> None:
         """Sessions have changed, or what is known of workspaces: whose is what is held?
 
         Found out with the next release.
         """
-        self._book.touched.update(dict.fromkeys(self._schedule.held()))
+        self._book.touched.update(dict.fromkeys(self._schedule.held.keys()))
 
     def waits_for_freshness(self, profile: str | None = None) -> bool:
         """Whether something would go out if more was known to be read."""
@@ -186,12 +189,10 @@ class Assembler:
         """Hold what is nobody's, for as long as somebody may come; returns whether it is held, or gone."""
         if self.admission is None:
             return False
-        item, row = self._schedule.chosen(group), group.row
-        workspace = self._workspace_of(group, item, row)
-        time = Parts(group.entry, item.turn if item else None, None, row).timestamp()[0]
-        if self._is_admitted(workspace, time, step):
+        found = self._ownership.unclaimed(group, self._schedule.chosen(group), step.now_ms)
+        if found is None:
             return False
-        until_ms = self.admission.hold_until(time, group.seen_ms)
+        workspace, until_ms = found
         if step.now_ms < until_ms:
             self._schedule.hold(group, until_ms)
             return True
@@ -202,12 +203,10 @@ class Assembler:
         self._book.drop_group(group)
         return True
 
-    def _is_admitted(self, workspace: Workspace, time_ms: int | None, step: Step) -> bool:
-        return self.admission is None or self.admission.admits(workspace, time_ms, step.now_ms)
-
     def _exclude(self, group: Group, wanted: PendingTurn, step: Step) -> None:
         """The texts of a workspace that is not to be reported are not read either."""
-        if not self._is_wanted(group, wanted, self._workspace_of(group, wanted, group.row)):
+        workspace = self._ownership.workspace_of(group, wanted, group.row)
+        if not self._ownership.is_wanted(group, wanted, workspace):
             step.excluded += self._excluded.add(group.key)
             self._learn_from_ring(group, step)
             self._book.drop_group(group)
@@ -221,7 +220,7 @@ class Assembler:
             group = Group(key, step.now_ms)
         if not turns:
             # A row cannot be held: it is read again, with its workspace, when somebody works there.
-            if self._is_admitted(found.workspace, found.row.timestamp, step):
+            if self._ownership.is_admitted(found.workspace, found.row.timestamp, step.now_ms):
                 self._finish(group, None, step, found)
             else:
                 step.excluded += self._excluded.add(key)
@@ -246,11 +245,11 @@ class Assembler:
         item = self._schedule.chosen(group)
         if item is not None and item.is_gone and row is not None:
             item = None
-        workspace = self._workspace_of(group, item, row)
+        workspace = self._ownership.workspace_of(group, item, row)
         parts = Parts(group.entry, item.turn if item else None, content, row)
-        if not _is_inside(group, row, parts.timestamp()[0]):
+        if not is_inside(group, row, parts.timestamp()[0]):
             pass  # that of another run, with a wider window
-        elif not self._is_wanted(group, item, workspace):
+        elif not self._ownership.is_wanted(group, item, workspace):
             step.excluded += self._excluded.add(group.key)
         elif row is None and group.is_nameless:
             step.nameless += 1
@@ -266,27 +265,6 @@ class Assembler:
                     if book.group_of(storage_key) is not group:
                         book.drop_turn(storage_key)
         book.drop_group(group)
-
-    def _workspace_of(self, group: Group, item: PendingTurn | None, row: Row | None) -> Workspace:
-        """Whose generation it is: the row's, the ring's that holds the id, the conversation's."""
-        if row is not None and row.workspace.id is not None:
-            return row.workspace
-        if group.entry is not None and group.entry.workspace.id is not None:
-            return group.entry.workspace
-        if item is not None:
-            conversation_id, home = item.turn.id.conversation_id, item.workspace
-            # An id that is no UUID must not get another key by what is only in hand.
-            id_ = item.turn.generation_id
-            ringed = self._book.ringed if id_ is None or is_uuid(id_) else no_rings
-            return self._book.places.workspace_of(home.profile, conversation_id, home, ringed)
-        return (row or group.sole_entry).workspace
-
-    def _is_wanted(self, group: Group, item: PendingTurn | None, workspace: Workspace) -> bool:
-        # What stands in the global ring was asked in a window without a folder: nothing is unknown of it.
-        if item is None or (group.entry is not None and group.entry.workspace.is_global):
-            return self.directory.is_wanted(workspace)
-        home, conversation_id = item.workspace, item.turn.id.conversation_id
-        return self._book.places.is_wanted(home.profile, conversation_id, workspace)
 
     def _learn_from_ring(self, group: Group, step: Step) -> None:
         """The ring that holds one turn of a conversation says where the others belong."""
@@ -310,12 +288,3 @@ class Assembler:
             nameless=step.nameless,
             unattributed=step.unattributed,
         )
-
-
-def _is_inside(group: Group, row: Row | None, time: int | None) -> bool:
-    """Whether it lies in the window: what has no time is inside any, and what is new needs none."""
-    windows = [part.since_ms for part in group.parts]
-    if row is not None:
-        windows.append(row.since_ms)
-    begins = [window for window in windows if window is not None]
-    return len(begins) < len(windows) or time is None or not begins or time >= min(begins)

@@ -7,10 +7,8 @@ once, a turn as soon as its content was read.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol
 
 import attrs
 
@@ -18,49 +16,15 @@ from trio_cursor.assembly.book import Book
 from trio_cursor.assembly.clocks import Clocks
 from trio_cursor.assembly.deadlines import Queue
 from trio_cursor.assembly.groups import Group, Need
-from trio_cursor.assembly.pending import LONG_PAST, PendingEntry, PendingTurn
+from trio_cursor.assembly.held import Held
+from trio_cursor.assembly.pending import LONG_PAST, PendingTurn
+from trio_cursor.assembly.waits import Freshness, Waits, is_quick
 
 #: After so long nothing waits any longer.
 _DAY_MS = 24 * 3_600_000
 #: But what was read before that in this run: the machine may have been off, or asleep.
 _READING_SECONDS = 300
-#: Types of which no conversation knows.
-_WITHOUT_CONVERSATION = ("cmdk", "apply")
 _NEVER = math.inf
-
-
-class Freshness(Protocol):
-    """Moments on a monotonic clock, in seconds: what was committed before them was observed.
-
-    -inf: not read yet; inf: there is nothing to wait for.
-    """
-
-    def rings(self, profile: str) -> float:
-        """Of all rings of the profile."""
-
-    def conversations(self, profile: str) -> float:
-        """Of the profile's global database."""
-
-
-@attrs.frozen
-class Waits:
-    """How long to wait for what may still come, in milliseconds."""
-
-    ring_grace_ms: int
-    conversation_wait_ms: int
-    settle_timeout_ms: int
-
-    def entry_over_ms(self, entry: PendingEntry) -> int:
-        """Until when an entry waits for a turn that bears its id."""
-        is_quick = entry.entry.type in _WITHOUT_CONVERSATION
-        return entry.waits_from_ms + (self.ring_grace_ms if is_quick else self.conversation_wait_ms)
-
-    def turn_over_ms(self, turn: PendingTurn, entry: PendingEntry | None) -> int:
-        """Until when a turn waits for what is missing of it."""
-        if not turn.is_in_flight:
-            return LONG_PAST
-        asked_ms = entry.waits_from_ms if entry else LONG_PAST
-        return max(turn.changed_ms, asked_ms) + self.settle_timeout_ms
 
 
 @attrs.define(eq=False)
@@ -70,6 +34,8 @@ class Schedule:
     freshness: Freshness
     waits: Waits
     book: Book
+    #: Groups that wait for somebody.
+    held: Held = attrs.field(factory=Held, init=False)
     #: By when, if nothing else happens, a group is to be placed anew.
     _deadlines: Queue[float] = attrs.field(factory=Queue, init=False)
     #: Groups that wait for freshness, by the moment from which on they do.
@@ -83,9 +49,6 @@ class Schedule:
     #: What freshness said, for as long as one call takes.
     _levels: dict[tuple[Need, str], float] = attrs.field(factory=dict, init=False)
     _clocks: Clocks = attrs.field(factory=Clocks, init=False)
-    #: Keys of groups that wait for a session, each with the databases in which it was observed.
-    _held: dict[str, tuple[str, ...]] = attrs.field(factory=dict, init=False)
-    _held_in: Counter[str] = attrs.field(factory=Counter, init=False)
 
     def begin(self, now_ms: int, at: float) -> None:
         """A call begins; while it lasts nothing becomes fresher."""
@@ -122,20 +85,11 @@ class Schedule:
         """A group is nobody's, as far as is known, and waits for somebody until then."""
         self._settle(group, until_ms, None)
         group.ready_at = None
-        self._held[group.key] = databases = tuple(part.workspace.database for part in group.parts)
-        self._held_in.update(databases)
-
-    def held(self) -> list[str]:
-        """Keys of the groups that are held."""
-        return list(self._held)
-
-    def held_in(self, database: str) -> int:
-        """How much of what was observed in a database is held."""
-        return self._held_in[database]
+        self.held.put(group)
 
     def forget(self, key: str) -> None:
         """A group is there no more."""
-        self._unhold(key)
+        self.held.drop(key)
         self._deadlines.drop(key)
         self._due.drop(key)
         if (queue := self._waits_in.pop(key, None)) is not None:
@@ -217,14 +171,14 @@ class Schedule:
             if group.row is not None:
                 return LONG_PAST, Need.TURN, LONG_PAST
             over_ms = self.waits.turn_over_ms(chosen, group.entry)
-            return max(over_ms, self._held_until(group, chosen)), Need.TURN, _NEVER
+            return max(over_ms, self._parent_until(group, chosen)), Need.TURN, _NEVER
         entry = group.sole_entry
         over_ms = self.waits.entry_over_ms(entry)
-        if entry.entry.type in _WITHOUT_CONVERSATION:
+        if is_quick(entry):
             return over_ms, Need.QUICK_ENTRY, group.met_ms + self.waits.ring_grace_ms
         return over_ms, Need.ENTRY, _NEVER
 
-    def _held_until(self, group: Group, chosen: PendingTurn) -> float:
+    def _parent_until(self, group: Group, chosen: PendingTurn) -> float:
         """An agent's turn may share the id of the turn that started it, which then is the one reported."""
         profile = chosen.workspace.profile
         parent = self.book.places.parent(profile, chosen.turn.id.conversation_id)
@@ -282,7 +236,7 @@ class Schedule:
     ) -> None:
         """Put a group where it belongs, and nowhere else."""
         key = group.key
-        self._unhold(key)
+        self.held.drop(key)
         if deadline == _NEVER:
             self._deadlines.drop(key)
         else:
@@ -297,9 +251,6 @@ class Schedule:
         if wanted is None:
             group.wanted_at = None
         self._want(key, wanted)
-
-    def _unhold(self, key: str) -> None:
-        self._held_in.subtract(self._held.pop(key, ()))
 
     def _want(self, key: str, turn: PendingTurn | None) -> None:
         known = self._asked.get(key)
