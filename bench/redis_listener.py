@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from redis_server import RedisServer, versions
 
 from trio_cursor.config.output_sections import RedisConfig
-from trio_cursor.redis_streams import StreamReader, address_of, thread_limiter
+from trio_cursor.redis_address import address_of
+from trio_cursor.redis_streams import StreamReader, thread_limiter
 from trio_cursor.sessions.redis_events import listen_to_redis
 from trio_cursor.status import SourceState
 

@@ -1,10 +1,18 @@
-"""An end for tests that wait for an outcome which may never come."""
+"""Waits for an outcome, with an end for those that never come."""
 
 from __future__ import annotations
 
 from functools import wraps
 
 import trio
+
+
+async def until(condition, seconds=20, every=0.005):
+    """Wait for something that sets no event: a status, a thread, a server; returns what it has found."""
+    with trio.fail_after(seconds):
+        while not (found := condition()):  # noqa: ASYNC110 - it is looked at, it does not call
+            await trio.sleep(every)
+    return found
 
 
 def within(seconds):

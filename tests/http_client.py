@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 import trio
+from deadlines import until
 
 from trio_cursor.status import SourceState, disabled
 from trio_cursor.web.limits import Limits
@@ -148,14 +149,14 @@ class World:
 
     async def serve(self, nursery, listen="127.0.0.1:0", token=None, **limits):
         """Start it."""
+        self.state.address = listen
         await nursery.start(
             partial(
                 serve_web,
                 listen,
                 token,
                 self.state,
-                desk=self.desk,
-                source=self.source,
+                intake=(self.desk, self.source),
                 status=self._status,
                 readiness=lambda: self.why,
                 now_ms=lambda: time.time_ns() // 1_000_000,
@@ -181,6 +182,4 @@ class World:
 
     async def until(self, is_so):
         """Wait for something that only shows in the state."""
-        with trio.fail_after(_PATIENCE_SECONDS):
-            while not is_so(self):  # noqa: ASYNC110 - a state has no event
-                await trio.sleep(0.01)
+        await until(lambda: is_so(self), _PATIENCE_SECONDS)

@@ -7,7 +7,6 @@ import math
 import attrs
 
 from trio_cursor.records import Session
-from trio_cursor.sessions.registry import scan_session_id
 
 
 @attrs.define(eq=False)
@@ -205,7 +204,9 @@ class Model:
         return None
 
     def open_synthetic(self, workspace, now):
-        session = Session(scan_session_id(workspace), workspace.database, "discovery", now, heard_at=now)
+        session = Session(
+            f"scan_{workspace.id or 'global'}", workspace.database, "discovery", now, heard_at=now
+        )
         told = self.find(session.key)
         if told is not None:
             self.all.remove(told)

@@ -13,6 +13,10 @@ from collections import Counter
 from trio_cursor.cli import main
 from trio_cursor.eventlog import Filter, read_log
 
+#: What clears a screen, and what turns the text around; and how both are shown.
+EVIL = "\x1b[2J\u202e"
+SAFE = "\\u001b[2J\\u202e"
+
 
 class TerminalText(io.StringIO):
     """A terminal that remembers what it was sent."""

@@ -22,6 +22,7 @@ import attrs
 import owner
 import pytest
 import trio
+from deadlines import until
 
 from trio_cursor.cursor import guest as door
 from trio_cursor.cursor.filesystems import filesystem_of, network_filesystem
@@ -116,12 +117,6 @@ def go_on(process) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
     process.stdout.readline()
-
-
-async def until(condition) -> None:
-    with trio.fail_after(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - threads and private counters set no event
-            await trio.sleep(0.005)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import attrs
 import pytest
 import redis_server
 import trio
-from deadlines import within
+from deadlines import until, within
 
 import trio_cursor
 from trio_cursor import hearing
@@ -31,12 +31,6 @@ def use_all_of_trios_threads():
     limiter = trio.to_thread.current_default_thread_limiter()
     for _ in range(int(limiter.available_tokens)):
         limiter.acquire_on_behalf_of_nowait(object())
-
-
-async def until(condition):
-    while not (found := condition()):  # noqa: ASYNC110 - a status is looked at, it does not call
-        await trio.sleep(0.005)
-    return found
 
 
 @within(30)

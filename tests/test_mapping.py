@@ -676,6 +676,14 @@ async def test_thousands_of_spellings_are_tried_in_a_search_at_the_latest():
     assert await mapper.search(announced, None, []) == Mapped(ones[449], "workspace_json")
 
 
+async def test_thousands_of_spellings_are_tried_at_a_glance_once_all_are_hashed():
+    ones = [place(f"w{number}", f"file:///home/demo/p{number}") for number in range(450)]
+    mapper = Mapper(scanner_of(*ones), NoGuest())
+    await mapper.spell_all()
+    for number in (0, 449):
+        assert mapper.quick(workspace_hash(f"/home/demo/p{number}/"), None).workspace is ones[number]
+
+
 async def test_only_so_many_databases_are_searched():
     scanner = scanner_of(*(place(f"{number:04}") for number in range(230)))
     guest = Library()

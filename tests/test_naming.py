@@ -10,7 +10,7 @@ from scans import ITEM_TABLE, Budget, catalog_of, memory, run
 
 from trio_cursor.cursor.schemas import Rows
 from trio_cursor.cursor.schemas.naming import (
-    LONGEST_PATH,
+    LONGEST_SEARCHED,
     PATH_KEYS,
     SESSIONS_KEY,
     VALUE_LIMIT,
@@ -215,7 +215,7 @@ def test_a_path_is_looked_for_in_three_keys(key):
         ("/app", "too short"),
         ("c:\\", "too short"),
         ("c:\\x", "too short"),
-        ("/a" * LONGEST_PATH, "longer than"),
+        ("/a" * LONGEST_SEARCHED, "longer than"),
     ],
 )
 def test_what_is_no_path_of_a_folder_is_not_looked_for(path, words):

@@ -11,10 +11,12 @@ from itertools import pairwise
 import pytest
 import redis_server
 import trio
+from deadlines import until
 from redis_server import own_server
 
 from trio_cursor.config.output_sections import RedisConfig
-from trio_cursor.redis_streams import StreamError, Trouble, address_of
+from trio_cursor.redis_address import address_of
+from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.sessions import redis_events
 from trio_cursor.sessions.announcements import FIELD_LIMIT
 from trio_cursor.sessions.redis_events import listen_to_redis, mark_name
@@ -35,10 +37,14 @@ class FakeDesk:
         self.doubts = 0
         self.is_open = trio.Event()
         self.is_open.set()
+        #: Of each call that waits for it, the ids.
+        self.waiting = []
         self.failures = []
 
     async def announce(self, heard, mark=None):
+        self.waiting.append([announcement.session_id for announcement in heard])
         await self.is_open.wait()
+        self.waiting.pop()
         if self.failures:
             raise self.failures.pop()
         self.heard += heard
@@ -57,10 +63,17 @@ class FakeDesk:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Marks and looks at once, and short waits; the pauses are those of the service."""
+    """Marks and looks at once, however slow the machine, and short waits; the pauses are the service's."""
     monkeypatch.setattr(redis_events, "BLOCK_MS", 200)
     monkeypatch.setattr(redis_events, "MARK_SECONDS", 0.2)
     monkeypatch.setattr(redis_events, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(redis_events, "_QUICK_SECONDS", 60)
+
+
+@pytest.fixture
+def _long_reads(monkeypatch):
+    """Whatever waits for an entry still does when the test goes on."""
+    monkeypatch.setattr(redis_events, "BLOCK_MS", 60_000)
 
 
 class Listening:
@@ -98,9 +111,22 @@ async def listening(server, **more):
             nursery.cancel_scope.cancel()
 
 
-async def until(condition):
-    while not condition():  # noqa: ASYNC110 - what a listener and a server do sets no event
-        await trio.sleep(0.005)
+def calls(server, command):
+    """How often it has carried out a command, whatever words came after it."""
+    counted = server.call("INFO", "commandstats")
+    return sum(one["calls"] for name, one in counted.items() if name.split("|")[0] == f"cmdstat_{command}")
+
+
+async def asks(server, times):
+    """Wait until it was asked so often from now on, so that all answers but the last were acted upon."""
+    count = calls(server, "xinfo") + times
+    await until(lambda: calls(server, "xinfo") >= count)
+
+
+async def blocks(server, *, asked=0):
+    """Wait until the server was asked so often since its start, and then a read waits for an entry."""
+    await until(lambda: calls(server, "xinfo") >= asked)
+    await until(lambda: server.call("INFO", "clients")["blocked_clients"] == 1)
 
 
 def entry(session_id="s1", *, kind="session_start", **more):
@@ -239,25 +265,32 @@ async def test_a_flood_of_fake_starts_is_read_in_batches(server):
         assert max(listener.desk.batches) == 100
 
 
+def reader_seconds(server):
+    """Of each connection whose last command was a read, how long ago that was, in whole seconds."""
+    return [int(one["idle"]) for one in server.call("CLIENT LIST") if one["cmd"] == "xread"]
+
+
 async def test_while_the_log_cannot_be_written_nothing_more_is_read(server):
     async with listening(server) as listener:
         await until(lambda: listener.caught_up)
         listener.desk.is_open = trio.Event()
         ids = fill(server, [entry(f"s{number}") for number in range(300)])
-        await trio.sleep(0.3)
-        assert listener.desk.heard == []
+        await until(lambda: listener.desk.waiting)
+        # For a whole second the connection that has read says nothing.
+        await until(lambda: any(reader_seconds(server)))
+        assert (len(listener.desk.waiting), listener.desk.heard) == (1, [])
         listener.desk.is_open.set()
         await until(lambda: len(listener.desk.heard) == 300)
         assert listener.desk.marks[-1].id == ids[-1]
         assert listener.desk.doubts == 0
 
 
-async def test_a_cancelled_listener_leaves_no_thread_and_no_connection(server, monkeypatch):
-    monkeypatch.setattr(redis_events, "BLOCK_MS", 60_000)
+@pytest.mark.usefixtures("_long_reads")
+async def test_a_cancelled_listener_leaves_no_thread_and_no_connection(server):
     before = server.call("INFO", "clients")["connected_clients"]
     async with listening(server) as listener:
         await until(lambda: listener.caught_up)
-        await until(lambda: server.call("INFO", "clients")["blocked_clients"] == 1)
+        await blocks(server)
     with trio.fail_after(10):
         await until(lambda: not [one for one in threading.enumerate() if "redis" in one.name])
         await until(lambda: server.call("INFO", "clients")["connected_clients"] == before)
@@ -459,7 +492,7 @@ async def test_trimmed_beyond_us_while_we_were_away(version):
         async with listening(server, after="8-0") as listener:
             await until(lambda: listener.caught_up)
             assert (listener.desk.ids, listener.desk.doubts) == ([], 1)
-            await trio.sleep(0.5)
+            await asks(server, 3)
             assert listener.desk.doubts == 1
         async with listening(server, after="9-0") as listener:
             await until(lambda: listener.caught_up)
@@ -472,7 +505,7 @@ async def test_trimmed_beyond_us_while_we_lag(server):
         await until(lambda: len(listener.desk.heard) == 150)
         listener.desk.is_open = trio.Event()
         server.add(STREAM, entry("held"))
-        await trio.sleep(0.1)
+        await until(lambda: listener.desk.waiting == [["held"]])
         fill(server, [entry(f"t{number}") for number in range(20)])
         server.call("XTRIM", STREAM, "MAXLEN", "5")
         listener.desk.is_open.set()
@@ -491,10 +524,10 @@ async def test_a_short_stream_that_loses_only_what_was_read_is_no_loss(server):
             server.call("XADD", STREAM, "MAXLEN", "1", "*", *words)
             await until(lambda count=number: len(listener.desk.heard) == count)
             if number % 5 == 0:
-                await trio.sleep(0.25)
+                await asks(server, 2)
         listener.desk.is_open = trio.Event()
         server.add(STREAM, entry("held"))
-        await trio.sleep(0.1)
+        await until(lambda: listener.desk.waiting == [["held"]])
         words = [word for pair in entry("last").items() for word in pair]
         server.call("XADD", STREAM, "MAXLEN", "1", "*", *words)
         listener.desk.is_open.set()
@@ -508,16 +541,17 @@ async def test_deleted_before_we_read_it(server):
     async with listening(server, after=ids[1]) as listener:
         await until(lambda: listener.desk.doubts)
         await until(lambda: listener.desk.ids == ["s0", "s1", "s2"])
-        await trio.sleep(0.5)
+        await asks(server, 3)
         assert listener.desk.doubts == 1
 
 
+@pytest.mark.usefixtures("_long_reads")
 async def test_emptied_and_filled_beyond_our_position_while_we_were_cut_off():
     with own_server() as server:
         fill(server, [entry(f"s{n}") for n in range(1, 6)], ids=[f"{n}-0" for n in range(1, 6)])
         async with listening(server) as listener:
             await until(lambda: listener.caught_up)
-            await trio.sleep(0.3)  # it has asked how many there ever were
+            await blocks(server, asked=2)  # it knows how many there ever were
             server.call("MULTI")
             server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             server.call("FLUSHALL")
@@ -572,17 +606,18 @@ async def test_a_mistake_that_comes_again_and_again_is_told_once(server, caplog,
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.usefixtures("_long_reads")
 async def test_what_comes_while_we_listen_is_heard_now_whatever_the_servers_clock_says(server):
     day_ms = 86_400_000
     now_ms = int(time.time() * 1000)
     server.add(STREAM, entry(), f"{now_ms - 2 * day_ms}-0")
+    asked = calls(server, "xinfo")
     listener = Listening(server, FakeDesk())
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listener.run)
             await until(lambda: listener.desk.ids == ["s1"])
-            await until(lambda: listener.caught_up)
-            await trio.sleep(0.2)
+            await blocks(server, asked=asked + 2)  # nothing was left when it asked again
             server.add(STREAM, entry("s2"), f"{now_ms - day_ms}-0")
             await until(lambda: listener.desk.ids == ["s1", "s2"])
             nursery.cancel_scope.cancel()
@@ -592,16 +627,17 @@ async def test_what_comes_while_we_listen_is_heard_now_whatever_the_servers_cloc
     assert live.at_ms == now_ms - day_ms
 
 
+@pytest.mark.usefixtures("_long_reads")
 async def test_what_is_deleted_between_two_reads_is_missed_and_that_is_noticed(server):
     if server.version < (7,):
         pytest.skip("before 7.0 a server does not count what was added")
     server.add(STREAM, entry())
+    asked = calls(server, "xinfo")
     listener = Listening(server, FakeDesk())
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listener.run)
-            await until(lambda: listener.caught_up)
-            await trio.sleep(0.1)
+            await blocks(server, asked=asked + 2)
             pipe = server._client.pipeline(transaction=True)
             for kind in ("session_end", "other"):
                 pipe.xadd(STREAM, entry(kind=kind))

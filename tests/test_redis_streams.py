@@ -15,19 +15,14 @@ import pytest
 import redis_server
 import trio
 import trustme
+from deadlines import until
 from redis_server import own_server
 
 from trio_cursor.config.output_sections import RedisConfig, RedisTlsConfig
 from trio_cursor.errors import ConfigError
-from trio_cursor.redis_streams import (
-    StreamError,
-    StreamInfo,
-    StreamReader,
-    Trouble,
-    address_of,
-    id_numbers,
-    thread_limiter,
-)
+from trio_cursor.redis_address import address_of
+from trio_cursor.redis_streams import StreamInfo, StreamReader, id_numbers, thread_limiter
+from trio_cursor.redis_trouble import StreamError, Trouble
 
 STREAM = "telemetry:events"
 
@@ -64,16 +59,15 @@ def our_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("trio_cursor redis")]
 
 
+def is_blocked(server):
+    """Whether a read waits for an entry."""
+    return server.call("INFO", "clients")["blocked_clients"] == 1
+
+
 def open_files():
     gc.collect()
     place = Path("/proc/self/fd")
     return len(list(place.iterdir())) if place.is_dir() else 0
-
-
-async def until(condition, seconds=20):
-    with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110 - threads and servers set no event
-            await trio.sleep(0.005)
 
 
 # --- addresses ---
@@ -222,8 +216,7 @@ async def test_a_blocked_read_is_cancelled_and_leaves_nothing(server, way):
         await reader.info()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reader.read, "0-0")
-            await until(our_threads)
-            await trio.sleep(0.05)
+            await until(lambda: is_blocked(server))
             nursery.cancel_scope.cancel()
         await until(lambda: our_threads() == [])
         with pytest.raises(StreamError, match="closed by us") as caught:  # never used again
@@ -315,7 +308,7 @@ async def test_a_server_killed_under_a_blocked_read():
             await reader.info()
 
             async def kill():
-                await trio.sleep(0.1)
+                await until(lambda: is_blocked(server))
                 await trio.to_thread.run_sync(server.kill)
 
             async with trio.open_nursery() as nursery:

@@ -14,7 +14,7 @@ from trio_cursor.records import Session
 from trio_cursor.sessions import book
 from trio_cursor.sessions import registry as registry_module
 from trio_cursor.sessions.announcements import Announcement
-from trio_cursor.sessions.registry import MOST_OF_ONE, MOST_SESSIONS, Registry, scan_session_id
+from trio_cursor.sessions.registry import MOST_OF_ONE, MOST_SESSIONS, Registry, synthetic
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 NOW = fakes.EPOCH_MS
@@ -68,7 +68,7 @@ def test_the_first_sign_of_life_opens_a_session_and_the_next_ones_do_not(registr
 
 
 def test_the_global_database_has_a_session_of_its_own_which_lives_by_what_belongs_to_it(registry):
-    assert scan_session_id(GLOBAL) == "scan_global"
+    assert synthetic(GLOBAL, NOW).session_id == "scan_global"
     session, is_new = registry.session_for(GLOBAL, None, 0)
     assert (session.session_id, is_new) == ("scan_global", True)
     assert registry.session_for(GLOBAL, 5 * HOUR, 5 * HOUR) == (session, False)
@@ -84,9 +84,9 @@ def test_a_session_expires_without_a_sign_of_life_and_opens_again_under_the_same
     assert (closed.session_id, closed.started_at, closed.ended_at) == (first.session_id, 0, HOUR)
     assert closed.heard_at == HOUR
     # Nothing has happened for hours: nothing is on its way either.
-    assert registry.active_databases(13 * HOUR) == []
-    assert not registry.is_active(W1.database, 13 * HOUR)
-    assert not registry.may_finish(W1.database, 13 * HOUR)
+    assert registry.watching.with_session(13 * HOUR) == []
+    assert not registry.watching.is_active(W1.database, 13 * HOUR)
+    assert not registry.watching.may_finish(W1.database, 13 * HOUR)
     assert registry.sign_of_life(W1, 14 * HOUR).session_id == first.session_id
 
 
@@ -149,7 +149,7 @@ def test_start_a_start_b_end_a_leaves_b(registry):
     registry.place(A, W1, NOW + 2)
     assert ids(registry.sessions()) == ["b"]
     assert (session.session_id, session.ended_at, session.heard_at) == ("a", NOW + 2, NOW + 2)
-    assert registry.is_active(W1.database, NOW + DAY)
+    assert registry.watching.is_active(W1.database, NOW + DAY)
 
 
 def test_a_duplicate_start_is_a_sign_of_life_and_tells_what_was_not_known(registry):
@@ -291,7 +291,7 @@ def test_a_database_that_vanishes_leaves_its_sessions_waiting(registry):
     assert [(session.session_id, session.database) for session in changed] == [("s2", None), ("s1", None)]
     assert registry.unplace(W2.database) == []
     assert ids(registry.sessions()) == ["scan_w2", "s1"]
-    assert not registry.is_active(W1.database, NOW + MINUTE)
+    assert not registry.watching.is_active(W1.database, NOW + MINUTE)
     assert registry.quieted(NOW + HOUR) == [W1.database]
     # It is found again, elsewhere.
     registry.place(A, W3, NOW + 5)
@@ -303,7 +303,7 @@ def test_a_session_that_has_ended_before_its_database_was_found_has_its_grace(re
     registry.announce(start("s1"), NOW)
     registry.announce(end("s1", NOW + 5), NOW + 5)
     assert ids(registry.place(A, W1, NOW + 9)) == ["s1"]
-    assert registry.is_active(W1.database, NOW + 9)
+    assert registry.watching.is_active(W1.database, NOW + 9)
     assert registry.session_of(W1, NOW, NOW + 9).session_id == "s1"
 
 
@@ -362,25 +362,25 @@ def test_a_workspace_is_watched_a_while_longer_and_finished_after_that(registry)
     over = NOW + 5
     assert registry.next_ms(over) == over + 30_000
     assert registry.quieted(over + 29_999) == []
-    assert registry.is_active(W1.database, over + 29_999)
-    assert registry.active_databases(over + 29_999) == [W1.database]
+    assert registry.watching.is_active(W1.database, over + 29_999)
+    assert registry.watching.with_session(over + 29_999) == [W1.database]
     assert registry.quieted(over + 30_000) == [W1.database]
     assert registry.quieted(over + 30_001) == []
-    assert not registry.is_active(W1.database, over + 30_000)
-    assert registry.may_finish(W1.database, over + 299_999)
+    assert not registry.watching.is_active(W1.database, over + 30_000)
+    assert registry.watching.may_finish(W1.database, over + 299_999)
     assert registry.next_ms(over + 30_001) == over + 300_000
     assert registry.quieted(over + 300_000) == [W1.database]
-    assert not registry.may_finish(W1.database, over + 300_000)
+    assert not registry.watching.may_finish(W1.database, over + 300_000)
     assert registry.next_ms(over + 300_000) in (None, NOW + 12 * HOUR)
 
 
 def test_a_profile_is_read_to_the_end_where_sessions_are_or_were_a_while_ago(extension):
     extension.last_changed(W2.database, NOW, NOW)  # nobody has announced it
     opened(extension)
-    assert extension.unfinished_databases(NOW + DAY) == [W1.database]
+    assert extension.watching.finishing(NOW + DAY) == [W1.database]
     extension.announce(end("s1"), NOW)
-    assert extension.unfinished_databases(NOW + 299_999) == [W1.database]
-    assert extension.unfinished_databases(NOW + 300_000) == []
+    assert extension.watching.finishing(NOW + 299_999) == [W1.database]
+    assert extension.watching.finishing(NOW + 300_000) == []
 
 
 def test_with_discovery_everything_is_somebodys(registry, extension):
@@ -396,7 +396,7 @@ def test_the_grace_runs_from_when_the_last_end_came_to_us(registry):
     registry.announce(start("s2"), NOW)
     registry.announce(end("s1", NOW + 100), NOW + 200)
     registry.announce(end("s2", NOW + 50), NOW + 200)
-    assert registry.is_active(W1.database, NOW + 30_199)
+    assert registry.watching.is_active(W1.database, NOW + 30_199)
     assert registry.quieted(NOW + 30_199) == []
     assert registry.quieted(NOW + 30_200) == [W1.database]
 
@@ -409,8 +409,8 @@ def test_what_has_ended_while_nobody_listened_is_watched_for_the_grace_all_the_s
         registry.announce(start("s", NOW - age - HOUR, hash_=hash_), NOW)
         registry.place(hash_, place, NOW)
         registry.announce(end("s", NOW - age, hash_=hash_), NOW)
-        assert registry.is_active(place.database, NOW + 29_999) is is_read
-        assert not registry.is_active(place.database, NOW + 30_000)
+        assert registry.watching.is_active(place.database, NOW + 29_999) is is_read
+        assert not registry.watching.is_active(place.database, NOW + 30_000)
         # That it came late says nothing of when it was.
         registry.discovers = False
         assert registry.session_of(place, NOW - age + 31_000, NOW) is None
@@ -421,31 +421,31 @@ def test_nobody_is_told_that_it_is_quiet_where_somebody_has_come_back(registry):
     registry.announce(end("s1", NOW + 5), NOW + 5)
     registry.announce(start("s2", NOW + 9), NOW + 9)
     assert registry.quieted(NOW + HOUR) == []
-    assert registry.is_active(W1.database, NOW + HOUR)
+    assert registry.watching.is_active(W1.database, NOW + HOUR)
 
 
 def test_what_never_had_a_session_may_be_finished(registry):
-    assert registry.may_finish(W1.database, NOW)
+    assert registry.watching.may_finish(W1.database, NOW)
     registry.last_changed(W1.database, NOW, NOW)
-    assert registry.may_finish(W1.database, NOW)
+    assert registry.watching.may_finish(W1.database, NOW)
 
 
 def test_of_too_many_workspaces_the_least_recently_changed_is_not_active(registry):
     homes = (W1, W2, W3)
 
     def active(now):
-        return [registry.is_active(home.database, now) for home in homes]
+        return [registry.watching.is_active(home.database, now) for home in homes]
 
     registry.sign_of_life(W1, 0)
     registry.sign_of_life(W2, 1)
-    assert not registry.is_crowded()
+    assert not registry.watching.is_crowded()
     registry.sign_of_life(W3, 2)
-    assert registry.is_crowded()
+    assert registry.watching.is_crowded()
     assert active(2) == [False, True, True]
-    assert not registry.may_finish(W1.database, 2)
+    assert not registry.watching.may_finish(W1.database, 2)
     registry.sign_of_life(W1, 3)
     assert active(3) == [True, False, True]
-    assert registry.active_databases(3) == [home.database for home in homes]
+    assert registry.watching.with_session(3) == [home.database for home in homes]
     # Of those that are equal no more either.
     for home in homes:
         registry.sign_of_life(home, 9)
@@ -587,7 +587,7 @@ def test_a_hundred_thousand_fake_starts_are_bounded_in_time_and_memory(starts, e
     # A hundredth of it is what it takes; the rest is for machines that are busy.
     assert time.process_time() - began < 60
     assert len(registry.sessions()) == (1 if ends else MOST_SESSIONS)
-    assert registry.active_databases(NOW) == [W1.database]
+    assert registry.watching.with_session(NOW) == [W1.database]
     inside = registry._book
     assert len(inside._known) <= MOST_SESSIONS + book.KEPT_ENDED_IN_ALL
     assert len(inside.groups) <= MOST_SESSIONS + book.KEPT_ENDED_IN_ALL

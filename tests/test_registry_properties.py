@@ -154,10 +154,10 @@ class Machine(RuleBasedStateMachine):
             assert registry.unplaced_of(hash_) == tuple(found)
         for home in (*HOMES, GLOBAL):
             name = home.database
-            assert registry.is_active(name, self.now) == model.is_active(name, self.now)
-            assert registry.may_finish(name, self.now) == model.may_finish(name, self.now)
-            assert (name in registry.active_databases(self.now)) == model.is_watched(name, self.now)
-        assert registry.is_crowded() == (len(model.ranked) > model.max_active)
+            assert registry.watching.is_active(name, self.now) == model.is_active(name, self.now)
+            assert registry.watching.may_finish(name, self.now) == model.may_finish(name, self.now)
+            assert (name in registry.watching.with_session(self.now)) == model.is_watched(name, self.now)
+        assert registry.watching.is_crowded() == (len(model.ranked) > model.max_active)
         for (name, time), answer in self.answers().items():
             home = next(home for home in (*HOMES, GLOBAL) if home.database == name)
             assert answer == model.session_of(home, time, self.now)

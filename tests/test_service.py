@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,8 @@ import killed_copies
 import pytest
 import structlog
 import trio
-from deadlines import within
+from deadlines import until, within
+from serving import MONITOR, by_id, id_of, open_files, working_threads
 
 import trio_cursor
 from trio_cursor import asked as asked_module
@@ -40,13 +40,6 @@ from trio_cursor.errors import AlreadyRunningError, NotBuiltYetError, StateError
 from trio_cursor.records import Workspace
 from trio_cursor.settings import Reloaded
 
-MONITOR = DatabaseMonitorConfig(
-    probe_interval_seconds=0.02,
-    poll_interval_seconds=0.2,
-    retry_backoff_seconds=0.1,
-    sync_window_hours=876_000,
-)
-
 
 @pytest.fixture
 def config(user_dir, tmp_path):
@@ -67,42 +60,7 @@ async def receive(events, *ids):
     return received
 
 
-async def until(condition):
-    while not (found := condition()):  # noqa: ASYNC110 - a status is looked at, it does not call
-        await trio.sleep(0.005)
-    return found
-
-
-def id_of(item):
-    return item["generationUUID"]
-
-
-def by_id(handle):
-    return {item.workspace_id: item for item in handle.status().workspaces}
-
-
 # -- Embedding -----------------------------------------------------------------------------------------
-
-
-def working_threads():
-    """Threads that do something; those that Trio keeps for later wait in its cache."""
-    frames = sys._current_frames()
-    return {
-        thread.name
-        for thread in threading.enumerate()
-        if thread.ident in frames and "_thread_cache" not in frames[thread.ident].f_code.co_filename
-    }
-
-
-def open_files():
-    """What this process has open, by number and by name."""
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found.add((entry.name, str(entry.readlink())))
-        except FileNotFoundError:  # the directory itself
-            continue
-    return found
 
 
 def logging_as_it_is():

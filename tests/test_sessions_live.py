@@ -5,36 +5,31 @@ from __future__ import annotations
 import json
 import random
 import signal
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
-import cursor_files
 import pytest
 import running
 import trio
-from deadlines import within
-from redis_server import RedisServer
-from test_service import MONITOR, by_id, id_of, open_files, until, working_threads
-
-import trio_cursor
-from trio_cursor.config import (
-    AssemblyConfig,
-    Config,
-    CursorConfig,
-    HttpConfig,
-    RedisConfig,
-    SessionsConfig,
-    StateConfig,
+from announced import (
+    STREAM,
+    Place,
+    announced_config,
+    fields,
+    in_mode,
+    now_ms,
+    session_is_open,
+    sessions_of,
 )
-from trio_cursor.cursor.folders import workspace_hash
-from trio_cursor.status_file import read_status
+from deadlines import until, within
+from redis_server import RedisServer
+from serving import by_id, open_files, reported, running_service, watchers, working_threads
 
-STREAM = "telemetry:events"
+from trio_cursor.config import Config, HttpConfig, RedisConfig
+from trio_cursor.status_file import read_status
 
 
 @pytest.fixture
@@ -46,54 +41,7 @@ def server():
 
 @pytest.fixture
 def config(user_dir, tmp_path, server):
-    return Config(
-        http=HttpConfig(listen="off"),
-        cursor=CursorConfig(dirs=(str(user_dir),)),
-        state=StateConfig(dir=str(tmp_path / "state")),
-        redis=RedisConfig(url=server.tcp_url),
-        sessions=SessionsConfig(
-            mode="extension", files_dir=str(tmp_path / "sessions"), end_grace_seconds=0.3
-        ),
-        assembly=AssemblyConfig(ring_grace_seconds=0.05, conversation_wait_seconds=0.05),
-        cursor_database_monitor=attrs.evolve(MONITOR, sync_window_hours=24),
-    )
-
-
-def now_ms():
-    return int(time.time() * 1000)
-
-
-@attrs.define
-class Place:
-    """A workspace, and how its extension speaks of it."""
-
-    database: object
-    path: str
-    items: list = attrs.field(factory=list)
-
-    @classmethod
-    def made(cls, user_dir, name):
-        path = f"/home/demo/{name}"
-        return cls(cursor_files.make_workspace(user_dir, name, [], folder=path), path)
-
-    @property
-    def hash(self):
-        return workspace_hash(self.path)
-
-    def ask(self, *, ago_ms=0):
-        """Somebody asks something there; its id."""
-        self.items.append(cursor_files.ring_item(unixMs=now_ms() - ago_ms, type="cmdk"))
-        cursor_files.write_ring(self.database, self.items[-100:])
-        return id_of(self.items[-1])
-
-
-def fields(kind, session_id, place, **payload):
-    return {
-        "event_type": kind,
-        "hook_type": "SessionStart" if kind == "session_start" else "SessionEnd",
-        "payload": json.dumps({"session_id": session_id, "workspace_path": place.path, **payload}),
-        "metadata": json.dumps({"workspace_hash": place.hash}),
-    }
+    return announced_config(user_dir, tmp_path, redis=RedisConfig(url=server.tcp_url))
 
 
 @attrs.define
@@ -113,45 +61,6 @@ class Announcer:
 @pytest.fixture
 def redis(server, config):
     return Announcer(server, config)
-
-
-@asynccontextmanager
-async def running_service(config):
-    async with trio.open_nursery() as nursery:
-        handle = await nursery.start(trio_cursor.serve, config)
-        yield handle
-        nursery.cancel_scope.cancel()
-
-
-def sessions_of(handle):
-    """Ids of the open sessions, by workspace."""
-    return {
-        item.workspace_id: {session["id"] for session in item.sessions}
-        for item in handle.status().workspaces
-        if item.sessions
-    }
-
-
-async def session_is_open(handle, session_id):
-    await until(lambda: any(session_id in ids for ids in sessions_of(handle).values()))
-
-
-def watchers(task=None):
-    """Databases that are watched, by the tasks that there are."""
-    task = task or trio.lowlevel.current_root_task()
-    children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-    return task.name.endswith("Supervisor._watch") + sum(map(watchers, children))
-
-
-async def reported(handle, *ids, after=0):
-    """Events with these ids, once they are there."""
-    found = {}
-    async with handle.subscribe(after) as events:
-        while not set(ids) <= found.keys():
-            event = await events.receive()
-            assert event.generation_id not in found
-            found[event.generation_id] = event
-    return found
 
 
 # -- Start, end, and what is late ----------------------------------------------------------------------
@@ -186,13 +95,17 @@ async def test_a_workspace_is_watched_from_its_first_start_to_the_grace_after_it
         assert (await reported(handle, late))[late].session_id == "b"
         await until(lambda: watchers() == 0)
         nobodys = [mine.ask(), other.ask()]
-        await trio.sleep(0.3)
-        assert handle.status().generations == 3
+        # Whoever sees a workspace that is newer has looked at these two, too.
+        newer = Place.made(user_dir, "newer")
+        redis.start("n", newer)
+        await session_is_open(handle, "n")
+        await reported(handle, newer.ask())
+        assert handle.status().generations == 4
         # It is the next one's, who comes soon enough.
         redis.start("c", mine)
         assert (await reported(handle, nobodys[0]))[nobodys[0]].session_id == "c"
         everything = await reported(handle, nobodys[0])
-        assert sorted(event.session_id for event in everything.values()) == ["a", "b", "b", "c"]
+        assert sorted(event.session_id for event in everything.values()) == ["a", "b", "b", "c", "n"]
     await until(lambda: working_threads() <= threads)
     assert {name for _, name in open_files()} <= {name for _, name in files}
 
@@ -234,8 +147,7 @@ async def test_an_event_bears_what_was_announced(user_dir, config, redis):
 @within(30)
 async def test_a_synthetic_session_hands_over_and_nothing_is_told_twice(user_dir, config, redis):
     place = Place.made(user_dir, "mine")
-    config = attrs.evolve(config, sessions=attrs.evolve(config.sessions, mode="auto"))
-    async with running_service(config) as handle:
+    async with running_service(in_mode(config, "auto")) as handle:
         await handle.synced()
         first = place.ask()
         assert (await reported(handle, first))[first].session_id == "scan_mine"
@@ -365,8 +277,7 @@ async def test_a_blocked_read_ends_with_the_host_and_leaves_no_thread(user_dir, 
     threads, files = working_threads(), open_files()
     async with running_service(config) as handle:
         await handle.synced()
-        await until(lambda: handle.status().sources[0].state == "connected")
-        await trio.sleep(0.2)
+        await until(lambda: redis.server.call("INFO", "clients")["blocked_clients"] == 1)
     with trio.fail_after(2):
         await until(lambda: working_threads() <= threads)
     assert {name for _, name in open_files()} <= {name for _, name in files}
@@ -439,11 +350,7 @@ async def post(handle, kind, session_id, place):
 @within(30)
 async def test_with_discovery_alone_nobodys_announcements_are_taken(user_dir, config, redis):
     place = Place.made(user_dir, "mine")
-    config = attrs.evolve(
-        config,
-        http=HttpConfig(listen="127.0.0.1:0"),
-        sessions=attrs.evolve(config.sessions, mode="discovery"),
-    )
+    config = attrs.evolve(in_mode(config, "discovery"), http=HttpConfig(listen="127.0.0.1:0"))
     redis.start("a", place)
     async with running_service(config) as handle:
         await until(lambda: handle.status().http.state == "listening")

@@ -14,19 +14,11 @@ import attrs
 import cursor_files
 import pytest
 import trio
-from deadlines import within
-from test_service import MONITOR, by_id, id_of, until
-from test_sessions_live import (
-    Place,
-    now_ms,
-    reported,
-    running_service,
-    session_is_open,
-    sessions_of,
-    watchers,
-)
+from announced import Place, announced_config, in_mode, session_is_open, sessions_of
+from deadlines import until, within
+from serving import by_id, reported, running_service, watchers
 
-from trio_cursor.config import AssemblyConfig, Config, CursorConfig, HttpConfig, SessionsConfig, StateConfig
+from trio_cursor.config import StateConfig
 
 
 @pytest.fixture
@@ -38,18 +30,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def config(user_dir, tmp_path, files):
-    return Config(
-        http=HttpConfig(listen="off"),
-        cursor=CursorConfig(dirs=(str(user_dir),)),
-        state=StateConfig(dir=str(tmp_path / "state")),
-        sessions=SessionsConfig(mode="extension", files_dir=str(files), end_grace_seconds=0.3),
-        assembly=AssemblyConfig(ring_grace_seconds=0.05, conversation_wait_seconds=0.05),
-        cursor_database_monitor=attrs.evolve(MONITOR, sync_window_hours=24),
-    )
-
-
-def in_mode(config, mode):
-    return attrs.evolve(config, sessions=attrs.evolve(config.sessions, mode=mode))
+    return announced_config(user_dir, tmp_path)
 
 
 async def open_session(handle, files, place, session_id="a"):
@@ -63,11 +44,11 @@ async def end_session(handle, files, place):
     await until(lambda: not sessions_of(handle))
 
 
-def ask_in_chat(place):
-    """What a conversation may know of, so that it waits for one."""
-    place.items.append(cursor_files.ring_item(unixMs=now_ms(), type="composer"))
-    cursor_files.write_ring(place.database, place.items)
-    return id_of(place.items[-1])
+async def look_at_all(handle, files, user_dir):
+    """Wait until all that is there now was looked at: what is newer has been seen, and reported."""
+    newer = Place.made(user_dir, "newer")
+    await open_session(handle, files, newer, "n")
+    await reported(handle, newer.ask())
 
 
 @pytest.fixture
@@ -82,7 +63,7 @@ async def test_what_was_pending_when_the_session_and_the_run_ended_is_read_by_th
     patient = attrs.evolve(config, assembly=attrs.evolve(config.assembly, conversation_wait_seconds=600))
     async with running_service(patient) as handle:
         await open_session(handle, files, place)
-        asked = ask_in_chat(place)
+        asked = place.ask(kind="composer")  # a conversation may know of it
         await until(lambda: handle.status().pending == 1)
         await end_session(handle, files, place)
     await trio.sleep(0.5)  # the grace
@@ -102,7 +83,7 @@ async def test_what_waits_for_conversations_keeps_the_global_database_read_after
     config = attrs.evolve(config, assembly=attrs.evolve(config.assembly, conversation_wait_seconds=3))
     async with running_service(config) as handle:
         await open_session(handle, files, place)
-        asked = ask_in_chat(place)
+        asked = place.ask(kind="composer")  # a conversation may know of it
         await until(lambda: handle.status().pending == 1)
         await end_session(handle, files, place)
         await trio.sleep(1)  # longer than the grace
@@ -113,7 +94,9 @@ async def test_what_waits_for_conversations_keeps_the_global_database_read_after
 
 
 @within(40)
-async def test_with_announced_sessions_alone_no_synthetic_one_of_another_run_counts(config, files, place):
+async def test_with_announced_sessions_alone_no_synthetic_one_of_another_run_counts(
+    user_dir, config, files, place
+):
     async with running_service(in_mode(config, "auto")) as handle:
         first = place.ask()
         assert (await reported(handle, first))[first].session_id == "scan_mine"
@@ -121,8 +104,8 @@ async def test_with_announced_sessions_alone_no_synthetic_one_of_another_run_cou
         await handle.synced()
         assert (sessions_of(handle), watchers()) == ({}, 0)
         second = place.ask()
-        await trio.sleep(0.5)
-        assert handle.status().generations == 0
+        await look_at_all(handle, files, user_dir)
+        assert handle.status().generations == 1
         await open_session(handle, files, place)
         assert (await reported(handle, second))[second].session_id == "a"
 
@@ -136,21 +119,49 @@ async def test_with_discovery_alone_no_announced_one_of_another_run_counts(confi
         assert (await reported(handle, asked))[asked].session_id == "scan_mine"
 
 
+async def leave_out(handle, other):
+    """Reload, and wait until nothing is known of the workspace any more."""
+    handle.reload(other)
+    await until(lambda: "mine" not in by_id(handle))
+
+
+async def take_in_again(handle, config, asked):
+    assert "mine" not in by_id(handle)
+    handle.reload(config)
+    await session_is_open(handle, "a")
+    assert (await reported(handle, asked))[asked].session_id == "a"
+
+
 @within(40)
-@pytest.mark.parametrize("section", ["cursor", "cursor_database_monitor"])
-async def test_what_is_left_out_for_a_while_has_its_session_again(config, files, place, section):
-    changes = {"cursor": {"exclude": ("**/mine",)}, "cursor_database_monitor": {"enabled": False}}
-    other = attrs.evolve(config, **{section: attrs.evolve(getattr(config, section), **changes[section])})
+async def test_what_is_excluded_for_a_while_has_its_session_again(user_dir, config, files, place):
+    other = attrs.evolve(config, cursor=attrs.evolve(config.cursor, exclude=("**/mine",)))
     async with running_service(config) as handle:
         await open_session(handle, files, place)
-        handle.reload(other)
-        await until(lambda: "mine" not in by_id(handle))
+        await leave_out(handle, other)
         asked = place.ask()
-        await trio.sleep(0.3)
+        await look_at_all(handle, files, user_dir)
+        assert handle.status().generations == 1
+        await take_in_again(handle, config, asked)
+
+
+@within(40)
+async def test_who_is_switched_off_for_a_while_has_its_session_again(
+    user_dir, tmp_path, config, files, place
+):
+    """Another service, which is not, says when there was time enough."""
+    monitor = attrs.evolve(config.cursor_database_monitor, enabled=False)
+    other = attrs.evolve(config, cursor_database_monitor=monitor)
+    elsewhere = StateConfig(dir=str(tmp_path / "neighbour"))
+    neighbours = attrs.evolve(in_mode(config, "discovery"), state=elsewhere)
+    async with running_service(config) as handle, running_service(neighbours) as neighbour:
+        await open_session(handle, files, place)
+        await leave_out(handle, other)
+        asked = place.ask()
+        # Between two looks of one at all directories there is one of the other.
+        for name in ("newer", "newest"):
+            await reported(neighbour, asked, Place.made(user_dir, name).ask())
         assert handle.status().generations == 0
-        handle.reload(config)
-        await session_is_open(handle, "a")
-        assert (await reported(handle, asked))[asked].session_id == "a"
+        await take_in_again(handle, config, asked)
 
 
 @within(40)
@@ -161,9 +172,10 @@ async def test_when_its_directory_goes_the_session_moves_to_the_other_one_of_its
     async with running_service(config) as handle:
         await open_session(handle, files, place)
         second = cursor_files.make_workspace(user_dir, "second", [], folder=place.path)
-        await trio.sleep(1.5)
+        await look_at_all(handle, files, user_dir)
+        assert sessions_of(handle) == {"mine": {"a"}, "newer": {"n"}}
         shutil.rmtree(user_dir / "workspaceStorage" / "mine")
-        await until(lambda: sessions_of(handle) == {"second": {"a"}})
+        await until(lambda: sessions_of(handle) == {"second": {"a"}, "newer": {"n"}})
         moved = Place(second, place.path)
         asked = moved.ask()
         assert (await reported(handle, asked))[asked].session_id == "a"
@@ -185,11 +197,12 @@ async def test_of_two_directories_of_a_folder_the_sessions_are_where_somebody_wo
         second = Place(cursor_files.make_workspace(user_dir, "second", [], folder=place.path), place.path)
         await until(lambda: any(item.workspace_id for item in handle.status().workspaces))
         if is_first:
-            await trio.sleep(1.2)  # a sweep of all
+            await look_at_all(handle, files, user_dir)
             await open_session(handle, files, place, "b")
         asked = second.ask()
         assert (await reported(handle, asked))[asked].session_id == "b"
-        assert sessions_of(handle) == {"second": {"b"}}
+        assert sessions_of(handle)["second"] == {"b"}
+        assert "mine" not in sessions_of(handle)
 
 
 @within(40)

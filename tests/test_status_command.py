@@ -7,7 +7,7 @@ import time
 import attrs
 import pytest
 from rich.cells import cell_len
-from running import on_terminal
+from running import EVIL, SAFE, on_terminal
 
 from trio_cursor.cli import main
 from trio_cursor.state_dir import held
@@ -25,9 +25,6 @@ from trio_cursor.status_file import write_status
 pytestmark = pytest.mark.usefixtures("home")
 
 NOW = int(time.time() * 1000)
-#: What clears a screen, and what turns the text around.
-EVIL = "\x1b[2J\u202e"
-SAFE = "\\u001b[2J\\u202e"
 
 
 @pytest.fixture

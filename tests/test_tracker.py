@@ -15,8 +15,9 @@ from trio_cursor.cursor.mapping import Mapped, Unmapped
 from trio_cursor.demand import Demand
 from trio_cursor.errors import StateError
 from trio_cursor.first_pass import FirstPass
-from trio_cursor.records import Session, SessionEnded, SessionStarted, StreamMark, WorkspaceGone
+from trio_cursor.records import LookAgain, Session, StreamMark, ToBeRead, WorkspaceGone
 from trio_cursor.sessions.announcements import Announcement
+from trio_cursor.sessions.beginning import Beginning
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sessions.tracker import Tracker
@@ -79,8 +80,7 @@ class World:
             now_ms=fakes.now_ms,
             changes=sends,
             changed=self._readmit,
-            awaited=set(awaited),
-            restored=frozenset(session.database for session in sessions if session.database),
+            beginning=Beginning(set(awaited)),
         )
 
     def _readmit(self):
@@ -105,6 +105,16 @@ class World:
     async def hear(self, *heard, mark=None):
         await self.tracker.announce(heard, mark)
         return await self.told()
+
+    def opened(self, told):
+        """Of workspaces that are to be read, and by which open sessions."""
+        workspaces = dict.fromkeys(change.workspace for change in told if isinstance(change, ToBeRead))
+        return [
+            (workspace.id, session.session_id)
+            for workspace in workspaces
+            for session in self.registry.sessions()
+            if session.database == workspace.database
+        ]
 
     async def told(self):
         await wait_all_tasks_blocked()
@@ -145,28 +155,20 @@ def end(session_id="a", hash_=H1, *, source="redis"):
     return Announcement(False, session_id, hash_, source, fakes.now_ms())
 
 
-def opened(told):
-    return [
-        (change.workspace.id, change.session.session_id)
-        for change in told
-        if isinstance(change, SessionStarted) and change.session
-    ]
-
-
 class TestDiscovery:
     async def test_a_workspace_that_appears_is_to_be_looked_at_without_a_session(self, world, autojump_clock):
         item = watched()
-        assert await world.see(Appeared(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Appeared(item)) == [ToBeRead(item.workspace)]
         assert world.first_pass.progress() == (0, 1)
         assert not world.log.sessions
 
     async def test_a_change_opens_a_session_that_survives_a_restart(self, world, autojump_clock):
         item = watched()
         await world.see(Appeared(item))
-        (change,) = await world.see(Changed(item))
-        assert change == SessionStarted(item.workspace, change.session)
-        assert (change.session.session_id, change.session.started_at) == ("scan_w1", fakes.EPOCH_MS)
-        assert world.log.sessions == {item.workspace.database: change.session}
+        assert await world.see(Changed(item)) == [ToBeRead(item.workspace)]
+        (session,) = world.registry.sessions()
+        assert (session.session_id, session.started_at) == ("scan_w1", fakes.EPOCH_MS)
+        assert world.log.sessions == {item.workspace.database: session}
 
     async def test_a_change_of_what_nobody_watches_is_told_even_if_its_session_is_open(
         self, world, autojump_clock
@@ -176,7 +178,7 @@ class TestDiscovery:
         item.active = True
         assert await world.see(Changed(item)) == []
         item.active = False
-        assert await world.see(Changed(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Changed(item)) == [ToBeRead(item.workspace)]
 
     async def test_a_workspace_that_vanishes_keeps_nobody_waiting(self, world, autojump_clock):
         item = watched()
@@ -184,10 +186,10 @@ class TestDiscovery:
         home = fakes.workspace(None).database
         assert await world.see(Vanished(item)) == [
             WorkspaceGone(item.workspace.database),
-            SessionEnded(home, None),
+            LookAgain(home),
         ]
         assert world.first_pass.progress() == (1, 1)
-        assert await world.see(Appeared(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Appeared(item)) == [ToBeRead(item.workspace)]
         assert world.first_pass.progress() == (1, 2)
 
     async def test_a_session_is_closed_after_hours_without_a_change_and_says_so(
@@ -198,11 +200,11 @@ class TestDiscovery:
         await trio.sleep(11.9 * HOUR)
         assert await world.told() == []
         await trio.sleep(0.2 * HOUR)
-        ended = (await world.told())[0]
-        assert ended.database == item.workspace.database
-        assert ended.session.ended_at == world.log.sessions[item.workspace.database].ended_at is not None
+        assert LookAgain(item.workspace.database) in await world.told()
+        assert world.log.sessions[item.workspace.database].ended_at is not None
+        assert world.registry.sessions() == []
         assert [message for message in logged() if "session closed" in message]
-        assert opened(await world.see(Changed(item))) == [("w1", "scan_w1")]
+        assert world.opened(await world.see(Changed(item))) == [("w1", "scan_w1")]
 
     async def test_a_sighting_that_arrives_with_the_expiry_is_not_lost(self, nursery, autojump_clock):
         """The supervisor is slow, so the expiry comes due while a sighting is on its way to it."""
@@ -226,7 +228,7 @@ class TestDiscovery:
         item = watched()
         await world.see(Appeared(item))
         world.log.failures = [StateError("disk full")]
-        assert opened(await world.see(Changed(item))) == [("w1", "scan_w1")]
+        assert world.opened(await world.see(Changed(item))) == [("w1", "scan_w1")]
         assert any("could not be stored" in message for message in logged())
         assert not world.log.sessions
         # With the next change it is stored too.
@@ -245,7 +247,7 @@ class TestDiscovery:
         """It changes with everything that happens in any workspace."""
         item = watched(None)
         await world.see(Appeared(item))
-        assert await world.see(Changed(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Changed(item)) == [ToBeRead(item.workspace)]
         item.active = True
         assert await world.see(Changed(item)) == []
         assert (world.registry.sessions(), world.log.sessions) == ([], {})
@@ -262,9 +264,8 @@ class TestRestart:
         )
         world.run(nursery)
         told = await world.see(Appeared(idle), Appeared(busy), Swept())
-        assert [one.database for one in told if isinstance(one, SessionEnded) and one.session] == [
-            idle.workspace.database
-        ]
+        assert LookAgain(idle.workspace.database) in told
+        assert LookAgain(busy.workspace.database) not in told
         assert [session.database for session in world.registry.sessions()] == [busy.workspace.database]
 
     async def test_it_waits_for_the_sources(self, nursery, autojump_clock):
@@ -302,7 +303,7 @@ class TestRestart:
             ],
         )
         world.run(nursery)
-        assert await world.see(Appeared(item), Swept()) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Appeared(item), Swept()) == [ToBeRead(item.workspace)]
 
 
 class TestBeginning:
@@ -318,14 +319,14 @@ class TestBeginning:
         assert await world.see(Appeared(item), Changed(item), Swept()) == []
         assert await world.hear(start(ago_ms=1000)) == []
         world.tracker.caught_up("redis")
-        assert opened(await world.told()) == [("w1", "a")]
+        assert world.opened(await world.told()) == [("w1", "a")]
 
     async def test_but_not_for_ever(self, nursery, autojump_clock):
         world, item = World(awaited=["redis"]), watched()
         world.run(nursery)
         assert await world.see(Appeared(item), Swept()) == []
         await trio.sleep(10.1)
-        assert await world.told() == [SessionStarted(item.workspace, None)]
+        assert await world.told() == [ToBeRead(item.workspace)]
 
     async def test_of_those_announced_alone_nobody_is_read_before_it_is_known_who_is_over(
         self, nursery, autojump_clock
@@ -337,7 +338,7 @@ class TestBeginning:
         await world.see(Appeared(alive), Appeared(dead), Swept())
         assert await world.hear(start("dead", H2, ago_ms=70 * HOUR_MS), start("alive", H1)) == []
         world.tracker.caught_up("redis")
-        assert opened(await world.told()) == [("w1", "alive")]
+        assert world.opened(await world.told()) == [("w1", "alive")]
         dead_session = world.log.stored[H2, "dead"]
         assert dead_session.ended_at == dead_session.started_at
 
@@ -351,9 +352,9 @@ class TestBeginning:
         await world.hear(attrs.evolve(start(ago_ms=600_000), is_start=False))
         world.tracker.caught_up("redis")
         told = await world.told()
-        assert SessionStarted(item.workspace, None) in told
+        assert ToBeRead(item.workspace) in told
         await trio.sleep(31)
-        assert SessionEnded(item.workspace.database, None) in await world.told()
+        assert LookAgain(item.workspace.database) in await world.told()
 
     async def test_the_first_pass_waits_for_searches_for_what_was_announced_before(
         self, nursery, autojump_clock
@@ -367,7 +368,7 @@ class TestBeginning:
         await world.told()
         assert not world.first_pass._is_swept
         await trio.sleep(4.1)
-        assert opened(await world.told()) == [("w1", "b")]
+        assert world.opened(await world.told()) == [("w1", "b")]
         assert world.first_pass._is_swept
 
     async def test_but_not_for_those_of_a_thousand_other_machines(self, nursery, autojump_clock):
@@ -405,10 +406,10 @@ class TestAnnounced:
         world.mapper.known[H1] = mine.workspace
         told = await world.hear(start(path="/home/demo/w1"))
         assert [change.workspace.id for change in told] == ["w1", None]
-        assert opened(told) == [("w1", "a")]
+        assert world.opened(told) == [("w1", "a")]
         assert world.first_pass.progress() == (0, 2)
         assert world.readmitted
-        assert await world.see(Changed(home)) == [SessionStarted(home.workspace, None)]
+        assert await world.see(Changed(home)) == [ToBeRead(home.workspace)]
         (mapping,) = world.log.mappings.values()
         assert (mapping.workspace_hash, mapping.database, mapping.path) == (
             H1,
@@ -444,7 +445,7 @@ class TestAnnounced:
             await world.tracker.announce([heard])
         assert not world.log.stored
         world.log.failures = []
-        assert opened(await world.hear(heard)) == [("w1", "a")]
+        assert world.opened(await world.hear(heard)) == [("w1", "a")]
         assert world.log.stored[H1, "a"].database == item.workspace.database
 
     async def test_the_end_of_one_of_two_changes_nothing_for_the_workspace(self, extension, autojump_clock):
@@ -453,10 +454,9 @@ class TestAnnounced:
         world.mapper.known[H1] = item.workspace
         await world.hear(start("a"), start("b"), end("a"))
         await trio.sleep(3600)
-        assert await world.see(Changed(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Changed(item)) == [ToBeRead(item.workspace)]
         item.active = True
-        told = await world.hear(end("b"))
-        assert [change.session.session_id for change in told] == ["b"]
+        assert await world.hear(end("b")) == [LookAgain(item.workspace.database)]
 
     async def test_after_the_grace_its_reader_is_told_to_look_whether_it_is_needed(
         self, extension, autojump_clock
@@ -467,11 +467,11 @@ class TestAnnounced:
         await world.hear(start())
         await world.hear(end())
         await trio.sleep(29)
-        assert await world.see(Changed(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Changed(item)) == [ToBeRead(item.workspace)]
         await trio.sleep(2)
         assert await world.told() == [
-            SessionEnded(item.workspace.database, None),
-            SessionEnded(home.workspace.database, None),
+            LookAgain(item.workspace.database),
+            LookAgain(home.workspace.database),
         ]
         assert await world.see(Changed(item)) == []
 
@@ -481,12 +481,10 @@ class TestAnnounced:
         await trio.sleep(60)
         world.mapper.known[H1] = item.workspace
         told = await world.hear(start())
-        assert {(type(one).__name__, one.session.session_id) for one in told if one.session} == {
-            ("SessionEnded", "scan_w1"),
-            ("SessionStarted", "a"),
-        }
+        assert {LookAgain(item.workspace.database), ToBeRead(item.workspace)} <= set(told)
+        assert world.log.sessions[item.workspace.database].ended_at is not None
         assert [session.session_id for session in world.registry.sessions()] == ["a"]
-        assert await world.see(Changed(item)) == [SessionStarted(item.workspace, None)]
+        assert await world.see(Changed(item)) == [ToBeRead(item.workspace)]
 
     async def test_one_that_began_too_long_ago_is_closed_with_the_first_pass(self, nursery, autojump_clock):
         world = World(awaited=["redis"])
@@ -515,12 +513,12 @@ class TestPlacing:
         world, item = extension, watched()
         world.mapper.known[H1] = item.workspace
         await world.see(Appeared(item), Swept())
-        assert opened(await world.hear(start())) == [("w1", "a")]
+        assert world.opened(await world.hear(start())) == [("w1", "a")]
         del world.mapper.known[H1]
         await world.see(Vanished(item))
         assert world.registry.unplaced_hashes() == [H1]
         world.mapper.known[H1] = item.workspace
-        assert opened(await world.see(Appeared(item))) == [("w1", "a")]
+        assert world.opened(await world.see(Appeared(item))) == [("w1", "a")]
 
     async def test_a_workspace_that_appears_later_is_found_at_once(self, extension, autojump_clock):
         world = extension
@@ -529,7 +527,7 @@ class TestPlacing:
         assert world.placing.why(H1) == {"workspace_json": "no such folder"}
         item = watched()
         world.mapper.known[H1] = item.workspace
-        assert opened(await world.see(Appeared(item))) == [("w1", "a")]
+        assert world.opened(await world.see(Appeared(item))) == [("w1", "a")]
         assert world.placing.why(H1) == {}
 
     async def test_what_is_not_found_at_a_glance_is_searched_for_ever_less_often(self, world, autojump_clock):
@@ -552,7 +550,7 @@ class TestPlacing:
         world.mapper.found[H1] = item.workspace
         await world.hear(start())
         await trio.sleep(2)
-        assert opened(await world.told()) == [("w1", "a")]
+        assert world.opened(await world.told()) == [("w1", "a")]
         assert world.log.mappings[H1].strategy == "session_id"
 
     async def test_those_of_other_machines_cost_next_to_nothing(self, world, autojump_clock):
@@ -577,7 +575,7 @@ class TestPlacing:
             await world.hear(start(hash_=f"{number:016x}"))
         item = watched()
         world.mapper.known[f"{7:016x}"] = item.workspace
-        assert opened(await world.see(Appeared(item))) == [("w1", "a")]
+        assert world.opened(await world.see(Appeared(item))) == [("w1", "a")]
         world.mapper.known[f"{8:016x}"] = item.workspace
         await world.see(Appeared(watched("w2")))
         assert len(world.registry.unplaced_hashes()) == 199

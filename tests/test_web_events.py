@@ -216,7 +216,7 @@ async def test_a_desk_that_fails_is_asked_again(nursery, logged):
     async with world.client() as client:
         answer = await client.post(start("a"))
         assert answer is None or answer.status == 503
-    await world.until(lambda world: world.state.errors == 1 and world.state.state == "listening")
+    await world.until(lambda world: world.source.errors == 1 and world.state.state == "listening")
     async with world.client() as client:
         assert (await client.post(start("a"))).status == 202
     assert "the HTTP server failed and starts again" in logged()

@@ -121,7 +121,7 @@ async def test_a_port_in_use_is_a_state_and_it_is_tried_again(nursery, logged, m
         await world.serve(nursery, f"127.0.0.1:{port}")  # returns all the same
         assert world.state.state == world.source.state == "error"
         assert world.state.last_error == world.source.last_error == "Address already in use"
-        await world.until(lambda world: world.state.errors > 2)
+        await world.until(lambda world: world.source.errors > 2)
         assert logged().count("the HTTP server cannot listen; trying again") == 1
     await world.until(lambda world: world.state.state == "listening")
     assert (world.state.last_error, world.source.last_error, world.source.state) == (None, None, "connected")
@@ -150,14 +150,17 @@ async def test_a_mistake_in_the_application_beside_is_logged_and_it_starts_again
         runs.append(trio.current_time())
         if len(runs) < 4:
             raise RuntimeError("a mistake")
+        if len(runs) == 4:
+            raise RuntimeError("another mistake")
         await trio.sleep_forever()
 
     world = World()
     await nursery.start(partial(serve_http, "127.0.0.1:0", None, world.state, beside=beside))
-    await world.until(lambda world: len(runs) == 4 and world.state.state == "listening")
-    assert world.state.errors == 3
-    assert logged().count("the HTTP server failed and starts again") == 3
+    await world.until(lambda world: len(runs) == 5 and world.state.state == "listening")
     assert runs[3] - runs[2] > runs[1] - runs[0] - 0.01  # more and more patient
+    # Each mistake is told with its trace once, and that there is one each time.
+    assert logged().count("the HTTP server failed and starts again") == 2
+    assert logged().count("the HTTP server cannot listen; trying again") == 4
 
 
 async def test_an_application_that_breaks_off_hurts_nobody_else(nursery, logged):
@@ -202,7 +205,7 @@ async def test_nothing_is_written_to_the_terminal(nursery, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-async def test_who_has_served_for_long_is_patient_anew(nursery, monkeypatch):
+async def test_who_has_served_for_long_is_patient_anew_and_says_everything_anew(nursery, logged, monkeypatch):
     monkeypatch.setattr(server, "_RETRY_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(server, "_RETRY_MOST_SECONDS", 0.05)
     runs = []
@@ -215,7 +218,7 @@ async def test_who_has_served_for_long_is_patient_anew(nursery, monkeypatch):
     world = World()
     await nursery.start(partial(serve_http, "127.0.0.1:0", None, world.state, beside=beside))
     await world.until(lambda world: len(runs) == 4)
-    assert world.state.errors == 3
+    assert logged().count("the HTTP server failed and starts again") == 3
 
 
 async def test_of_a_name_with_several_addresses_all_are_taken_or_none(nursery, monkeypatch):

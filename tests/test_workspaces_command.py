@@ -14,7 +14,7 @@ import cursor_files
 import killed_copies
 import pytest
 from rich.cells import cell_len
-from running import on_terminal, run_once
+from running import EVIL, SAFE, on_terminal, run_once
 
 from trio_cursor.cli import main, workspaces_command
 from trio_cursor.cursor import listing
@@ -35,9 +35,6 @@ pytestmark = pytest.mark.usefixtures("home")
 NOW = int(time.time() * 1000)
 SITE = workspace_hash("/home/demo/a1")
 ELSEWHERE = "0123456789abcdef"
-#: What clears a screen, and what turns the text around.
-EVIL = "\x1b[2J\u202e"
-SAFE = "\\u001b[2J\\u202e"
 
 
 @pytest.fixture

@@ -95,6 +95,11 @@ def sources(config: Config) -> Sources:
     )
 
 
+def stream_of(config: Config) -> str:
+    """The stream from which announcements are taken."""
+    return config.sessions.stream or config.redis.stream
+
+
 def refuse_what_is_not_built(config: Config) -> None:
     """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
     asked = {

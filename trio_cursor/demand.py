@@ -26,32 +26,35 @@ class Demand:
 
     def wants(self, workspace: Workspace) -> bool:
         """Whether somebody works there, or something is pending that may need it."""
-        registry, now, database = self.registry, self.now_ms(), workspace.database
+        watching, now, database = self.registry.watching, self.now_ms(), workspace.database
         if workspace.is_global:
             return self._wants_global(workspace.profile, now)
-        if registry.is_active(database, now):
+        if watching.is_active(database, now):
             return True
         if self.assembler.holds(database):
-            return now < self.left_until_ms or registry.may_finish(database, now)
-        if registry.discovers or not registry.is_finishing(database, now):
+            return now < self.left_until_ms or watching.may_finish(database, now)
+        if self.registry.discovers or not watching.is_finishing(database, now):
             return False
         # What is pending elsewhere may stand in its ring too.
         return self._is_any_of(workspace.profile, self.assembler.pending())
 
+    def reads(self, workspace: Workspace) -> bool:
+        """Whether it is to be read at first sight. Where sessions are found by looking, each one is."""
+        return self.registry.discovers or self.wants(workspace)
+
     def counts(self, workspace: Workspace) -> bool:
-        """Whether others wait until it was read. Where sessions are found by looking, each one is read."""
-        return self.registry.discovers or workspace.is_global or self.wants(workspace)
+        """Whether others wait until it was read."""
+        return workspace.is_global or self.reads(workspace)
 
     def _wants_global(self, profile: str, now: int) -> bool:
-        registry, assembler = self.registry, self.assembler
-        if self._is_any_of(profile, registry.active_databases(now)):
+        watching, assembler = self.registry.watching, self.assembler
+        if self._is_any_of(profile, watching.with_session(now)):
             return True
-        if registry.discovers or now < self.left_until_ms:
+        if self.registry.discovers or now < self.left_until_ms:
             return self._is_any_of(profile, assembler.holding())
         # Of what is held it may turn out, for a while, that it is that of the session which has ended.
-        return self._is_any_of(profile, registry.unfinished_databases(now)) and self._is_any_of(
-            profile, assembler.pending()
-        )
+        is_finishing = self._is_any_of(profile, watching.finishing(now))
+        return is_finishing and self._is_any_of(profile, assembler.pending())
 
     def _is_any_of(self, profile: str, databases: Iterable[str]) -> bool:
         items = map(self.scanner.watched.get, databases)

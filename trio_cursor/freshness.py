@@ -8,8 +8,8 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from trio_cursor.records import Workspace
 from trio_cursor.scanner import Scanner
-from trio_cursor.watched import Watched
 
 #: So many databases are looked at within a fraction of a millisecond.
 _FEW = 500
@@ -37,7 +37,7 @@ class Freshness:
     #: Called when something may have become newer.
     renewed: Callable[[], None] = lambda: None
     #: Whether a database is read at all: nobody waits for what is not.
-    counts: Callable[[Watched], bool] = lambda _: True
+    counts: Callable[[Workspace], bool] = lambda _: True
     _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
     _renewed_at: float = attrs.field(default=-math.inf, init=False)
 
@@ -73,7 +73,7 @@ class Freshness:
     def _look(self) -> dict[str, _Profile]:
         found: dict[str, _Profile] = {}
         for item in self.scanner.watched.values():
-            if not self.counts(item):
+            if not self.counts(item.workspace):
                 continue
             profile = item.workspace.profile
             known = found.get(profile) or _Profile()

@@ -7,9 +7,10 @@ from functools import partial
 
 import trio
 
-from trio_cursor.asked import sources
+from trio_cursor.asked import sources, stream_of
 from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
+from trio_cursor.records import DISCOVERY, FILES, HTTP, REDIS
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.sessions.tracker import Tracker
 from trio_cursor.status import ServerStatus, SourceState
@@ -32,9 +33,9 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
         from trio_cursor.redis_address import address_of  # noqa: PLC0415
         from trio_cursor.sessions.redis_events import listen_to_redis, mark_name  # noqa: PLC0415
 
-        stream = config.sessions.stream or config.redis.stream
+        stream = stream_of(config)
         address = address_of(config.redis)
-        state = _source(f"redis:{stream}", tracker, board)
+        state = _source(f"{REDIS}:{stream}", tracker, board)
         tasks.append(
             partial(
                 listen_to_redis,
@@ -48,7 +49,7 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
             )
         )
     if asked.files:
-        state = _source("files", tracker, board)
+        state = _source(FILES, tracker, board)
         tasks.append(
             partial(
                 watch_session_files,
@@ -62,7 +63,7 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
             )
         )
     if asked.discovery:
-        board.sources.append(SourceState("discovery", "connected"))
+        board.sources.append(SourceState(DISCOVERY, "connected"))
     if config.http.listen != "off":
         tasks.append(await _server(config, tracker, board, is_intake=asked.http))
     return tasks
@@ -71,7 +72,7 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
 def _source(name: str, tracker: Tracker, board: Board) -> SourceState:
     state = SourceState(name)
     board.sources.append(state)
-    tracker.awaited.add(name)
+    tracker.beginning.awaited.add(name)
     return state
 
 
@@ -85,17 +86,17 @@ async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: 
         abandon_on_cancel=True,
         limiter=trio.CapacityLimiter(1),
     )
-    state, source = ServerState(listen), SourceState("http")
+    state, intake = ServerState(listen), None
     if is_intake:
-        board.sources.append(source)
+        intake = tracker, SourceState(HTTP)
+        board.sources.append(intake[1])
     board.http = lambda: ServerStatus(state.address, state.state, state.last_error)
     return partial(
         serve_web,
         listen,
         token,
         state,
-        desk=tracker if is_intake else None,
-        source=source,
+        intake=intake,
         status=board.status,
         readiness=board.unready,
         now_ms=board.now_ms,

@@ -27,7 +27,7 @@ from trio_cursor.keeping import Keeper
 from trio_cursor.outputs.follower import Output
 from trio_cursor.outputs.json_lines import open_json_lines
 from trio_cursor.polling import Tools
-from trio_cursor.records import SessionChange
+from trio_cursor.records import DISCOVERY, ReadingChange
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
@@ -60,7 +60,7 @@ class Parts:
     #: Sources of sessions, and the HTTP server.
     hearing: list[Task]
     supervisor: Supervisor
-    changes: trio.MemoryReceiveChannel[SessionChange]
+    changes: trio.MemoryReceiveChannel[ReadingChange]
     sink: Sink
     outputs: list[tuple[Output, OutputState]]
     first_pass: FirstPass
@@ -73,7 +73,8 @@ class Parts:
 async def build(config: Config, events: EventLog) -> Parts:
     """Build them; nothing runs yet."""
     now, settings = _now_ms(), Settings(config)
-    registry, restored = await _registry(config, events, now)
+    settle_ms = int(config.assembly.settle_timeout_seconds * 1000)
+    registry = await _registry(config, events, now, settle_ms)
     dirs = await find_dirs(config)
     scanner = Scanner(dirs, settings.is_read, is_enabled=settings.is_enabled)
     settings.on_change.append(lambda _: scanner.reconsider())
@@ -93,13 +94,12 @@ async def build(config: Config, events: EventLog) -> Parts:
         freshness,
         ring_grace_ms=int(config.assembly.ring_grace_seconds * 1000),
         conversation_wait_ms=int(config.assembly.conversation_wait_seconds * 1000),
-        settle_timeout_ms=int(config.assembly.settle_timeout_seconds * 1000),
+        settle_timeout_ms=settle_ms,
         admission=None if registry.discovers else registry,
     )
     assembler.restore(await events.pending(), await events.places(), now, trio.current_time())
-    settle_ms = config.assembly.settle_timeout_seconds * 1000
     demand = Demand(registry, assembler, scanner, _now_ms, left_until_ms=now + settle_ms)
-    freshness.counts = lambda watched: demand.counts(watched.workspace)
+    freshness.counts = demand.counts
     sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
     sink = Sink(
         log=events,
@@ -114,7 +114,7 @@ async def build(config: Config, events: EventLog) -> Parts:
     freshness.renewed = partial(renew, sink, sends)
     first_pass = FirstPass(scanner)
     placing = Placing(registry, Mapper(scanner, guest, await events.mappings()), events)
-    sends_changes, changes = trio.open_memory_channel[SessionChange](0)
+    sends_changes, changes = trio.open_memory_channel[ReadingChange](0)
     tracker = Tracker(
         registry=registry,
         demand=demand,
@@ -125,7 +125,6 @@ async def build(config: Config, events: EventLog) -> Parts:
         now_ms=_now_ms,
         changes=sends_changes,
         changed=partial(readmit, sink, freshness, sends),
-        restored=restored,
     )
     tools = Tools(
         guest=guest,
@@ -181,15 +180,15 @@ async def build(config: Config, events: EventLog) -> Parts:
     )
 
 
-async def _registry(config: Config, events: EventLog, now: int) -> tuple[Registry, frozenset[str]]:
-    """The sessions, with what an earlier run has left; and the databases of those that were open."""
+async def _registry(config: Config, events: EventLog, now: int, settle_ms: int) -> Registry:
+    """The sessions, with what an earlier run has left."""
     window = window_ms(config)
     inactive_ms = int(config.sessions.inactive_timeout_hours * _HOUR_MS)
     registry = Registry(
         inactive_ms=inactive_ms,
         max_active=config.sessions.max_active,
         end_grace_ms=int(config.sessions.end_grace_seconds * 1000),
-        settle_ms=int(config.assembly.settle_timeout_seconds * 1000),
+        settle_ms=settle_ms,
         window_ms=window,
         discovers=sources(config).discovery,
     )
@@ -198,10 +197,9 @@ async def _registry(config: Config, events: EventLog, now: int) -> tuple[Registr
     found = await events.sessions(0 if window is None else now - max(window, inactive_ms))
     # Another mode knows sessions that nobody ends in this one, or that are not to count.
     is_announced = config.sessions.mode != "discovery"
-    found = [one for one in found if (registry.discovers if one.source == "discovery" else is_announced)]
+    found = [one for one in found if (registry.discovers if one.source == DISCOVERY else is_announced)]
     registry.restore(found)
-    opened = (session.database for session in found if session.ended_at is None)
-    return registry, frozenset(database for database in opened if database is not None)
+    return registry
 
 
 async def _outputs(config: Config, events: EventLog) -> list[tuple[Output, OutputState]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -52,6 +53,13 @@ class Workspace:
         return self.path or self.uri or self.id or "global"
 
 
+#: Who tells of sessions.
+REDIS: Final = "redis"
+HTTP: Final = "http"
+FILES: Final = "files"
+DISCOVERY: Final = "discovery"
+
+
 @attrs.frozen
 class Session:
     """A stretch of work in one workspace, by which events are joined to everything else."""
@@ -59,7 +67,7 @@ class Session:
     session_id: str
     #: `Workspace.database`; None: announced, and no database was found for it yet.
     database: str | None
-    #: `redis`, `http`, `files` or `discovery`: who told of it first.
+    #: Who told of it first: one of the names above.
     source: str
     #: Milliseconds since the epoch.
     started_at: int
@@ -76,6 +84,11 @@ class Session:
     def key(self) -> tuple[str, str]:
         """What tells sessions apart: the workspace as announced (synthetic: the database), and the id."""
         return (self.workspace_hash or self.database or "", self.session_id)
+
+
+def path_of(sessions: Sequence[Session]) -> str | None:
+    """The path of an announced workspace, of its sessions by start: the last one told counts."""
+    return next((one.workspace_path for one in reversed(sessions) if one.workspace_path), None)
 
 
 @attrs.frozen
@@ -103,25 +116,17 @@ class StreamMark:
 
 
 @attrs.frozen
-class SessionStarted:
-    """A workspace is to be read.
-
-    `session` None: nobody works there, as far as is known; what is in the database is to be read once.
-    """
+class ToBeRead:
+    """A workspace is to be read: somebody works there, or it is to be looked at once."""
 
     workspace: Workspace
-    session: Session | None
 
 
 @attrs.frozen
-class SessionEnded:
-    """A workspace may not have to be read any more: its reader is to find out.
-
-    `session` None: what followed the end of its last session is over too.
-    """
+class LookAgain:
+    """A workspace may not have to be read any more: its reader is to find out."""
 
     database: str
-    session: Session | None
 
 
 @attrs.frozen
@@ -131,7 +136,7 @@ class WorkspaceGone:
     database: str
 
 
-SessionChange: TypeAlias = SessionStarted | SessionEnded | WorkspaceGone
+ReadingChange: TypeAlias = ToBeRead | LookAgain | WorkspaceGone
 
 
 @attrs.frozen

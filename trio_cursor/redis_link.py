@@ -66,8 +66,8 @@ class Link:
         """No call may take longer. An answer may, as long as something comes of it all the while."""
         return self._answer_seconds + (ARRIVING_SECONDS if self._is_open else OPENING_SECONDS)
 
-    def run(self, work: Callable[[], AnswerT], tell: Callable[[], None]) -> AnswerT:
-        """Do the work in this thread, and tell whoever still asks that it has ended.
+    def run(self, work: Callable[[], AnswerT]) -> AnswerT:
+        """Do the work in this thread.
 
         Raises:
             StreamError: Whatever went wrong. The connection is closed then, and the link is of no more use.
@@ -88,7 +88,6 @@ class Link:
                 self._is_running = False
                 if self._is_cut or not is_well:
                     self._disconnect()
-            tell()
         return answer
 
     def ask(self, *words: str | int) -> Any:

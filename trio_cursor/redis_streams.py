@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
@@ -12,21 +11,10 @@ import attrs
 import trio
 from redis.exceptions import ResponseError
 
-from trio_cursor.redis_address import RedisAddress, address_of
+from trio_cursor.redis_address import RedisAddress
 from trio_cursor.redis_link import Link
 from trio_cursor.redis_trouble import StreamError, Trouble
-
-__all__ = [
-    "Entry",
-    "RedisAddress",
-    "StreamError",
-    "StreamInfo",
-    "StreamReader",
-    "Trouble",
-    "address_of",
-    "id_numbers",
-    "thread_limiter",
-]
+from trio_cursor.threads import run_or_leave
 
 AnswerT = TypeVar("AnswerT")
 #: Id and fields.
@@ -34,8 +22,6 @@ Entry: TypeAlias = tuple[str, dict[bytes, bytes]]
 
 #: How much longer we wait for any answer.
 PATIENCE_SECONDS: Final = 2.0
-#: How long a cancelled call may take to end by itself before its thread is left alone.
-GRACE_SECONDS: Final = 0.04
 #: Threads of one reader and its successors: one at work, the others hang in a look-up of a name.
 MOST_THREADS: Final = 4
 _ID = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}")
@@ -105,21 +91,13 @@ class StreamReader:
         await trio.lowlevel.checkpoint()
 
     async def _in_thread(self, work: Callable[[], AnswerT]) -> AnswerT:
-        ended = trio.Event()
-        tell = partial(_soon, trio.lowlevel.current_trio_token(), ended.set)
         with trio.move_on_after(self._link.longest_seconds):
-            try:
-                return await trio.to_thread.run_sync(
-                    partial(self._link.run, work, tell),
-                    thread_name="trio_cursor redis",
-                    abandon_on_cancel=True,
-                    limiter=self._limiter,
-                )
-            except trio.Cancelled:
-                if self._link.cut():
-                    with trio.move_on_after(GRACE_SECONDS, shield=True):
-                        await ended.wait()
-                raise
+            return await run_or_leave(
+                partial(self._link.run, work),
+                limiter=self._limiter,
+                leave=self._link.cut,
+                thread_name="trio_cursor redis",
+            )
         raise StreamError(Trouble.STALLED, "it does not answer")
 
 
@@ -154,9 +132,3 @@ def _id(value: bytes) -> str:
     if not _ID.fullmatch(value):
         raise ValueError("not the id of an entry")
     return value.decode()
-
-
-def _soon(token: trio.lowlevel.TrioToken, tell: Callable[[], None]) -> None:
-    """Call in Trio's thread; when its run is over there is nobody to tell."""
-    with suppress(trio.RunFinishedError):
-        token.run_sync_soon(tell)

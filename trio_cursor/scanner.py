@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 
 import attrs
 import trio
@@ -16,14 +15,13 @@ from trio_cursor.cursor.listing import Lister, Listing
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Workspace
 from trio_cursor.sweep import ABSENT, Sweep, each_once
+from trio_cursor.threads import run_or_leave
 from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Watched
 
 log = get_logger(__name__)
 
 #: A sweep takes milliseconds; one that takes this long hangs in the kernel (a dead mount).
 _HANGS_AFTER_SECONDS = 5.0
-#: How long a cancelled sweep may take to end by itself before its thread is left alone.
-_GRACE_SECONDS = 0.04
 #: Below one `User` directory so many paths may hang each by itself, then it is left alone as a whole.
 _MOST_HANGING_BELOW = 2
 #: Idle databases, and the list of directories, are looked at this often, so that even what happens first
@@ -108,7 +106,7 @@ class Scanner:
         sweep, judged = self._plan(is_whole=is_whole), self._judged
         self._limiter.total_tokens = len(self._hanging) + 1
         with trio.move_on_after(self.hangs_after) as scope:
-            await self._run(sweep)
+            await run_or_leave(sweep.run, limiter=self._limiter, leave=sweep.leave_behind)
         if scope.cancelled_caught:
             self._hanging.append(sweep)
             # It is in the hands of that thread.
@@ -125,25 +123,6 @@ class Scanner:
             return sightings
         self.has_swept = True
         return [*sightings, Swept()]
-
-    async def _run(self, sweep: Sweep) -> None:
-        token, ended = trio.lowlevel.current_trio_token(), trio.Event()
-
-        def in_thread() -> None:
-            try:
-                sweep.run()
-            finally:
-                with suppress(trio.RunFinishedError):
-                    token.run_sync_soon(ended.set)
-
-        try:
-            await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True, limiter=self._limiter)
-        except trio.Cancelled:
-            sweep.leave_behind()
-            # A thread that does not hang is waited for, so that nothing of ours goes on after our end.
-            with trio.move_on_after(_GRACE_SECONDS, shield=True):
-                await ended.wait()
-            raise
 
     def _welcome_back(self) -> None:
         for sweep in [sweep for sweep in self._hanging if sweep.ended]:

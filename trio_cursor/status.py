@@ -14,6 +14,8 @@ from trio_cursor.observations import JsonObject
 from trio_cursor.records import Position, Session, Workspace
 from trio_cursor.version import __version__
 
+#: What `WorkspaceState.status` says of a workspace that is not read as it should be.
+TROUBLED = ("error", "timeout", "locked", "unknown_schema")
 #: Announced workspaces without a database that a status tells of; of more it need not.
 MOST_UNMAPPED = 100
 

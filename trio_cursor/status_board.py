@@ -10,15 +10,15 @@ import attrs
 
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
-from trio_cursor.records import Session, Workspace
+from trio_cursor.records import FILES, Session, Workspace, path_of
 from trio_cursor.scanner import Scanner
-from trio_cursor.sessions.file_look import SOURCE as FILES
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Sink
 from trio_cursor.status import (
     MOST_UNMAPPED,
+    TROUBLED,
     OutputState,
     OutputStatus,
     Progress,
@@ -32,8 +32,6 @@ from trio_cursor.status import (
     session_object,
 )
 from trio_cursor.version import __version__
-
-_ALARMING = ("error", "timeout", "locked", "unknown_schema")
 
 
 @attrs.define(eq=False)
@@ -143,9 +141,8 @@ class Board:
 
     def _unmapped(self, workspace_hash: str) -> UnmappedStatus:
         sessions = self.registry.unplaced_of(workspace_hash)
-        path = next((one.workspace_path for one in sessions if one.workspace_path), None)
         why = self.placing.why(workspace_hash)
-        return UnmappedStatus(workspace_hash, path, tuple(map(session_object, sessions)), why)
+        return UnmappedStatus(workspace_hash, path_of(sessions), tuple(map(session_object, sessions)), why)
 
     def _place(self, state: WorkspaceState) -> Workspace:
         """As it is known now: its `workspace.json` may have been written late."""
@@ -161,7 +158,7 @@ class Board:
         alarms += [
             f"{self._place(state).name}: {state.status}: {state.last_error}"
             for state in self.states.values()
-            if state.status in _ALARMING
+            if state.status in TROUBLED
         ]
         alarms += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
         alarms += [

@@ -9,7 +9,7 @@ import trio
 
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.polling import Tools
-from trio_cursor.records import SessionChange, SessionEnded, SessionStarted, Workspace, WorkspaceGone
+from trio_cursor.records import LookAgain, ReadingChange, ToBeRead, Workspace, WorkspaceGone
 from trio_cursor.scanner import Scanner
 from trio_cursor.status import WorkspaceState
 from trio_cursor.watched import Watched
@@ -41,16 +41,16 @@ class Supervisor:
     _watchers: dict[str, _Watcher] = attrs.field(factory=dict, init=False)
     _first_looks: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(_FIRST_LOOKS), init=False)
 
-    async def supervise(self, changes: trio.abc.ReceiveChannel[SessionChange]) -> None:
+    async def supervise(self, changes: trio.abc.ReceiveChannel[ReadingChange]) -> None:
         """Start and end watchers as sessions come and go, until cancelled."""
         async with trio.open_nursery() as nursery:
             async for change in changes:
                 match change:
-                    case SessionStarted(workspace) if workspace.database not in self._watchers:
+                    case ToBeRead(workspace) if workspace.database not in self._watchers:
                         self._start(workspace, nursery)
                     case WorkspaceGone(database):
                         self._forget(database)
-                    case SessionEnded(database) if watcher := self._watchers.get(database):
+                    case LookAgain(database) if watcher := self._watchers.get(database):
                         # Not cancelled: it leaves by itself once it has read all that there is.
                         watcher.watched.wake()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import attrs
 
-from trio_cursor.asked import is_allowed, is_rolled_out
 from trio_cursor.cli.log_access import readable
 from trio_cursor.cli.output import clock, indented, printable, say
 from trio_cursor.cli.session_words import reasons, session_names
@@ -22,8 +21,9 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import open_for_reading
 from trio_cursor.eventlog.session_rows import load_mappings, load_sessions
 from trio_cursor.observations import JsonObject
-from trio_cursor.records import FoundMapping, Session, Workspace
+from trio_cursor.records import FoundMapping, Session, Workspace, path_of
 from trio_cursor.scanner import Scanner
+from trio_cursor.settings import Settings
 from trio_cursor.state_dir import is_held
 from trio_cursor.status import session_object
 from trio_cursor.status_file import read_status
@@ -179,23 +179,17 @@ async def sort_out(
     here = [mapping for mapping in heard.mappings if mapping.database in announced.matches]
     if not (here or homeless):
         return announced
-    scanner = Scanner(dirs, lambda workspace: _is_read(config, workspace))
+    scanner = Scanner(dirs, Settings(config).is_reported)
     await scanner.sweep(_SWEEP_SECONDS)
     knowing, afresh = Mapper(scanner, guest, heard.mappings), Mapper(scanner, guest)
     for mapper in (knowing, afresh):
-        # There is nothing to look for, but afterwards every spelling of every folder is known.
-        await mapper.search("0" * 16, None, ())
+        await mapper.spell_all()
     for mapping in here:
         announced.matches[mapping.database].append(_match(mapping, afresh))
     for hash_, sessions in homeless.items():
         _settle(hash_, tuple(sessions), heard, announced, knowing)
     announced.missing.sort(key=lambda item: item.started_at, reverse=True)
     return announced
-
-
-def _is_read(config: Config, workspace: Workspace) -> bool:
-    percent = config.cursor_database_monitor.rollout_percent
-    return is_allowed(config, workspace) and is_rolled_out(workspace, percent)
 
 
 def _match(mapping: FoundMapping, afresh: Mapper) -> Match:
@@ -210,7 +204,7 @@ def _settle(
     hash_: str, sessions: tuple[Session, ...], heard: Heard, announced: Announced, mapper: Mapper
 ) -> None:
     """Take the service's word for why one is not found, else that of a look at what is listed."""
-    path = next((one.workspace_path for one in reversed(sessions) if one.workspace_path), None)
+    path = path_of(sessions)
     if why := heard.why.get(hash_):
         announced.missing.append(Missing(hash_, path, sessions, dict(why)))
         return

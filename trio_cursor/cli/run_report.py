@@ -11,19 +11,18 @@ from collections.abc import Iterator, Sequence
 import attrs
 import trio
 
-from trio_cursor.asked import sources, window_ms
+from trio_cursor.asked import sources, stream_of, window_ms
 from trio_cursor.cli.output import in_wait, passed_over, plural, say
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, listen_address, redact_url
 from trio_cursor.config.checks import is_loopback
 from trio_cursor.handle import Handle
 from trio_cursor.settings import Reloaded
-from trio_cursor.status import Status
+from trio_cursor.status import TROUBLED, Status
 
 _LOOK_SECONDS = 0.5
 #: A directory answers in microseconds; one that takes this long is on a mount that is dead.
 _PATIENCE_SECONDS = 5.0
-_ERRORS = ("error", "timeout", "locked", "unknown_schema")
 
 
 async def existing(paths: Sequence[str]) -> list[str]:
@@ -78,7 +77,7 @@ class Report:
         """Sentences about what is beyond this machine, or may be."""
         redis, http = self.config.redis, self.config.http
         if redis.url is not None:
-            url, stream = redact_url(redis.url), self.config.sessions.stream or redis.stream
+            url, stream = redact_url(redis.url), stream_of(self.config)
             what = f"Sessions are read from the stream {stream} at {url}"
             if not sources(self.config).redis:
                 what = f"With sessions.mode {self.config.sessions.mode} nothing is read from {url}"
@@ -138,7 +137,7 @@ class Report:
         """How a session can be announced."""
         asked, redis = sources(self.config), self.config.redis
         if asked.redis and redis.url is not None:
-            yield f"on the stream {self.config.sessions.stream or redis.stream} at {redact_url(redis.url)}"
+            yield f"on the stream {stream_of(self.config)} at {redact_url(redis.url)}"
         if asked.files:
             yield f"by a file in {self.config.sessions.files_dir}"
         if asked.http and status.http is not None:
@@ -146,7 +145,7 @@ class Report:
 
     def _how_much(self, status: Status) -> None:
         read = sum(item.size is not None for item in status.workspaces)
-        bad = sum(item.status in _ERRORS for item in status.workspaces)
+        bad = sum(item.status in TROUBLED for item in status.workspaces)
         unread = f" ({bad} could not be: `status` says why)" if bad else ""
         hint = ""
         if not status.last_sequence and window_ms(self.config) is not None:
@@ -202,7 +201,7 @@ class Report:
         left = status.pending - status.held
         if not left:
             return
-        is_unread = any(item.status in _ERRORS for item in status.workspaces)
+        is_unread = any(item.status in TROUBLED for item in status.workspaces)
         say_it = self.words.warn if is_unread else self.words.tell
         why = "could not be finished without what was not read" if is_unread else "not finished yet"
         words = f"{plural(left, 'generation')} {why}: left for the next run."
@@ -212,7 +211,7 @@ class Report:
         """One line at the end; with `--once` also what could not be read."""
         if self.is_once:
             for item in status.workspaces:
-                if item.status in _ERRORS:
+                if item.status in TROUBLED:
                     place, why = item.workspace_path or item.database, item.last_error
                     self.words.warn(f"Not read: {place}: {why}", "not read", database=item.database, why=why)
         self._left(status)

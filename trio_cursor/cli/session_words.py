@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from trio_cursor.cli.output import cut, printable
 from trio_cursor.observations import JsonObject
+from trio_cursor.records import DISCOVERY
 
 #: Ids are mostly UUIDs; one may be up to 200 characters long.
 _ID_CELLS = 48
@@ -26,7 +27,7 @@ def session_names(sessions: Sequence[JsonObject]) -> str:
 
 def _name(item: JsonObject) -> str:
     source = printable(str(item["source"]))
-    notes = [] if source == "discovery" else [source]
+    notes = [] if source == DISCOVERY else [source]
     if item.get("uncertain"):
         notes.append("uncertain")
     id_ = cut(printable(str(item["id"])), _ID_CELLS)

@@ -21,6 +21,7 @@ from trio_cursor.cli.output import (
 )
 from trio_cursor.cli.session_words import reasons, session_names
 from trio_cursor.observations import JsonObject
+from trio_cursor.records import DISCOVERY
 from trio_cursor.status import MOST_UNMAPPED
 
 _HEAD = ["workspace", "status", "schema", "new", "checked", ""]
@@ -75,7 +76,7 @@ def _shortcomings(found: JsonObject) -> Iterator[str]:
     elif not found["workspaces"]:
         # Where sessions are announced, and those alone count, nobody is a reason as well.
         sources = {item["name"] for item in found.get("sources") or []}
-        is_announced = sources and "discovery" not in sources
+        is_announced = sources and DISCOVERY not in sources
         nobody = ", or none that a session was announced for" if is_announced else ""
         yield f"no workspace found in {printable(', '.join(found['searched']))}{nobody}"
     if refused := found.get("refused"):
@@ -132,7 +133,7 @@ def _unmapped(found: JsonObject, style: Style, width: int) -> Iterator[str]:
 def _connections(found: JsonObject) -> Iterator[str]:
     """Where sessions come from, and where events go."""
     for item in found.get("sources") or []:
-        if item["name"] == "discovery":
+        if item["name"] == DISCOVERY:
             yield "sessions are found by looking, where nobody announces any"
             continue
         over = passed_over(0, 0, [item["skipped"]])

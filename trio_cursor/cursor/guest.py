@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 import sys
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -35,6 +34,7 @@ from trio_cursor.cursor.outcomes import (
 )
 from trio_cursor.cursor.schemas import Catalog, PageT, Scan
 from trio_cursor.cursor.visits import Memory, Page, Rules, Unchanged, Visit
+from trio_cursor.threads import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -248,7 +248,7 @@ class Guest:
     ) -> Outcome[PageT]:
         job = Job()
         token = trio.lowlevel.current_trio_token()
-        work = partial(visit, patient=patient, closed=partial(_soon, token, turn.no_deadline))
+        work = partial(visit, patient=patient, closed=partial(soon, token, turn.no_deadline))
         with turn.scope:
             try:
                 return await trio.to_thread.run_sync(
@@ -274,7 +274,7 @@ class Guest:
         """Interrupt a job, and let its thread go on alone if that does not help soon."""
         ended = trio.Event()
         token = trio.lowlevel.current_trio_token()
-        job.give_up(partial(_soon, token, partial(self._has_ended, job, database, ended)))
+        job.give_up(partial(soon, token, partial(self._has_ended, job, database, ended)))
         with trio.move_on_after(GRACE_SECONDS, shield=True):
             await ended.wait()
         if ended.is_set():
@@ -294,9 +294,3 @@ class Guest:
 
     def _make_room(self) -> None:
         self._limiter.total_tokens = self._max_concurrent + min(len(self._abandoned), MOST_ABANDONED)
-
-
-def _soon(token: trio.lowlevel.TrioToken, tell: Callable[[], None]) -> None:
-    """Call in Trio's thread; when its run is over there is nobody to tell."""
-    with suppress(trio.RunFinishedError):
-        token.run_sync_soon(tell)

@@ -130,7 +130,7 @@ class Mapper:
         """Find it by what the scanner has listed: microseconds, and nothing is read.
 
         Of thousands of workspaces that have just been listed some may be missed by a hash that is not their
-        own but of another spelling; the next times, or a search, find them.
+        own but of another spelling; the next times, `spell_all` or a search find them.
 
         `now_ms`: None: what is remembered is taken however old it is.
         """
@@ -160,6 +160,12 @@ class Mapper:
             return Mapped(self._scanner.watched[mapping.database].workspace, CACHE)
         return Unmapped(why)
 
+    async def spell_all(self) -> None:
+        """Hash every spelling of every folder that is listed: until others are, `quick` misses none."""
+        self._refresh()
+        while not self._names.spell(_SPELLED_AT_ONCE):
+            await trio.lowlevel.checkpoint()
+
     async def search(
         self, workspace_hash: str, path: str | None, session_ids: Iterable[str]
     ) -> Mapped | Unmapped:
@@ -169,9 +175,7 @@ class Mapper:
         again only after it has changed.
         """
         async with self._lock:
-            self._refresh()
-            while not self._names.spell(_SPELLED_AT_ONCE):
-                await trio.lowlevel.checkpoint()
+            await self.spell_all()
             outcome = self.quick(workspace_hash, path)
             if isinstance(outcome, Mapped) or outcome.is_left_out or not is_hash(workspace_hash):
                 return outcome

@@ -96,7 +96,7 @@ def _format(connection: Any, path: Path) -> int:
         )
     if version > formats.FORMAT:
         raise StateError(f"{path} was written by a newer trio_cursor (format {version}); update this one")
-    return version
+    return int(version)
 
 
 def open_for_reading(directory: Path) -> Any | None:

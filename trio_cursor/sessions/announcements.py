@@ -5,12 +5,12 @@ Whoever announces is not trusted: a hash is only ever a key for looking up, a pa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 
+from trio_cursor.cursor.hashes import is_hash
 from trio_cursor.cursor.schemas.values import (
     BadValueError,
     clean_text,
@@ -23,7 +23,6 @@ from trio_cursor.observations import JsonObject
 from trio_cursor.records import StreamMark
 
 _KINDS = {"session_start": True, "session_end": False}
-_HASH = re.compile(r"[0-9a-f]{16,64}")
 #: Payload or metadata; those of the extension have some hundred bytes.
 FIELD_LIMIT = 64 * 1024
 #: In characters; no system opens a longer one. Thousands of sessions are kept, each with its path.
@@ -113,7 +112,7 @@ def announcement(
     hash_ = metadata.get("workspace_hash") or payload.get("workspace_hash")
     if not hash_:
         return "no workspace_hash"
-    if not isinstance(hash_, str) or not _HASH.fullmatch(lower := hash_.lower()):
+    if not isinstance(hash_, str) or not is_hash(lower := hash_.lower()):
         return "workspace_hash is not 16 to 64 hex digits"
     id_ = payload.get("session_id") or metadata.get("session_id") or session_id
     if not id_:

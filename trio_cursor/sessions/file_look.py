@@ -18,9 +18,9 @@ import attrs
 from trio_cursor.cursor.opening import is_settled
 from trio_cursor.cursor.schemas.values import BadValueError, milliseconds, parse_json
 from trio_cursor.observations import JsonObject
+from trio_cursor.records import FILES
 from trio_cursor.sessions.announcements import Announcement, announcement
 
-SOURCE: Final = "files"
 FILE_LIMIT: Final = 64 * 1024
 MOST_FILES: Final = 10_000
 #: A file that is written in place is half of one for a moment; it is counted after so many looks.
@@ -141,7 +141,7 @@ def _understood(file: File, hash_: str, says: JsonObject) -> File:
         return attrs.evolve(file, problem="CURSOR_WORKSPACE_HASH is not that of its name")
     payload = {"session_id": says.get("CURSOR_SESSION_ID"), "workspace_path": says.get("workspace_path")}
     start = announcement(
-        "session_start", payload, {"workspace_hash": hash_}, source=SOURCE, heard_ms=file.written_ms
+        "session_start", payload, {"workspace_hash": hash_}, source=FILES, heard_ms=file.written_ms
     )
     if not isinstance(start, Announcement):
         return attrs.evolve(file, problem=start)

@@ -13,13 +13,13 @@ from trio_cursor.cursor.mapping import Mapped, Mapper, Unmapped
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
-from trio_cursor.records import FoundMapping, Session
+from trio_cursor.records import FoundMapping, Session, path_of
 from trio_cursor.sessions.registry import Registry
 
 log = get_logger(__name__)
 
 #: Between the searches for one workspace: the first soon, since Cursor may be making its directory just now.
-_FIRST_SECONDS, _MOST_SECONDS = 1.0, 600.0
+_FIRST_SECONDS, _SECOND_SECONDS, _MOST_SECONDS = 1.0, 5.0, 600.0
 #: Between any two searches, and so many times what the last one took: a stream that several machines share is
 #: full of sessions that are not of this one, and looking for them must not keep us reading.
 _PAUSE_SECONDS, _PAUSE_FACTOR = 1.0, 50
@@ -31,6 +31,7 @@ _FEW = 100
 class _Sought:
     """A workspace that was not found yet."""
 
+    #: Until it is searched for again.
     pause: float
     why: dict[str, str]
     #: A way that takes longer has found it.
@@ -67,17 +68,15 @@ class Placing:
         if not sessions:
             return []
         is_placed = sessions[0].database is not None
-        paths = dict.fromkeys(one.workspace_path for one in reversed(sessions) if one.workspace_path)
-        path = next(iter(paths), None)
+        path = path_of(sessions)
         known = self._sought.get(workspace_hash)
         if known is not None and known.found and not self.mapper.is_there(known.found.workspace.database):
             known.found = None
         outcome: Mapped | Unmapped | None = known.found if known else None
         outcome = outcome or self.mapper.quick(workspace_hash, path, now_ms)
         if isinstance(outcome, Unmapped):
-            if is_placed:
-                return []
-            self._seek(workspace_hash, outcome.why)
+            if not is_placed:
+                self._seek(workspace_hash, outcome.why)
             return []
         self._forget(workspace_hash)
         mapping = FoundMapping(workspace_hash, outcome.workspace.database, outcome.strategy, path, now_ms)
@@ -123,9 +122,10 @@ class Placing:
         """Wait until a search is due, and search. Returns the hash of what it has found, to be placed."""
         await trio.sleep_until(self._rest_until)
         hash_, sessions, sought = await self._next()
-        path = next((one.workspace_path for one in reversed(sessions) if one.workspace_path), None)
         began = trio.current_time()
-        outcome = await self.mapper.search(hash_, path, tuple(one.session_id for one in sessions))
+        outcome = await self.mapper.search(
+            hash_, path_of(sessions), tuple(one.session_id for one in sessions)
+        )
         now = trio.current_time()
         if hash_ in self._sought:
             self._due.put(hash_, now + sought.pause)
@@ -173,7 +173,7 @@ class Placing:
         if known is not None:
             known.why = {**known.why, **why}
             return
-        self._sought[workspace_hash] = _Sought(_FIRST_SECONDS * 5, why)
+        self._sought[workspace_hash] = _Sought(_SECOND_SECONDS, why)
         self._fresh.add(workspace_hash)
         pause = 0 if self._is_hurried else _FIRST_SECONDS
         self._due.put(workspace_hash, trio.current_time() + pause)

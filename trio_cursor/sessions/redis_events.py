@@ -17,23 +17,15 @@ import attrs
 import trio
 
 from trio_cursor.logs import get_logger
-from trio_cursor.records import StreamMark
-from trio_cursor.redis_streams import (
-    Entry,
-    RedisAddress,
-    StreamError,
-    StreamInfo,
-    StreamReader,
-    Trouble,
-    id_numbers,
-    thread_limiter,
-)
+from trio_cursor.records import REDIS, StreamMark
+from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_streams import Entry, StreamInfo, StreamReader, id_numbers, thread_limiter
+from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.sessions.announcements import Announcement, Desk, stream_announcement
 from trio_cursor.status import SourceState
 
 log = get_logger(__name__)
 
-_SOURCE: Final = "redis"
 _BEGINNING: Final = "0-0"
 #: A batch is so many entries, fewer if they are large, and few as long as nothing is known of them.
 BATCH_ENTRIES: Final = 100
@@ -219,7 +211,7 @@ class _Listener:
                 await trio.lowlevel.checkpoint()
             added_ms = id_numbers(id_)[0]
             heard_ms = now_ms if is_live else min(added_ms, now_ms)
-            found = stream_announcement(fields, source=_SOURCE, heard_ms=heard_ms)
+            found = stream_announcement(fields, source=REDIS, heard_ms=heard_ms)
             if isinstance(found, Announcement):
                 heard.append(found if found.said_ms is not None else attrs.evolve(found, said_ms=added_ms))
             elif found is not None and self.state.skip(found):
@@ -292,7 +284,7 @@ class _Listener:
             why=why,
             after=self.position,
         )
-        await self.desk.doubt(_SOURCE)
+        await self.desk.doubt(REDIS)
         await self.desk.announce((), StreamMark(self.name, _BEGINNING))
         self.position, self.added = _BEGINNING, None
         self._stored(_BEGINNING)

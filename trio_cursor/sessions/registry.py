@@ -11,22 +11,22 @@ from collections.abc import Iterable
 
 import attrs
 
-from trio_cursor.records import Session, Workspace
+from trio_cursor.records import DISCOVERY, REDIS, Session, Workspace
 from trio_cursor.sessions.announcements import Announcement
 from trio_cursor.sessions.book import Book, Group
 from trio_cursor.sessions.history import Known, by_start
+from trio_cursor.sessions.watching import Watching
 
 #: Announced ones that are open; above it the unplaced one heard of longest ago is dropped...
 MOST_SESSIONS = 10_000
 #: ... and so is, of a single workspace with more open ones than this, the one heard of longest ago.
 MOST_OF_ONE = 256
-#: A stream tells the same again in the same order after a trouble, with the times of the first telling.
-_STREAM = "redis"
 
 
-def scan_session_id(workspace: Workspace) -> str:
-    """The synthetic session of a workspace that nobody announces; always the same."""
-    return f"scan_{workspace.id or 'global'}"
+def synthetic(workspace: Workspace, now_ms: int) -> Session:
+    """The session of a workspace that nobody announces; its id is always the same."""
+    id_ = f"scan_{workspace.id or 'global'}"
+    return Session(id_, workspace.database, DISCOVERY, now_ms, heard_at=now_ms)
 
 
 @attrs.define(eq=False)
@@ -47,10 +47,12 @@ class Registry:
     discovers: bool = True
     #: Sessions that were dropped, or not opened, because there were too many.
     refused: int = 0
+    watching: Watching = attrs.field(init=False)
     _book: Book = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._book = Book(self.end_grace_ms, self.settle_ms)
+        self.watching = Watching(self._book, self.max_active)
 
     def restore(self, sessions: Iterable[Session]) -> None:
         """Take up what an earlier run left: open sessions, and those that have ended of late."""
@@ -98,10 +100,8 @@ class Registry:
 
     def unplaced_of(self, workspace_hash: str) -> tuple[Session, ...]:
         """Open sessions of one workspace, by start, if it has no database."""
-        group = self._book.groups.get(workspace_hash)
-        if group is None or group.database is not None:
-            return ()
-        return tuple(by_start(group.open.values()))
+        sessions = self.open_of(workspace_hash)
+        return sessions if sessions and sessions[0].database is None else ()
 
     def doubt(self, source: str) -> list[Session]:
         """Announcements of a source may have been missed. Returns what is open by its word alone."""
@@ -115,9 +115,9 @@ class Registry:
     def sign_of_life(self, workspace: Workspace, now_ms: int) -> Session | None:
         """The database of a workspace has changed. Returns its synthetic session if this has opened it."""
         self._book.changed(workspace.database, now_ms)
-        if not self.discovers or self._is_watched(workspace.database, now_ms):
+        if not self.discovers or self.watching.has_session(workspace.database, now_ms):
             return None
-        return self._open_synthetic(workspace, now_ms)
+        return self._book.enter(synthetic(workspace, now_ms), now_ms)
 
     def last_changed(self, database: str, changed_ms: int, now_ms: int) -> None:
         """A workspace was found whose database was last changed then: perhaps while nobody looked."""
@@ -146,7 +146,7 @@ class Registry:
         if workspace.is_global:
             # Nothing else tells that its session is alive: the database changes with all that happens.
             self._book.changed(workspace.database, now_ms)
-        return (session, False) if session else (self._open_synthetic(workspace, now_ms), True)
+        return (session, False) if session else (self._book.enter(synthetic(workspace, now_ms), now_ms), True)
 
     def admits(self, workspace: Workspace, time_ms: int | None, now_ms: int) -> bool:
         """Whether what began then is, or with discovery will be, anybody's."""
@@ -157,42 +157,6 @@ class Registry:
         if self.window_ms is None:
             return math.inf
         return (seen_ms if time_ms is None else time_ms) + self.window_ms
-
-    def is_active(self, database: str, now_ms: int) -> bool:
-        """Whether the workspace is to be watched.
-
-        A session is open there, or has ended a moment ago, and not too many others were alive later.
-        """
-        if not self._is_watched(database, now_ms):
-            return False
-        later = self._book.ranking.later_than(database, self._book.places[database].alive_ms)
-        return later < self.max_active
-
-    def active_databases(self, now_ms: int) -> list[str]:
-        """Where somebody works or did a moment ago, however many that are."""
-        return [database for database in self._book.places if self._is_watched(database, now_ms)]
-
-    def may_finish(self, database: str, now_ms: int) -> bool:
-        """Whether what is pending there is to be read: it is active, or was a while ago, or never was."""
-        place = self._book.places.get(database)
-        if place is None or self.is_active(database, now_ms):
-            return True
-        if place.history.open_count:
-            return False
-        return place.ended_ms is None or place.has_ended_within(self.settle_ms, now_ms)
-
-    def is_finishing(self, database: str, now_ms: int) -> bool:
-        """Whether a session is open there, or has ended so lately that what is pending is still read."""
-        place = self._book.places.get(database)
-        return place is not None and place.is_watched(now_ms, self.settle_ms)
-
-    def unfinished_databases(self, now_ms: int) -> list[str]:
-        """Where that is so."""
-        return [name for name in self._book.places if self.is_finishing(name, now_ms)]
-
-    def is_crowded(self) -> bool:
-        """Whether more workspaces are to be watched than may be active."""
-        return len(self._book.ranking) > self.max_active
 
     def expire(self, now_ms: int) -> list[Session]:
         """Close what has shown no sign of life for too long. Returns the closed sessions, by start."""
@@ -226,10 +190,6 @@ class Registry:
         known = self._book.find(session.key)
         return session if known is None else known.session
 
-    def _is_watched(self, database: str, now_ms: int) -> bool:
-        place = self._book.places.get(database)
-        return place is not None and place.is_watched(now_ms, self.end_grace_ms)
-
     def _start(self, heard: Announcement, now_ms: int) -> list[Session]:
         book, key = self._book, (heard.workspace_hash, heard.session_id)
         at_ms, alive_ms = min(heard.at_ms, heard.heard_ms), min(heard.heard_ms, now_ms)
@@ -248,12 +208,11 @@ class Registry:
             workspace_path=heard.workspace_path or (known.session.workspace_path if known else None),
             heard_at=alive_ms,
         )
-        room: list[Session] | None = []
         end = book.end_of(key)
         if end is not None and at_ms < end[0]:
             session = attrs.evolve(session, ended_at=end[0], heard_at=end[1])
-        else:
-            room = self._make_room(heard.workspace_hash, now_ms)
+            return [book.enter(session, alive_ms)]
+        room = self._make_room(heard.workspace_hash, now_ms)
         if room is None:
             self.refused += 1
             return []
@@ -278,7 +237,8 @@ class Registry:
         known = self._book.find(key)
         if known is not None and known.is_open:
             session = known.session
-            is_told_again = heard.source == session.source == _STREAM and heard.heard_ms <= session.heard_at
+            # A stream tells again in the same order after a trouble, with the times of the first telling.
+            is_told_again = heard.source == session.source == REDIS and heard.heard_ms <= session.heard_at
             if at_ms < session.started_at and (is_told_again or at_ms <= known.former_end_ms):
                 return []
             # What was written before it while nobody read is read in the grace, which begins only now.
@@ -306,10 +266,6 @@ class Registry:
         self._book.forget(victim)
         session = victim.session
         return [attrs.evolve(session, ended_at=max(session.started_at, now_ms), heard_at=now_ms)]
-
-    def _open_synthetic(self, workspace: Workspace, now_ms: int) -> Session:
-        id_, database = scan_session_id(workspace), workspace.database
-        return self._book.enter(Session(id_, database, "discovery", now_ms, heard_at=now_ms), now_ms)
 
     def _hand_over(self, group: Group, now_ms: int) -> list[Session]:
         """A synthetic session ends where a real one is open."""

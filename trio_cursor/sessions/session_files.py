@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -12,10 +11,11 @@ import attrs
 import trio
 
 from trio_cursor.logs import get_logger
-from trio_cursor.records import Session
+from trio_cursor.records import FILES, Session
 from trio_cursor.sessions.announcements import Announcement, Desk
-from trio_cursor.sessions.file_look import MOST_FILES, NOT_A_FILE, PATIENT_LOOKS, SOURCE, File, Look
+from trio_cursor.sessions.file_look import MOST_FILES, NOT_A_FILE, PATIENT_LOOKS, File, Look
 from trio_cursor.status import SourceState
+from trio_cursor.threads import run_or_leave
 
 log = get_logger(__name__)
 
@@ -23,8 +23,6 @@ log = get_logger(__name__)
 GONE_LOOKS: Final = 2
 _BATCH = 100
 _HANGS_AFTER_SECONDS = 5.0
-#: How long a cancelled look may take to end by itself before its thread is left alone.
-_GRACE_SECONDS = 0.04
 #: Looking takes but a part of the time: the next look comes after so many times what the last one took.
 _PAUSE_FACTOR, _MOST_PAUSE_SECONDS = 10, 30.0
 _TOO_MANY: Final = f"there are more than {MOST_FILES} session files"
@@ -60,7 +58,7 @@ async def watch_session_files(
         desk: Where announcements are handed in.
         state: What is said of this source. `waiting`: there is no such directory.
         now_ms: The wall clock.
-        caught_up: Called once: after the first look, whatever came of it.
+        caught_up: Called after the first look, whatever came of it; may be called again.
         inactive_ms: An `updated_at` that is as old ends the session.
         known: Open sessions of an earlier run; those of other sources are passed over.
         every: Seconds between two looks.
@@ -69,16 +67,11 @@ async def watch_session_files(
     """
     watch = _Watch(os.fspath(directory), desk, state, now_ms, caught_up, inactive_ms, hangs_after)
     watch.take_up(known)
+    took = await watch.look()
+    caught_up()
     while True:
-        took = 0.0
-        try:
-            took = await watch.look()
-        except Exception as error:  # the border of a source
-            watch.has_stumbled = True
-            if watch.note("error", f"{type(error).__name__} in trio_cursor; please report it"):
-                log.exception("a source of sessions failed and starts again", source=state.name)
-        watch.say_caught_up()
         await trio.sleep(max(every, min(took * _PAUSE_FACTOR, _MOST_PAUSE_SECONDS)))
+        took = await watch.look()
 
 
 @attrs.define(eq=False)
@@ -104,22 +97,15 @@ class _Watch:
     #: Over a mistake of ours, which may come again with the same files: all is well not once they are looked
     #: at, but once what they say is handed in.
     has_stumbled: bool = False
-    is_caught_up: bool = False
     has_more: bool = False
-    #: Own threads, so that nobody waits for a directory that hangs but us.
+    #: One thread, and an own one, so that nobody waits for a directory that hangs but us.
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     def take_up(self, known: Iterable[Session]) -> None:
         """Sessions that a file has started in an earlier run."""
         for session in known:
-            if session.source == SOURCE and session.ended_at is None and (hash_ := session.workspace_hash):
+            if session.source == FILES and session.ended_at is None and (hash_ := session.workspace_hash):
                 self.claims[hash_] = self._claimed(hash_) | {session.session_id}
-
-    def say_caught_up(self) -> None:
-        """Say it, unless it has been said."""
-        if not self.is_caught_up:
-            self.is_caught_up = True
-            self.caught_up()
 
     def note(self, word: str, why: str | None = None) -> bool:
         """Write down how it is, and say so if it is news. Returns whether it is."""
@@ -136,6 +122,15 @@ class _Watch:
 
     async def look(self) -> float:
         """Look once, and announce what has changed. Returns how many seconds the look took."""
+        try:
+            return await self._look()
+        except Exception as error:  # the border of a source
+            self.has_stumbled = True
+            if self.note("error", f"{type(error).__name__} in trio_cursor; please report it"):
+                log.exception("a source of sessions failed and starts again", source=self.state.name)
+            return 0
+
+    async def _look(self) -> float:
         now, began = self.now_ms(), trio.current_time()
         word, why = "connected", None
         look = Look(self.directory, self.files, now * 1_000_000)
@@ -161,30 +156,19 @@ class _Watch:
 
     async def _run(self, look: Look) -> bool:
         """Whether it came to an end in time; else that has come now."""
-        token, ended = trio.lowlevel.current_trio_token(), trio.Event()
 
-        def in_thread() -> None:
-            try:
-                look.run()
-            finally:
-                with suppress(trio.RunFinishedError):
-                    token.run_sync_soon(ended.set)
+        def leave() -> None:
+            look.is_left_behind = True
 
         with trio.move_on_after(self.hangs_after) as scope:
-            try:
-                await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True, limiter=self.limiter)
-            except trio.Cancelled:
-                look.is_left_behind = True
-                # A thread that does not hang is waited for, so that nothing of ours goes on after our end.
-                with trio.move_on_after(_GRACE_SECONDS, shield=True):
-                    await ended.wait()
-                raise
+            await run_or_leave(look.run, limiter=self.limiter, leave=leave)
         if not scope.cancelled_caught:
             return True
         self.note("error", "it does not answer")
-        self.say_caught_up()
-        await ended.wait()
-        return False
+        self.caught_up()
+        # Its thread has the only place until it ends.
+        async with self.limiter:
+            return False
 
     def _say_if_special(self, look: Look) -> None:
         if look.is_link and not self.has_looked:
@@ -206,7 +190,7 @@ class _Watch:
             named = self._named(hash_, file, now)
             if file is not None and file.start is not None and named and (is_news or named != claimed):
                 heard.append(attrs.evolve(file.start, heard_ms=self._heard_ms(file, now)))
-            heard += (Announcement(False, id_, hash_, SOURCE, now) for id_ in sorted(claimed - named))
+            heard += (Announcement(False, id_, hash_, FILES, now) for id_ in sorted(claimed - named))
             if named:
                 claims[hash_] = named
         for first in range(0, len(heard), _BATCH):

@@ -6,7 +6,6 @@ happens in it (the sink opens it for one that has something inside the window at
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
@@ -18,15 +17,16 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.logs import get_logger
 from trio_cursor.records import (
+    LookAgain,
+    ReadingChange,
     Session,
-    SessionChange,
-    SessionEnded,
-    SessionStarted,
     StreamMark,
+    ToBeRead,
     Workspace,
     WorkspaceGone,
 )
 from trio_cursor.sessions.announcements import Announcement
+from trio_cursor.sessions.beginning import Beginning
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sessions.storing import Storing
@@ -35,10 +35,6 @@ from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Wa
 log = get_logger(__name__)
 
 _EXPIRY_SECONDS = 60.0
-#: So long the first pass waits for searches for what was announced before it.
-_SEARCH_SECONDS = 5.0
-#: So long nothing is read because a source has not told yet who works here.
-_SOURCES_SECONDS = 10.0
 
 
 @attrs.define(eq=False)
@@ -52,13 +48,12 @@ class Tracker:
     placing: Placing
     first_pass: FirstPass
     now_ms: Callable[[], int]
-    changes: trio.abc.SendChannel[SessionChange]
+    changes: trio.abc.SendChannel[ReadingChange]
     #: Called when sessions have changed: what was observed may be somebody's now.
     changed: Callable[[], None] = lambda: None
-    #: Names of the sources that have not told yet what was there at the start.
-    awaited: set[str] = attrs.field(factory=set)
+    beginning: Beginning = attrs.field(factory=Beginning)
     #: Databases whose sessions were taken up from an earlier run, which may have lived on meanwhile.
-    restored: frozenset[str] = frozenset()
+    _restored: frozenset[str] = attrs.field(init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _storing: Storing = attrs.field(init=False)
     #: Sessions that have changed and were not acted upon yet, by key.
@@ -67,16 +62,13 @@ class Tracker:
     _expected: set[str] = attrs.field(factory=set, init=False)
     #: Keys of open sessions that were told of; a sign of life is no news.
     _open: set[tuple[str, str]] = attrs.field(factory=set, init=False)
-    #: When what is there was known, on Trio's clock.
-    _swept_at: float = attrs.field(default=math.inf, init=False)
-    _has_begun: bool = attrs.field(default=False, init=False)
-    #: The first pass knows of all that it is to read.
-    _has_told: bool = attrs.field(default=False, init=False)
     _is_crowded: bool = attrs.field(default=False, init=False)
     _wait: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._storing = Storing(self.log)
+        databases = (session.database for session in self.registry.sessions())
+        self._restored = frozenset(database for database in databases if database is not None)
 
     async def listen(self, sightings: trio.abc.ReceiveChannel[Sighting]) -> None:
         """Take what the sweep sees, and close what is over, for ever."""
@@ -120,7 +112,7 @@ class Tracker:
 
     def caught_up(self, source: str) -> None:
         """A source has told what was there at the start, or cannot be reached."""
-        self.awaited.discard(source)
+        self.beginning.awaited.discard(source)
         self._reschedule()
 
     async def search(self) -> None:
@@ -144,19 +136,19 @@ class Tracker:
             case Vanished(watched):
                 await self._vanished(watched)
             case Swept():
-                self._swept_at = trio.current_time()
+                self.beginning.swept()
                 self.placing.hurry()
 
     async def _appeared(self, watched: Watched) -> None:
         workspace, now = watched.workspace, self.now_ms()
-        if watched.changed_ms is not None and workspace.database in self.restored:
+        if watched.changed_ms is not None and workspace.database in self._restored:
             self.registry.last_changed(workspace.database, watched.changed_ms, now)
         self.placing.look_again()
         self._note(self.placing.place_all(now))
-        if self._has_begun:
+        if self.beginning.has_begun:
             self._take_over(workspace)
-        if self._may_read_at_once and self._is_read(workspace):
-            await self._start(workspace, None)
+        if self._may_read_at_once and self.demand.reads(workspace):
+            await self._start(workspace)
 
     async def _vanished(self, watched: Watched) -> None:
         workspace = watched.workspace
@@ -164,7 +156,7 @@ class Tracker:
         self._expected.discard(workspace.database)
         await self.changes.send(WorkspaceGone(workspace.database))
         self.first_pass.looked(workspace)
-        await self.changes.send(SessionEnded(self.atlas.global_of(workspace.profile).database, None))
+        await self.changes.send(LookAgain(self.atlas.global_of(workspace.profile).database))
 
     def _unplace(self, database: str) -> None:
         """A database is there no more; that of its workspace may be another now."""
@@ -177,7 +169,7 @@ class Tracker:
     def _take_over(self, workspace: Workspace) -> None:
         """Somebody writes to a directory of a folder with sessions in another one: it may be theirs."""
         now = self.now_ms()
-        for database in self.registry.active_databases(now):
+        for database in self.registry.watching.with_session(now):
             other = self.atlas.watched(database)
             if other is None or workspace.hash is None or other.workspace.hash != workspace.hash:
                 continue
@@ -189,54 +181,40 @@ class Tracker:
         session = None
         # The global one changes with everything that happens anywhere, which says nothing of a session.
         if not workspace.is_global:
-            if not self.registry.is_active(workspace.database, now):
+            if not self.registry.watching.is_active(workspace.database, now):
                 self._take_over(workspace)
             session = self.registry.sign_of_life(workspace, now)
             self._note([session] if session else [])
         if not self._may_read_at_once:
             return
-        if session is None and not watched.active and self._is_read(workspace):
-            await self._start(workspace, None)
+        if session is None and not watched.active and self.demand.reads(workspace):
+            await self._start(workspace)
 
     @property
     def _may_read_at_once(self) -> bool:
-        # Whose something is, is decided when it is reported: not before it is known who works there.
-        return self._has_begun or (self.registry.discovers and not self.awaited)
-
-    def _is_read(self, workspace: Workspace) -> bool:
-        return self.registry.discovers or self.demand.wants(workspace)
+        return self.beginning.has_begun or (self.registry.discovers and not self.beginning.awaited)
 
     async def _begin(self) -> None:
         """Once it is known what is there and who works there: begin to act upon it."""
-        if not self._has_begun:
-            if self._begins_at() > trio.current_time():
-                return
-            for database in self.restored:
+        if self.beginning.may_begin():
+            for database in self._restored:
                 if self.atlas.watched(database) is None:
                     self._unplace(database)
-            self._has_begun = True
+            self.beginning.has_begun = True
             self._expire()
             await self._flush()
             for watched in self.atlas.all_watched():
                 # What an earlier run has left pending, too.
-                if watched.workspace.database not in self._expected and self._is_read(watched.workspace):
-                    await self._start(watched.workspace, None)
-        if not self._has_told and self._ends_at() <= trio.current_time():
+                if watched.workspace.database not in self._expected and self.demand.reads(watched.workspace):
+                    await self._start(watched.workspace)
+        if self.beginning.may_tell(searches=self.placing.has_fresh()):
             self.placing.calm()
             self.first_pass.swept()
-            self._has_told = True
-
-    def _begins_at(self) -> float:
-        """The moment from which on sessions are acted upon."""
-        return self._swept_at + (_SOURCES_SECONDS if self.awaited else 0)
-
-    def _ends_at(self) -> float:
-        """The moment at which the first pass knows of all that it is to read."""
-        return self._swept_at + (_SEARCH_SECONDS if self.placing.has_fresh() else 0)
+            self.beginning.has_told = True
 
     def _expire(self) -> None:
         # Not before it is known what has happened while nobody looked.
-        if not self._has_begun:
+        if not self.beginning.has_begun:
             return
         for session in self.registry.expire(self.now_ms()):
             log.info(
@@ -245,21 +223,21 @@ class Tracker:
             self._open.discard(session.key)
             self._note([session])
 
-    async def _start(self, workspace: Workspace, session: Session | None) -> None:
+    async def _start(self, workspace: Workspace) -> None:
         if workspace.database not in self._expected:
             self._expected.add(workspace.database)
             self.first_pass.expect(workspace)
-        await self.changes.send(SessionStarted(workspace, session))
+        await self.changes.send(ToBeRead(workspace))
 
     async def _let_go(self) -> None:
         """Let readers find out that nobody needs them any more."""
         profiles = set()
         for database in self.registry.quieted(self.now_ms()):
-            await self.changes.send(SessionEnded(database, None))
+            await self.changes.send(LookAgain(database))
             if (watched := self.atlas.watched(database)) is not None:
                 profiles.add(watched.workspace.profile)
         for profile in profiles:
-            await self.changes.send(SessionEnded(self.atlas.global_of(profile).database, None))
+            await self.changes.send(LookAgain(self.atlas.global_of(profile).database))
 
     def _note(self, sessions: Iterable[Session]) -> None:
         for session in sessions:
@@ -274,7 +252,7 @@ class Tracker:
             return
         is_anybodys = False
         while self._untold:
-            _, session = self._untold.popitem()
+            session = self._untold.pop(next(iter(self._untold)))
             is_anybodys |= session.database is not None
             await self._tell(session)
         self._say_if_crowded()
@@ -292,28 +270,27 @@ class Tracker:
             if session.key in self._open:
                 self._open.discard(session.key)
                 log.info("session closed", workspace=name, **about)
-            await self.changes.send(SessionEnded(session.database, session))
+            await self.changes.send(LookAgain(session.database))
         elif session.key not in self._open:
             self._open.add(session.key)
             log.info("session opened", workspace=name, **about)
         is_open = session.ended_at is None
-        if watched is not None and (is_open or (not watched.active and self._is_read(watched.workspace))):
-            await self._start(watched.workspace, session if is_open else None)
+        if watched is not None and (is_open or (not watched.active and self.demand.reads(watched.workspace))):
+            await self._start(watched.workspace)
             if not self.registry.discovers:
                 home = self.atlas.watched(self.atlas.global_of(watched.workspace.profile).database)
                 if home is not None:
-                    await self._start(home.workspace, None)
+                    await self._start(home.workspace)
 
     def _reschedule(self) -> None:
         now, at = self.now_ms(), trio.current_time()
-        next_ms = self.registry.next_ms(now) if self._has_begun else None
+        next_ms = self.registry.next_ms(now) if self.beginning.has_begun else None
         seconds = _EXPIRY_SECONDS if next_ms is None else min(max((next_ms - now) / 1000, 0), _EXPIRY_SECONDS)
-        begins_at = math.inf if self._has_begun else self._begins_at()
-        ends_at = math.inf if self._has_told or not self._has_begun else self._ends_at()
-        self._wait.deadline = min(at + seconds, max(begins_at, at), max(ends_at, at))
+        begins_at = self.beginning.next_at(searches=self.placing.has_fresh())
+        self._wait.deadline = min(at + seconds, max(begins_at, at))
 
     def _say_if_crowded(self) -> None:
-        is_crowded = self.registry.is_crowded()
+        is_crowded = self.registry.watching.is_crowded()
         if is_crowded and not self._is_crowded:
             log.warning(
                 "more workspaces are worked in than max_active; the least recently changed wait",

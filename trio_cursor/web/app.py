@@ -6,7 +6,7 @@ This module needs starlette, which takes a while to import: only a running serve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -110,11 +110,7 @@ class _Events:
             return _answer(400, {"error": str(error), **at})
         if await self.intake.take(posted.heard):
             return _answer(202, {"taken": len(posted.heard), "ignored": posted.ignored})
-        return _answer(
-            503,
-            {"error": "the event log could not be written in time; send it again, which is harmless"},
-            retry_after=5,
-        )
+        raise _later("the event log could not be written in time; send it again, which is harmless", 5)
 
     async def _body(self, request: Request) -> bytes:
         """All of the body; what `Content-Length` says is believed only if it says too much."""
@@ -130,7 +126,7 @@ class _Events:
                     if len(body) > BODY_LIMIT:
                         raise _too_large()
                     if self._held > _BODIES_LIMIT:
-                        raise _too_many()
+                        raise _later("too many large bodies at once; send it again", 1)
         finally:
             self._held -= len(body)
         return bytes(body)
@@ -140,8 +136,8 @@ def _too_large() -> HTTPException:
     return HTTPException(413, f"the body is larger than {BODY_LIMIT:,} bytes")
 
 
-def _too_many() -> HTTPException:
-    return HTTPException(503, "too many large bodies at once; send it again", {"Retry-After": "1"})
+def _later(why: str, seconds: int) -> HTTPException:
+    return HTTPException(503, why, {"Retry-After": str(seconds)})
 
 
 def _require_json(request: Request) -> None:
@@ -159,16 +155,13 @@ async def _not_taken(_: Request) -> Response:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    return _answer(error.status_code, {"error": error.detail}, headers=error.headers)
+    return _answer(error.status_code, {"error": error.detail}, error.headers)
 
 
 async def _broken(_: Request, __: Exception) -> Response:
     return _answer(500, {"error": "a mistake in trio_cursor; its log says more"})
 
 
-def _answer(code: int, content: Any, *, retry_after: int | None = None, headers: Any = None) -> Response:
-    fields = dict(headers or {})
-    if retry_after is not None:
-        fields["Retry-After"] = str(retry_after)
+def _answer(code: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
     # ASCII: a path may hold bytes that are no text, which no encoder takes.
-    return Response(json.dumps(content), code, fields, media_type="application/json")
+    return Response(json.dumps(content), code, headers, media_type="application/json")

@@ -11,6 +11,7 @@ import trio
 from trio_cursor.cursor.schemas.values import BadValueError, parse_json
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import JsonObject
+from trio_cursor.records import HTTP
 from trio_cursor.sessions.announcements import Announcement, Desk, announcement
 from trio_cursor.status import SourceState
 
@@ -98,7 +99,7 @@ def _read_item(item: Any, heard_ms: int) -> Announcement | None:
         event_type,
         payload,
         metadata,
-        source="http",
+        source=HTTP,
         heard_ms=heard_ms,
         session_id=event.get("session_id") or item.get("session_id"),
         said=event.get("timestamp"),

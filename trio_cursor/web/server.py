@@ -38,10 +38,11 @@ class ServerState:
     address: str
     #: listening | off | error
     state: str = "off"
-    errors: int = 0
     last_error: str | None = None
     #: The session source that is heard through it: cannot be reached where the server is not.
     source: SourceState | None = None
+    #: The last one of ours that has ended it.
+    mistake: str | None = None
 
     def listens(self, address: str) -> None:
         """It can be reached."""
@@ -55,11 +56,15 @@ class ServerState:
         """It cannot, for this reason. Returns whether that is news."""
         is_news = self.state != "error" or self.last_error != why
         self.state, self.last_error = "error", why
-        self.errors += 1
         if self.source is not None:
             self.source.state, self.source.last_error = "error", why
             self.source.errors += 1
         return is_news
+
+    def stumbled(self, mistake: Exception) -> bool:
+        """It was ended by a mistake of ours. Returns whether that is another one than the last."""
+        was, self.mistake = self.mistake, repr(mistake)
+        return self.mistake != was
 
 
 async def serve_web(
@@ -67,8 +72,7 @@ async def serve_web(
     token: str | None,
     state: ServerState,
     *,
-    desk: Desk | None,
-    source: SourceState,
+    intake: tuple[Desk, SourceState] | None,
     status: Callable[[], Status],
     readiness: Callable[[], list[str]],
     now_ms: Callable[[], int],
@@ -77,7 +81,7 @@ async def serve_web(
 ) -> NoReturn:
     """Serve intake, health and status until cancelled; `token` is what `check_listen` gave.
 
-    `desk` None: announcements are refused.
+    `intake`: where announcements are handed in, and what is said of this source; None: they are refused.
 
     Reports as started when it listens, or when it is clear that it cannot for now.
     """
@@ -85,15 +89,16 @@ async def serve_web(
     from trio_cursor.web.app import make_app  # noqa: PLC0415
 
     limits = limits or Limits()
-    if desk is not None:
-        state.source = source
-    intake = None if desk is None else Intake(desk, source, limits.store_seconds)
-    app = make_app(intake=intake, status=status, readiness=readiness, now_ms=now_ms)
+    taking = None
+    if intake is not None:
+        desk, state.source = intake
+        taking = Intake(desk, state.source, limits.store_seconds)
+    app = make_app(intake=taking, status=status, readiness=readiness, now_ms=now_ms)
     await serve_http(
         listen,
         guarded(app, gate_for(listen, token)),
         state,
-        beside=trio.sleep_forever if intake is None else intake.run,
+        beside=trio.sleep_forever if taking is None else taking.run,
         limits=limits,
         task_status=task_status,
     )
@@ -123,7 +128,6 @@ async def serve_http(
     clients = Clients(app, limits or Limits())
     limiter = trio.CapacityLimiter(1)
     pause, is_started = _RETRY_FIRST_SECONDS, False
-    state.address = listen
     try:
         while True:
             try:
@@ -132,12 +136,10 @@ async def serve_http(
                 why = _in_words(error)
             else:
                 state.listens(_address(listen, listeners))
-                began = trio.current_time()
                 if not is_started:
                     task_status.started()
                     is_started = True
-                await _serve(clients, listeners, beside)
-                if trio.current_time() - began > _RETRY_MOST_SECONDS:
+                if await _serve(clients, listeners, beside, state):
                     pause = _RETRY_FIRST_SECONDS
                 why = "a mistake in trio_cursor; its log says more"
             if state.failed(why):
@@ -152,18 +154,25 @@ async def serve_http(
 
 
 async def _serve(
-    clients: Clients, listeners: list[trio.SocketListener], beside: Callable[[], Awaitable[None]]
-) -> None:
-    """Until cancelled, or until something fails that must not."""
+    clients: Clients,
+    listeners: list[trio.SocketListener],
+    beside: Callable[[], Awaitable[None]],
+    state: ServerState,
+) -> bool:
+    """Until cancelled, or until something fails that must not. Returns whether it went well for long."""
+    began, went_well = trio.current_time(), False
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(beside)
             nursery.start_soon(trio.serve_listeners, clients.talk, listeners)
-    except* Exception:  # the border of the server
-        log.exception("the HTTP server failed and starts again")
+    except* Exception as mistakes:  # the border of the server
+        went_well = trio.current_time() - began > _RETRY_MOST_SECONDS
+        if state.stumbled(mistakes) or went_well:
+            log.exception("the HTTP server failed and starts again")
     finally:
         for listener in listeners:
             listener.socket.close()
+    return went_well
 
 
 async def _open(listen: str, limiter: trio.CapacityLimiter) -> list[trio.SocketListener]:

@@ -43,7 +43,7 @@ _MOST_IDS: Final = 32
 VALUE_LIMIT: Final = ROW_LIMIT
 _COLUMNS = frozenset({"key", "value"})
 #: A longer path is no folder's on most systems, and to look for it takes its time.
-LONGEST_PATH: Final = 1024
+LONGEST_SEARCHED: Final = 1024
 _LEAST_NAMES = 2
 _ANCHOR = re.compile("[0-9A-Za-z]{3,}")
 _SEPARATOR = r"(?:[\\/]|%5[cC]|%2[fF])"
@@ -93,8 +93,8 @@ def usable_ids(session_ids: Iterable[str]) -> frozenset[str]:
 
 def why_not_searched(path: str) -> str | None:
     """Why a path is not looked for in texts, in words; None: it can be."""
-    if len(path) > LONGEST_PATH:
-        return f"the announced path is longer than {LONGEST_PATH:,} characters"
+    if len(path) > LONGEST_SEARCHED:
+        return f"the announced path is longer than {LONGEST_SEARCHED:,} characters"
     # Of a root nothing else is left.
     name = _name(path) or path[:1]
     if not (name.startswith("/") or is_windows_path(name)):
