@@ -28,6 +28,10 @@ def now_ms() -> int:
     return EPOCH_MS + round(trio.current_time() * 1000)
 
 
+async def nobody(_: Workspace) -> None:
+    """Of what is needed nothing is read."""
+
+
 def workspace(name: str | None = "w1", profile: str = "/cursor/User") -> Workspace:
     home = f"workspaceStorage/{name}" if name else "globalStorage"
     return Workspace(f"{profile}/{home}/state.vscdb", profile, name, path=name and f"/home/demo/{name}")

@@ -52,9 +52,13 @@ class Model:
     told_of: dict = attrs.field(factory=dict)
     ranked: set = attrs.field(factory=set)
 
-    def restore(self, sessions):
+    def restore(self, sessions, now):
         for session in sorted(sessions, key=lambda one: (one.heard_at, one.key)):
             self.all.append(Told(session, session.heard_at or session.started_at, {session.source}))
+            if session.ended_at is not None and (
+                self.window is None or session.heard_at >= now - self.window
+            ):
+                self.all[-1].received = now
             if session.workspace_hash and session.database:
                 self.databases[session.workspace_hash] = session.database
         self.tidy()

@@ -59,6 +59,7 @@ class World:
             fakes.now_ms,
             "host",
             1 << 20,
+            fakes.nobody,
         )
         self.freshness.renewed = partial(renew, self.sink, sends)
         self.tools = Tools(
@@ -83,7 +84,10 @@ class World:
             self.nursery.start_soon(self._watch, place)
 
     async def _watch(self, place):
-        await watch_workspace(self.watched[place.database], WorkspaceState(place), self.tools, lambda: None)
+        watched = self.watched[place.database]
+        watched.active = True
+        await watch_workspace(watched, WorkspaceState(place), self.tools, lambda: None)
+        watched.active = False
         self.ended.add(place.id)
 
     async def sweep(self):

@@ -95,7 +95,7 @@ def test_an_event_without_a_session_opens_the_synthetic_one(registry):
     session, is_new = registry.session_for(W1, NOW - DAY, NOW)
     assert (session.session_id, session.started_at, is_new) == ("scan_w1", NOW, True)
     assert registry.session_for(W1, NOW - DAY, NOW + 1) == (session, False)
-    registry.restore([Session("other", W2.database, "discovery", 0)])
+    registry.restore([Session("other", W2.database, "discovery", 0)], NOW)
     assert registry.session_of(W2, None, NOW).session_id == "other"
 
 
@@ -189,7 +189,7 @@ def test_a_stream_that_is_told_again_changes_nothing(registry):
         registry.announce(heard, NOW + 20)
     stored = registry.sessions()
     again = Registry(12 * HOUR, 2)
-    again.restore(stored)
+    again.restore(stored, NOW + 20)
     for one in (registry, again):
         for heard in told:
             one.announce(heard, NOW + 20)
@@ -464,8 +464,8 @@ def test_of_too_many_workspaces_the_least_recently_changed_is_not_active(registr
 
 def test_a_restored_session_lives_on_only_if_its_database_was_changed_since(registry):
     old, changed, ahead = (fakes.workspace(name) for name in ("old", "changed", "ahead"))
-    registry.restore(Session("s", place.database, "discovery", 0) for place in (old, changed, ahead))
     now = 20 * HOUR
+    registry.restore((Session("s", place.database, "discovery", 0) for place in (old, changed, ahead)), now)
     registry.last_changed(old.database, HOUR, now)
     registry.last_changed(changed.database, 19 * HOUR, now)
     # A file from the future must not keep its session open until then.
@@ -493,7 +493,7 @@ def test_nothing_is_lost_or_comes_back_by_a_restart_in_the_middle_of_fifty_sessi
     for hash_, home in zip(hashes[:8], homes, strict=False):
         stored |= {session.key: session for session in registry.place(hash_, home, NOW + 100)}
     again = Registry(12 * HOUR, 2)
-    again.restore(stored.values())
+    again.restore(stored.values(), NOW + 101)
     assert again.sessions() == registry.sessions()
     assert len(again.sessions()) == 33
     assert unplaced(again) == unplaced(registry)
@@ -505,12 +505,31 @@ def test_nothing_is_lost_or_comes_back_by_a_restart_in_the_middle_of_fifty_sessi
             assert again.session_of(home, at, NOW + 102) == registry.session_of(home, at, NOW + 102)
 
 
+def test_what_ended_in_the_window_before_a_restart_is_watched_through_another_grace():
+    registry = Registry(12 * HOUR, 10, window_ms=24 * HOUR)
+    late, early = (fakes.workspace(name) for name in ("late", "early"))
+    now = 100 * HOUR
+    registry.restore(
+        [
+            Session("l", late.database, "redis", 1, 2, A, heard_at=now - 24 * HOUR),
+            Session("e", early.database, "redis", 1, 2, B, heard_at=now - 24 * HOUR - 1),
+        ],
+        now,
+    )
+    watching = registry.watching
+    assert [watching.is_active(place.database, now) for place in (late, early)] == [True, False]
+    assert not watching.is_active(late.database, now + 30_000)
+    assert watching.may_finish(late.database, now + 30_000)
+    assert registry.session_of(late, now, now) is None
+
+
 def test_what_was_let_go_elsewhere_says_nothing_of_a_place(registry):
     registry.restore(
         [
             Session("old", W1.database, "redis", 1, 2, A, heard_at=2),
             Session("new", W2.database, "redis", 3, None, A, heard_at=3),
-        ]
+        ],
+        5,
     )
     assert registry.session_of(W2, 5, 5).session_id == "new"
     assert registry.session_of(W1, 5, 5) is None

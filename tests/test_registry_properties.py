@@ -121,8 +121,8 @@ class Machine(RuleBasedStateMachine):
     def restart(self):
         was_open, was = self.registry.sessions(), self.answers()
         self.registry, self.model = Registry(*self.options), registry_model.Model(*self.options, self.kept)
-        self.registry.restore(self.stored.values())
-        self.model.restore(self.stored.values())
+        self.registry.restore(self.stored.values(), self.now)
+        self.model.restore(self.stored.values(), self.now)
         assert self.registry.sessions() == was_open
         assert self.answers() == was
 

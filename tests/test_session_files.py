@@ -206,6 +206,9 @@ async def test_what_was_told_by_files_before_a_restart_ends_with_its_file(world)
     ]
     async with watching(world, known=known):
         await world.until(lambda: world.caught_up)
+        assert world.caught_up == [4]
+    # A file that is being replaced is not there for a moment.
+    assert world.desk.words()[:2] == [("start", H2, "kept"), ("end", H2, "former")]
     assert sorted(world.desk.words()) == [
         ("end", H1, "another"),
         ("end", H1, "gone"),

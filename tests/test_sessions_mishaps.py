@@ -14,11 +14,14 @@ import attrs
 import cursor_files
 import pytest
 import trio
-from announced import Place, announced_config, in_mode, session_is_open, sessions_of
+from announced import Place, announced_config, in_mode, now_ms, session_is_open, sessions_of
+from chats import ASSISTANT, KV, USER, Chat
 from deadlines import until, within
 from serving import by_id, reported, running_service, watchers
 
+from trio_cursor import parts
 from trio_cursor.config import StateConfig
+from trio_cursor.demand import Demand
 
 
 @pytest.fixture
@@ -238,4 +241,55 @@ async def test_what_ended_while_nobody_ran_is_read_once_more(config, files, plac
     async with running_service(config) as handle:
         assert (await reported(handle, asked))[asked].session_id == "a"
         assert sessions_of(handle) == {}
+        await until(lambda: watchers() == 0)
+
+
+def held_turn(user_dir):
+    """A finished turn of a conversation of which no workspace is known; its generation's id."""
+    database = user_dir / "globalStorage" / "state.vscdb"
+    database.parent.mkdir(exist_ok=True)
+    generation_id = str(uuid.uuid4())
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(KV)
+        chat = Chat(connection, "c", at=now_ms())
+        chat.add(USER, "why?", requestId=generation_id)
+        chat.add(ASSISTANT, "because")
+        chat.write()
+    return generation_id
+
+
+@pytest.fixture(params=[60, 0])
+def time_for_what_was_left(request, monkeypatch):
+    """Whether the time in which a new run reads whatever an earlier one has left is over."""
+    make = lambda *args, left_until_ms: Demand(*args, now_ms() + request.param * 1000)  # noqa: E731
+    monkeypatch.setattr(parts, "Demand", make)
+
+
+@pytest.mark.usefixtures("time_for_what_was_left")
+@within(40)
+async def test_a_ring_that_is_written_late_has_the_turn_of_its_session_read(user_dir, config, files, place):
+    assembly = attrs.evolve(config.assembly, conversation_wait_seconds=2, settle_timeout_seconds=60)
+    async with running_service(attrs.evolve(config, assembly=assembly)) as handle:
+        await open_session(handle, files, place)
+        generation_id = held_turn(user_dir)
+        await until(lambda: handle.status().held == 1)
+        await end_session(handle, files, place)
+        await trio.sleep(0.5)  # the grace
+        place.items.append(cursor_files.ring_item(type="composer", generationUUID=generation_id))
+        place.items[-1]["unixMs"] = now_ms() - 2000
+        cursor_files.write_ring(place.database, place.items)
+        event = (await reported(handle, generation_id))[generation_id]
+        assert (event.session_id, event.payload["response_text"]) == ("a", "because")
+
+
+@within(40)
+async def test_who_was_killed_in_the_grace_reads_once_more(config, files, place):
+    async with running_service(config) as handle:
+        await open_session(handle, files, place)
+        await end_session(handle, files, place)
+    asked = place.ask(ago_ms=200)
+    await trio.sleep(0.5)  # the grace
+    async with running_service(config) as handle:
+        assert (await reported(handle, asked))[asked].session_id == "a"
         await until(lambda: watchers() == 0)

@@ -57,6 +57,7 @@ class World:
             fakes.now_ms,
             "host",
             1 << 20,
+            fakes.nobody,
         )
         self.sends, self.messages = trio.open_memory_channel(0)
 

@@ -34,7 +34,15 @@ class World:
         sends, messages = trio.open_memory_channel(16)
         assembler, freshness = fakes.make_assembler(self.scanner, ring_grace_ms=ring_grace_ms)
         self.sink = Sink(
-            self.log, assembler, self.registry, self.scanner, freshness, fakes.now_ms, "host", 1 << 20
+            self.log,
+            assembler,
+            self.registry,
+            self.scanner,
+            freshness,
+            fakes.now_ms,
+            "host",
+            1 << 20,
+            fakes.nobody,
         )
         self.states = {}
         demand = Demand(self.registry, assembler, self.scanner, fakes.now_ms)

@@ -62,7 +62,7 @@ class FakeMapper:
 class World:
     def __init__(self, *, discovers=True, sessions=(), awaited=()):
         self.registry = Registry(inactive_ms=12 * HOUR_MS, max_active=2, discovers=discovers)
-        self.registry.restore(sessions)
+        self.registry.restore(sessions, fakes.now_ms())
         self.log, self.mapper, self.scanner = fakes.FakeLog(), FakeMapper(), fakes.FakeScanner()
         self.first_pass = FirstPass(self.scanner)
         self.sees, self._sightings = trio.open_memory_channel(0)

@@ -51,7 +51,17 @@ class World:
         scanner = fakes.FakeScanner({PLACE.database: self.watched})
         assembler, freshness = fakes.make_assembler(scanner)
         self.demand = lambda registry: Demand(registry, assembler, scanner, fakes.now_ms)
-        sink = Sink(self.log, assembler, self.registry, scanner, freshness, fakes.now_ms, "host", 1 << 20)
+        sink = Sink(
+            self.log,
+            assembler,
+            self.registry,
+            scanner,
+            freshness,
+            fakes.now_ms,
+            "host",
+            1 << 20,
+            fakes.nobody,
+        )
         nursery.start_soon(sink.deliver, messages)
         self.tools = Tools(
             guest=self.guest,

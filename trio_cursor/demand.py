@@ -50,8 +50,10 @@ class Demand:
         watching, assembler = self.registry.watching, self.assembler
         if self._is_any_of(profile, watching.with_session(now)):
             return True
-        if self.registry.discovers or now < self.left_until_ms:
+        if self.registry.discovers:
             return self._is_any_of(profile, assembler.holding())
+        if now < self.left_until_ms and self._is_any_of(profile, assembler.holding()):
+            return True
         # Of what is held it may turn out, for a while, that it is that of the session which has ended.
         is_finishing = self._is_any_of(profile, watching.finishing(now))
         return is_finishing and self._is_any_of(profile, assembler.pending())

@@ -29,6 +29,7 @@ from trio_cursor.outputs.json_lines import open_json_lines
 from trio_cursor.polling import Tools
 from trio_cursor.records import DISCOVERY, ReadingChange
 from trio_cursor.scanner import Scanner
+from trio_cursor.sessions.beginning import Beginning
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sessions.tracker import Tracker
@@ -37,7 +38,7 @@ from trio_cursor.sink import Message, Sink
 from trio_cursor.status import OutputState, WorkspaceState
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
-from trio_cursor.waking import readmit, renew
+from trio_cursor.waking import ask_for, readmit, renew
 
 _HOUR_MS = 3_600_000
 _BATCHES_IN_FLIGHT = 16
@@ -101,6 +102,8 @@ async def build(config: Config, events: EventLog) -> Parts:
     demand = Demand(registry, assembler, scanner, _now_ms, left_until_ms=now + settle_ms)
     freshness.counts = demand.counts
     sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
+    beginning = Beginning()
+    sends_changes, changes = trio.open_memory_channel[ReadingChange](0)
     sink = Sink(
         log=events,
         assembler=assembler,
@@ -110,11 +113,11 @@ async def build(config: Config, events: EventLog) -> Parts:
         now_ms=_now_ms,
         host=socket.gethostname(),
         max_text_bytes=config.privacy.max_text_bytes,
+        need=partial(ask_for, demand, beginning, sends_changes),
     )
     freshness.renewed = partial(renew, sink, sends)
     first_pass = FirstPass(scanner)
     placing = Placing(registry, Mapper(scanner, guest, await events.mappings()), events)
-    sends_changes, changes = trio.open_memory_channel[ReadingChange](0)
     tracker = Tracker(
         registry=registry,
         demand=demand,
@@ -125,6 +128,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         now_ms=_now_ms,
         changes=sends_changes,
         changed=partial(readmit, sink, freshness, sends),
+        beginning=beginning,
     )
     tools = Tools(
         guest=guest,
@@ -198,7 +202,7 @@ async def _registry(config: Config, events: EventLog, now: int, settle_ms: int) 
     # Another mode knows sessions that nobody ends in this one, or that are not to count.
     is_announced = config.sessions.mode != "discovery"
     found = [one for one in found if (registry.discovers if one.source == DISCOVERY else is_announced)]
-    registry.restore(found)
+    registry.restore(found, now)
     return registry
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import attrs
 import trio
@@ -69,6 +69,8 @@ class Sink:
     now_ms: Callable[[], int]
     host: str
     max_text_bytes: int
+    #: Something is wanted of a database that nobody reads.
+    need: Callable[[Workspace], Awaitable[None]]
     counts: Counts = attrs.field(factory=Counts)
     passes: Passes = attrs.field(init=False)
     #: Databases that were told that something is wanted of them.
@@ -96,7 +98,7 @@ class Sink:
                     pass
             fresh = self.passes.fresh()
             await self._release()
-            self._call()
+            await self._call()
             self.passes.finish(fresh)
 
     def waits(self) -> bool:
@@ -129,14 +131,19 @@ class Sink:
         ):
             self.scanner.hurry()
 
-    def _call(self) -> None:
+    async def _call(self) -> None:
         """Wake the pollers of databases in which something is to be read now; each once."""
         wanted = self.assembler.wanted_databases()
         self._called.intersection_update(wanted)
         for database in wanted - self._called:
-            if (watched := self.scanner.watched.get(database)) is not None:
+            if (watched := self.scanner.watched.get(database)) is None:
+                continue
+            if watched.active:
                 watched.wake()
                 self._called.add(database)
+            else:
+                # Whoever starts to read looks at once.
+                await self.need(watched.workspace)
 
     async def _commit(self, batch: Batch) -> None:
         told = await self._told(batch)

@@ -1,4 +1,4 @@
-"""Wake-ups of the sink: something that it waits for may have come."""
+"""Wake-ups of the sink, since something that it waits for may have come, and by it of whoever reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from contextlib import suppress
 
 import trio
 
+from trio_cursor.demand import Demand
 from trio_cursor.freshness import Freshness
+from trio_cursor.records import ReadingChange, ToBeRead, Workspace
+from trio_cursor.sessions.beginning import Beginning
 from trio_cursor.sink import Message, Renewed, Sink
 
 
@@ -24,3 +27,14 @@ def readmit(sink: Sink, freshness: Freshness, sends: trio.MemorySendChannel[Mess
     freshness.renew()
     with suppress(trio.WouldBlock):
         sends.send_nowait(Renewed())
+
+
+async def ask_for(
+    demand: Demand,
+    beginning: Beginning,
+    changes: trio.MemorySendChannel[ReadingChange],
+    workspace: Workspace,
+) -> None:
+    """Something is wanted of a database that nobody reads: have it read, if that is to be."""
+    if beginning.has_begun and demand.wants(workspace):
+        await changes.send(ToBeRead(workspace))

@@ -71,7 +71,7 @@ class Book:
             self.places[database] = Place(database)
         return self.places[database]
 
-    def enter(self, session: Session, alive_ms: int) -> Session:
+    def enter(self, session: Session, alive_ms: int, *, received_ms: int = 0) -> Session:
         """Take in a session, in place of what was known of it. Its database is that of its workspace."""
         name, _ = session.key
         former_end_ms = -1
@@ -81,7 +81,7 @@ class Book:
         group = self.groups.setdefault(name, Group(session.database))
         if session.database != group.database:
             session = attrs.evolve(session, database=group.database)
-        self._attach(Known(session, alive_ms, {session.source}, former_end_ms))
+        self._attach(Known(session, alive_ms, {session.source}, former_end_ms, received_ms))
         return session
 
     def change(self, known: Known, **changes: Any) -> Session:

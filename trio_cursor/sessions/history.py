@@ -21,7 +21,7 @@ class Known:
     sources: set[str]
     #: It was open before: its end then, which may be told again. Else -1.
     former_end_ms: int = -1
-    #: When its end came to us, which may be long after it was said; 0: in another run, or too late.
+    #: When its end came to us, which may be long after it was said, or when this run began; 0: too late.
     received_ms: int = 0
 
     @property

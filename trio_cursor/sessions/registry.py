@@ -54,15 +54,20 @@ class Registry:
         self._book = Book(self.end_grace_ms, self.settle_ms)
         self.watching = Watching(self._book, self.max_active)
 
-    def restore(self, sessions: Iterable[Session]) -> None:
-        """Take up what an earlier run left: open sessions, and those that have ended of late."""
+    def restore(self, sessions: Iterable[Session], now_ms: int) -> None:
+        """Take up what an earlier run left: open sessions, and those that have ended of late.
+
+        The grace of those begins anew: that run may have been killed in it.
+        """
         heard = sorted(sessions, key=lambda session: (session.heard_at, session.key))
         # What was let go before its workspace was found says nothing of its place.
         databases = {session.key[0]: session.database for session in heard}
         for session in heard:
             if session.database != (database := databases[session.key[0]]):
                 session = attrs.evolve(session, database=database)  # noqa: PLW2901 - the same one, placed
-            self._book.enter(session, session.heard_at or session.started_at)
+            is_recent = session.ended_at is not None and self._is_recent(session.heard_at, now_ms)
+            alive_ms = session.heard_at or session.started_at
+            self._book.enter(session, alive_ms, received_ms=now_ms if is_recent else 0)
 
     def announce(self, heard: Announcement, now_ms: int) -> list[Session]:
         """Somebody says that a session has started or ended. Returns all that this has changed."""
@@ -243,12 +248,14 @@ class Registry:
                 return []
             # What was written before it while nobody read is read in the grace, which begins only now.
             # What lies before the window is not.
-            is_recent = self.window_ms is None or heard_at >= now_ms - self.window_ms
-            known.received_ms = now_ms if is_recent else 0
+            known.received_ms = now_ms if self._is_recent(heard_at, now_ms) else 0
             return [self._book.close(known, at_ms, heard_at)]
         if known is None or at_ms > (known.session.ended_at or 0):
             self._book.keep_end(key, at_ms, heard_at)
         return []
+
+    def _is_recent(self, time_ms: int, now_ms: int) -> bool:
+        return self.window_ms is None or time_ms >= now_ms - self.window_ms
 
     def _make_room(self, workspace_hash: str, now_ms: int) -> list[Session] | None:
         """Drop one if one more is too many. Returns it as closed; None: there is none to be dropped."""

@@ -58,7 +58,8 @@ async def watch_session_files(
         desk: Where announcements are handed in.
         state: What is said of this source. `waiting`: there is no such directory.
         now_ms: The wall clock.
-        caught_up: Called after the first look, whatever came of it; may be called again.
+        caught_up: Called after the first look, whatever came of it, or after the one that finds out whether
+            files of an earlier run are gone; may be called again.
         inactive_ms: An `updated_at` that is as old ends the session.
         known: Open sessions of an earlier run; those of other sources are passed over.
         every: Seconds between two looks.
@@ -67,11 +68,13 @@ async def watch_session_files(
     """
     watch = _Watch(os.fspath(directory), desk, state, now_ms, caught_up, inactive_ms, hangs_after)
     watch.take_up(known)
-    took = await watch.look()
-    caught_up()
+    has_caught_up = False
     while True:
-        await trio.sleep(max(every, min(took * _PAUSE_FACTOR, _MOST_PAUSE_SECONDS)))
         took = await watch.look()
+        if not has_caught_up and not watch.is_in_doubt():
+            caught_up()
+            has_caught_up = True
+        await trio.sleep(max(every, min(took * _PAUSE_FACTOR, _MOST_PAUSE_SECONDS)))
 
 
 @attrs.define(eq=False)
@@ -106,6 +109,10 @@ class _Watch:
         for session in known:
             if session.source == FILES and session.ended_at is None and (hash_ := session.workspace_hash):
                 self.claims[hash_] = self._claimed(hash_) | {session.session_id}
+
+    def is_in_doubt(self) -> bool:
+        """Whether a file is away of which the next look tells whether it is gone."""
+        return any(looks < GONE_LOOKS for looks in self.away.values())
 
     def note(self, word: str, why: str | None = None) -> bool:
         """Write down how it is, and say so if it is news. Returns whether it is."""
@@ -210,8 +217,7 @@ class _Watch:
         """The sessions that are open by the word of a file, as it is now."""
         if file is None or file.problem == NOT_A_FILE:
             self.away[hash_] = self.away.get(hash_, 0) + 1
-            is_gone = self.away[hash_] >= GONE_LOOKS or not self.has_looked
-            return frozenset() if is_gone else self._claimed(hash_)
+            return frozenset() if self.away[hash_] >= GONE_LOOKS else self._claimed(hash_)
         self.away.pop(hash_, None)
         if file.is_unclear:
             return self._claimed(hash_)
