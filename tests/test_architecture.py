@@ -13,7 +13,7 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
-        *("assembly", "events", "config", "logs", "threads"),
+        *("assembly", "events", "wire", "redis_keys", "config", "logs", "threads"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
         *("sessions.watching", "sessions.registry"),
@@ -66,6 +66,8 @@ PURE = [
     "cursor.hashes",
     "cursor.schemas",
     "durations",
+    "wire",
+    "redis_keys",
 ]
 IMPURE_MODULES = {
     *("trio", "trio_util", "sqlite3", "pysqlite3", "redis", "logging", "structlog"),
