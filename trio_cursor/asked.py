@@ -23,6 +23,8 @@ log = get_logger(__name__)
 _HOUR_MS = 3_600_000
 #: A window this long is one without a beginning (the configuration's upper bound, a hundred years).
 _ALL_HOURS = 876_000
+#: Of a window without a beginning.
+_LONGEST_MARKER_HOURS = 90 * 24
 #: To list some directories takes milliseconds; a mount that takes this long is dead.
 _FIND_SECONDS = 5.0
 
@@ -53,6 +55,16 @@ def window_ms(config: Config) -> int | None:
     """How far a first sync reaches back; None: to the beginning."""
     hours = config.cursor_database_monitor.sync_window_hours
     return None if hours >= _ALL_HOURS else int(hours * _HOUR_MS)
+
+
+def marker_seconds(config: Config) -> int:
+    """How long a server remembers that a generation is on the stream, and a consumer that it was dealt with.
+
+    Longer than anything can be told anew: the first sync of a log that was lost, another producer's entry.
+    """
+    monitor = config.cursor_database_monitor
+    hours = max(monitor.sync_window_hours, monitor.dedup_window_hours) + 24
+    return int(min(hours, _LONGEST_MARKER_HOURS) * 3600)
 
 
 def is_allowed(config: Config, workspace: Workspace) -> bool:
