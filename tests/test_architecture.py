@@ -24,6 +24,7 @@ FLOORS = [
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
+        *("redis_append", "redis_tending"),
     ],
     [
         *(
@@ -78,7 +79,7 @@ DOORS_TO_THREADS = {
     "threads",
     *("cursor.guest", "eventlog", "scanner"),
     #: The network, and what others put into a directory for us.
-    *("redis_streams", "web", "sessions.session_files"),
+    *("redis_streams", "redis_append", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
     *("asked", "hearing", "service", "keeping", "outputs", "cli"),
 }

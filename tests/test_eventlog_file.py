@@ -338,7 +338,7 @@ class TestWhatIsNoLog:
             pass
         with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
             connection.execute(f"PRAGMA user_version={FORMAT + 1}")
-        await self.refused(tmp_path, r"written by a newer trio_cursor \(format 4\)")
+        await self.refused(tmp_path, r"written by a newer trio_cursor \(format 5\)")
 
     @pytest.mark.parametrize(
         "statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id=5", "PRAGMA user_version=1"]

@@ -10,7 +10,7 @@ from log_events import event
 from trio_util import RepeatedEvent
 
 from trio_cursor.errors import StateError
-from trio_cursor.outputs.follower import OutputClosedError, OutputError, follow
+from trio_cursor.outputs.follower import OutputClosedError, OutputError, OutputMovedError, follow
 from trio_cursor.status import OutputState
 
 
@@ -61,14 +61,29 @@ class Collector:
     """An output that keeps what it takes, and fails when it is told to."""
 
     name = "collector"
+    idle_seconds = 30.0
+    is_closed = False
 
     def __init__(self, *, is_durable=True):
         self.is_durable = is_durable
         self.taken, self.resumed, self.failures, self.calls = [], [], [], []
+        #: Where it wants to go on, each time that it is resumed.
+        self.wants = []
+        self.idled = []
 
-    async def resume(self, detail):
+    async def resume(self, sequence, detail):
         self.resumed.append(detail)
         await trio.lowlevel.checkpoint()
+        return self.wants.pop(0) if self.wants else sequence
+
+    async def idle(self):
+        self.idled.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def close(self):
+        self.is_closed = True
 
     async def write(self, events):
         self.calls.append(trio.current_time())
@@ -224,3 +239,49 @@ async def test_an_output_that_is_closed_is_not_tried_again(log, output, state, a
     with trio.fail_after(5):
         await follow(output, log, state)
     assert (state.state, state.last_error, output.taken) == ("closed", "nobody reads", [])
+
+
+async def test_an_output_that_has_lost_something_says_from_where_it_wants_it_again(
+    autojump_clock, start, log, output, state
+):
+    log.append(5)
+    await start()
+    output.failures = [OutputMovedError()]
+    output.wants = [2]
+    log.append()
+    await trio.testing.wait_all_tasks_blocked()
+    assert output.taken == [1, 2, 3, 4, 5, 3, 4, 5, 6]
+    assert (state.sequence, state.errors, state.state) == (6, 0, "connected")
+
+
+async def test_an_idle_output_is_asked_now_and_then_and_may_turn_out_to_have_lost_something(
+    autojump_clock, start, log, output, state
+):
+    log.append(2)
+    await start()
+    await trio.sleep(70)
+    assert output.idled == [30, 60]
+    output.failures, output.wants = [OutputMovedError()], [1]
+    await trio.sleep(30)
+    assert output.taken == [1, 2, 2]
+
+
+async def test_a_trouble_that_a_person_must_mend_is_not_tried_often(
+    autojump_clock, start, log, output, state
+):
+    output.failures = [OutputError("no", pause=30) for _ in range(3)]
+    log.append()
+    await start()
+    await trio.sleep(100)
+    waits = [after - before for before, after in zip(output.calls, output.calls[1:], strict=False)]
+    assert all(15 <= wait <= 30 for wait in waits)
+    assert (len(waits), output.taken) == (3, [1])
+
+
+async def test_what_is_open_is_let_go_when_the_follower_ends(autojump_clock, nursery, log, output, state):
+    async with trio.open_nursery() as inner:
+        inner.start_soon(follow, output, log, state)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not output.is_closed
+        inner.cancel_scope.cancel()
+    assert output.is_closed

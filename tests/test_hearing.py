@@ -70,20 +70,23 @@ async def test_a_redis_that_is_not_there_is_an_alarm_and_a_directory_that_is_not
     files = tmp_path / "sessions"
     async with trio.open_nursery() as nursery:
         handle = await nursery.start(trio_cursor.serve, config)
-        [alarm] = await until(lambda: handle.status().alarms)
+        await until(lambda: len(handle.status().alarms) == 2)
+        written, read = handle.status().alarms
         redis, looked_for, *_ = handle.status().sources
         assert (redis.state, looked_for.state, looked_for.errors) == ("waiting", "waiting", 0)
-        assert alarm == f"session source {redis.name}: {redis.last_error}"
-        assert "nothing listens there" in alarm
+        assert read == f"session source {redis.name}: {redis.last_error}"
+        assert written == f"output redis_stream:{url} telemetry:events: {redis.last_error}"
+        assert "nothing listens there" in read
         files.touch()
         await until(lambda: handle.status().sources[1].state == "error")
         assert [item.split(":")[0] for item in handle.status().alarms] == [
+            "output redis_stream",
             "session source redis",
             "session source files",
         ]
         files.unlink()
         await until(lambda: handle.status().sources[1].state == "waiting")
-        assert handle.status().alarms == (alarm,)
+        assert handle.status().alarms == (written, read)
         nursery.cancel_scope.cancel()
 
 

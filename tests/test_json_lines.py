@@ -42,7 +42,7 @@ def published(number):
 async def write(path, *wanted, detail=""):
     """A run that takes up what the last one stored, and writes these events."""
     output = JsonLinesFile(path)
-    await output.resume(detail)
+    await output.resume(0, detail)
     return await output.write([event(number) for number in wanted])
 
 
@@ -84,7 +84,7 @@ class TestKilledBetweenTheWriteAndTheCursor:
     async def test_even_if_the_events_now_come_in_smaller_batches(self, path):
         await write(path, 1, 2, 3)
         output = JsonLinesFile(path)
-        await output.resume("")
+        await output.resume(0, "")
         for number in (1, 2, 3, 4):
             await output.write([event(number)])
         assert numbers(path) == [1, 2, 3, 4]
@@ -143,7 +143,7 @@ class TestAnotherEventLog:
     async def test_what_comes_first_may_be_older_than_all_that_is_in_the_file(self, path):
         await write(path, 7, 8, 9)
         output = JsonLinesFile(path)
-        await output.resume("")
+        await output.resume(0, "")
         for batch in ([1, 2], [3, 7], [8, 9, 10]):
             await output.write([event(number) for number in batch])
         assert numbers(path) == [7, 8, 9, 1, 2, 3, 10]
@@ -182,7 +182,7 @@ class TestSomebodyElsesLines:
         output = JsonLinesFile(path)
         tracemalloc.start()
         try:
-            await output.resume("")
+            await output.resume(0, "")
             assert tracemalloc.get_traced_memory()[1] < 20 << 20
         finally:
             tracemalloc.stop()
@@ -223,7 +223,7 @@ class TestTrouble:
     async def test_a_missing_directory_that_is_made_later(self, tmp_path):
         path = tmp_path / "later" / "events.jsonl"
         output = JsonLinesFile(path)
-        await output.resume("")
+        await output.resume(0, "")
         with pytest.raises(OutputError, match="cannot be written"):
             await output.write([event(1)])
         path.parent.mkdir()
@@ -248,7 +248,7 @@ class TestTrouble:
         os.mkfifo(path)
         output = JsonLinesFile(path)
         with trio.fail_after(PATIENCE):
-            for attempt in (output.resume(""), output.write([event(1)])):
+            for attempt in (output.resume(0, ""), output.write([event(1)])):
                 with pytest.raises(OutputError, match="for a pipe write to - instead"):
                     await attempt
 
@@ -291,7 +291,7 @@ class TestStandardOutput:
     async def test_lines(self, ends):
         reader, writer = ends
         output = JsonLinesStream(writer)
-        await output.resume("")
+        await output.resume(0, "")
         assert await output.write([published(1), published(2)]) == ""
         assert reader.read(10**6).decode() == f"{to_json(event(1))}\n{to_json(event(2))}\n"
 

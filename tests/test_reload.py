@@ -265,29 +265,37 @@ def test_a_hangup_that_comes_while_it_starts_is_obeyed_once_it_has(daemon, user_
 # -- the parts of it -----------------------------------------------------------------------------------
 
 
-NOT_SENT = "; sending events there is not built yet, the next release does it."
-
-
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({}, "Nothing leaves this machine."),
-        ({"http.listen": "localhost:0"}, "Nothing leaves this machine."),
+        ({}, ". Nothing leaves this machine."),
+        ({"http.listen": "localhost:0"}, ". Nothing leaves this machine."),
         (
             {"redis.url": "redis://svc:secret@host"},
-            "Sessions are read from the stream telemetry:events at redis://svc:***@host" + NOT_SENT,
+            " and to the stream telemetry:events at redis://svc:***@host. Sessions are read from there too.",
         ),
         (
-            {"redis.url": "redis://host", "sessions.stream": "s", "sessions.mode": "extension"},
-            "Sessions are read from the stream s at redis://host" + NOT_SENT,
+            {
+                "redis.url": "redis://host",
+                "sessions.stream": "s",
+                "redis.shards": 3,
+                "outputs.json_lines.path": "-",
+            },
+            (
+                " and to standard output and to 3 shards of the stream telemetry:events at redis://host."
+                " Sessions are read from the stream s there."
+            ),
         ),
         (
             {"redis.url": "redis://host", "sessions.mode": "discovery"},
-            "With sessions.mode discovery nothing is read from redis://host" + NOT_SENT,
+            (
+                " and to the stream telemetry:events at redis://host."
+                " With sessions.mode discovery no sessions are read from there."
+            ),
         ),
         (
             {"http.listen": "0.0.0.0:80", "http.token_file": "/token"},
-            "Health and status are served on 0.0.0.0:80 to whoever shows the token.",
+            ". Health and status are served on 0.0.0.0:80 to whoever shows the token.",
         ),
     ],
 )
@@ -297,7 +305,7 @@ def test_at_the_start_it_is_said_what_is_beyond_this_machine(capsys, values, sai
     handle = Handle(lambda _: disabled(), idle, None, trio.Event(), Settings(config).reload)
     with logging_to_stderr(config.logging, colors=False):
         Report(config, Words(config.logging), is_once=False).introduce(handle)
-    assert capsys.readouterr().err == f"Events go to the event log in /state. {said}\n"
+    assert capsys.readouterr().err == f"Events go to the event log in /state{said}\n"
 
 
 def test_to_a_person_each_change_is_a_line(capsys):

@@ -122,10 +122,10 @@ def _cut(payload: JsonObject, limit: int) -> list[str]:
     for name in _CUT_FIELDS:
         value = payload[name]
         # In UTF-8 a character takes at most four bytes: mostly there is nothing to look for.
-        if 4 * _weight(value) <= limit:
+        if 4 * weight(value) <= limit:
             continue
         short = _shortened(value, limit)
-        payload[name] = short if _weight(short) <= 2 * limit else None
+        payload[name] = short if weight(short) <= 2 * limit else None
         if payload[name] != value:
             cut.append(name)
     return cut
@@ -142,14 +142,14 @@ def _shortened(value: Json, limit: int) -> Json:
     return value
 
 
-def _weight(value: Json) -> int:
+def weight(value: Json) -> int:
     """About how many characters the value has as JSON, without writing it."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
-        return sum(len(key) + _weight(item) for key, item in value.items())
+        return sum(len(key) + weight(item) for key, item in value.items())
     if isinstance(value, list):
-        return sum(map(_weight, value)) + len(value)
+        return sum(map(weight, value)) + len(value)
     return 1
 
 

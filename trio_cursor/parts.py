@@ -207,10 +207,17 @@ async def _registry(config: Config, events: EventLog, now: int, settle_ms: int) 
 
 
 async def _outputs(config: Config, events: EventLog) -> list[tuple[Output, OutputState]]:
-    if not config.outputs.json_lines.path:
-        return []
-    output = open_json_lines(config.outputs.json_lines.path)
-    # Known from the start, before the output was reached: retention and whoever waits for the output
-    # must believe neither that it has everything nor that it has nothing.
-    taken = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence
-    return [(output, OutputState(output.name, sequence=taken))]
+    found: list[tuple[Output, OutputState]] = []
+    if config.outputs.json_lines.path:
+        lines = open_json_lines(config.outputs.json_lines.path)
+        found.append((lines, OutputState(lines.name)))
+    if config.redis.url is not None:
+        # redis-py takes 70 ms to import, which nobody has to wait for who has no Redis.
+        from trio_cursor.outputs.redis_stream import open_redis_streams  # noqa: PLC0415
+
+        found += open_redis_streams(config, events, _now_ms)
+    for output, state in found:
+        # Known from the start, before the output was reached: retention and whoever waits for the output
+        # must believe neither that it has everything nor that it has nothing.
+        state.sequence = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence
+    return found

@@ -27,6 +27,8 @@ class Trouble(enum.Enum):
     STALLED = "stalled"
     #: It does not let us in, or we must not go in: a person must change something, so try again late.
     DENIED = "denied"
+    #: It has no memory left, and nothing of others is removed to make room: try again later.
+    FULL = "full"
     #: The key holds something else, which is never touched.
     WRONG_TYPE = "wrong type"
     #: It answers, and not as we need it: as above.
@@ -36,12 +38,19 @@ class Trouble(enum.Enum):
 class StreamError(TrioCursorError):
     """A server does not do what it was asked for. The text says what is known and a hint."""
 
-    def __init__(self, trouble: Trouble, text: str) -> None:
+    def __init__(self, trouble: Trouble, text: str, *, is_broken: bool = False) -> None:
         super().__init__(text)
         self.trouble = trouble
+        #: The connection stood, and broke.
+        self.is_broken = is_broken
 
 
-_CODE = re.compile(r"[A-Z]{3,20}\b")
+#: Of a script 6.2 says before it where in the script it was.
+_CODE = re.compile(r"(?:@user_script: ?\d+: -)?([A-Z]{3,20})\b")
+#: It was sent more than it takes, and closes the connection.
+_TOO_MUCH = "Protocol error"
+#: How the rules of a user are said to forbid something in a script: by 6.2, and by later versions.
+_DENIED_IN_SCRIPT = ("The user executing the script", "ACL failure in script")
 _PASSING: Final = {
     "LOADING": "it reads its data from the disk",
     "READONLY": "it has become a replica",
@@ -50,6 +59,8 @@ _PASSING: Final = {
     "TRYAGAIN": "the cluster moves the key",
     "MOVED": "the cluster has moved the key",
     "ASK": "the cluster moves the key",
+    "MISCONF": "it takes nothing as long as it cannot save to its disk",
+    "NOREPLICAS": "it takes nothing as long as it has too few replicas",
     "UNBLOCKED": "the key went away under the call",
 }
 _CODES: Final = {
@@ -61,6 +72,7 @@ _CODES: Final = {
     exceptions.MovedError: "MOVED",
     exceptions.AskError: "ASK",
     exceptions.NoPermissionError: "NOPERM",
+    exceptions.OutOfMemoryError: "OOM",
 }
 
 
@@ -73,6 +85,8 @@ def translated(error: Exception) -> StreamError:
                 "AuthenticationError: wrong or missing user or password; see redis.password_file",
             )
         case exceptions.BusyLoadingError() | exceptions.ResponseError():
+            if str(error).startswith(_TOO_MUCH):
+                return StreamError(Trouble.REFUSED, "ERR: it takes no values as large", is_broken=True)
             return _of_answer(_CODES.get(type(error)) or _code(str(error)))
         case exceptions.TimeoutError():
             return StreamError(Trouble.STALLED, "TimeoutError: it does not answer")
@@ -84,8 +98,10 @@ def translated(error: Exception) -> StreamError:
 
 
 def _code(text: str) -> str:
+    if any(words in text for words in _DENIED_IN_SCRIPT):
+        return "NOPERM"
     found = _CODE.match(text)
-    return found.group() if found else "ERR"
+    return found[1] if found else "ERR"
 
 
 def _of_answer(code: str) -> StreamError:
@@ -93,6 +109,8 @@ def _of_answer(code: str) -> StreamError:
         return StreamError(Trouble.AWAY, f"{code}: {_PASSING[code]}")
     if code == "NOPERM":
         return StreamError(Trouble.DENIED, "NOPERM: the user's rules do not allow the command or the key")
+    if code == "OOM":
+        return StreamError(Trouble.FULL, "OOM: its memory is full, and nothing is removed to make room")
     if code == "WRONGTYPE":
         return StreamError(
             Trouble.WRONG_TYPE,
@@ -125,12 +143,12 @@ def _of_connection(error: Exception) -> StreamError:
                     Trouble.AWAY, f"{name}: the socket, or a file of [redis.tls], is not there"
                 )
             case OSError():
-                return StreamError(
-                    Trouble.AWAY, f"{name}: {errno.errorcode.get(cause.errno or 0, 'no code')}"
-                )
+                is_broken = isinstance(cause, ConnectionError)
+                code = errno.errorcode.get(cause.errno or 0, "no code")
+                return StreamError(Trouble.AWAY, f"{name}: {code}", is_broken=is_broken)
     if str(error) == "max number of clients reached":
         return StreamError(Trouble.AWAY, "ERR: it has as many clients as it may have")
-    return StreamError(Trouble.AWAY, f"{type(error).__name__}: the connection was closed")
+    return StreamError(Trouble.AWAY, f"{type(error).__name__}: the connection was closed", is_broken=True)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -85,6 +85,17 @@ class OutputState:
     last_error: str | None = None
     #: What it has taken is still there after a restart.
     is_durable: bool = True
+    #: When the oldest of those that it is taking was captured; None: it has all.
+    oldest_ms: int | None = None
+    #: Events that were there already, put by somebody else or by another run.
+    already_there: int = 0
+    #: Events that it can never take.
+    dead: int = 0
+    #: How often it was found to have lost what it had, and when it was found last.
+    rollbacks: int = 0
+    rolled_back_at: int | None = None
+    #: What somebody should look at though events are taken, in words, by kind.
+    alarms: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
@@ -131,6 +142,14 @@ class OutputStatus:
     lag: int
     errors: int
     last_error: str | None
+    #: Events that were there already, put by somebody else or by another run.
+    already_there: int = 0
+    #: Events that it can never take.
+    dead: int = 0
+    #: How often it was found to have lost what it had.
+    rollbacks: int = 0
+    #: What somebody should look at though events are taken, in words.
+    alarms: tuple[str, ...] = ()
 
 
 @attrs.frozen

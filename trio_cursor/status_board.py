@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -32,6 +32,12 @@ from trio_cursor.status import (
     session_object,
 )
 from trio_cursor.version import __version__
+
+#: An output that is as far behind is worth an alarm: by events, or by the age of the oldest of them.
+_FAR_BEHIND_EVENTS = 10_000
+_FAR_BEHIND_MS = 60_000
+#: So long a loss that was mended is told of.
+_HOUR_MS = 3_600_000
 
 
 @attrs.define(eq=False)
@@ -151,7 +157,32 @@ class Board:
 
     def _output(self, state: OutputState) -> OutputStatus:
         lag = max(0, self.events.last_sequence - state.sequence)
-        return OutputStatus(state.name, state.state, state.sequence, lag, state.errors, state.last_error)
+        return OutputStatus(
+            state.name,
+            state.state,
+            state.sequence,
+            lag,
+            state.errors,
+            state.last_error,
+            already_there=state.already_there,
+            dead=state.dead,
+            rollbacks=state.rollbacks,
+            alarms=tuple(self._of_output(state, lag)),
+        )
+
+    def _of_output(self, state: OutputState, lag: int) -> Iterator[str]:
+        """What somebody should look at though events are taken."""
+        yield from state.alarms.values()
+        now = self.now_ms()
+        age_ms = 0 if state.oldest_ms is None or not lag else now - state.oldest_ms
+        if age_ms >= _FAR_BEHIND_MS:
+            yield f"{lag} events behind, the oldest of them captured {age_ms // 60_000} min ago"
+        elif lag >= _FAR_BEHIND_EVENTS:
+            yield f"{lag} events behind"
+        if state.rolled_back_at is not None and now - state.rolled_back_at < _HOUR_MS:
+            yield "it had lost what it had taken (a restart or a failover?); it was sent again"
+        if state.dead:
+            yield f"{state.dead} events can never be sent: see the log of the service for why"
 
     def _alarms(self) -> list[str]:
         alarms = [self.events.trouble] if self.events.trouble else []
@@ -160,7 +191,9 @@ class Board:
             for state in self.states.values()
             if state.status in TROUBLED
         ]
-        alarms += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
+        for item in self.outputs:
+            troubles = [item.last_error] if item.state == "error" else []
+            alarms += [f"output {item.name}: {why}" for why in (*troubles, *self._output(item).alarms)]
         alarms += [
             f"session source {item.name}: {item.last_error}" for item in self.sources if _is_in_trouble(item)
         ]

@@ -144,7 +144,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sessions", metavar="MODE", choices=["auto", "extension", "discovery"],
         help="how we hear who is working: auto, extension or discovery (default auto)")  # fmt: skip
     add("--redis-url", metavar="URL|env",
-        help="the Redis that sessions are read from (sending events there: not built yet)")  # fmt: skip
+        help="the Redis that events go to, and sessions are read from")  # fmt: skip
     add("--stream", metavar="NAME", help="its stream (default telemetry:events)")
     add("--http", metavar="ADDRESS",
         help="HOST:PORT for announcements, health and status, or off (the page: not built yet)")  # fmt: skip

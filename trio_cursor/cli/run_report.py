@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import attrs
 import trio
@@ -59,29 +60,38 @@ class Report:
 
     def introduce(self, handle: Handle) -> None:
         """Say at the start where events go, and that nothing else is done with them."""
-        names = [item.name.removeprefix("json_lines:") for item in handle.progress().outputs]
-        outputs = ["standard output" if name == "-" else name for name in names]
-        places = " and to ".join([f"the event log in {self.config.state.dir}", *outputs])
+        places = " and to ".join([f"the event log in {self.config.state.dir}", *self._outputs()])
         url, found = self.config.redis.url, sources(self.config)
         self.words.tell(
             f"Events go to {places}. {' '.join(self._neighbours()) or 'Nothing leaves this machine.'}",
             "started",
             state_dir=self.config.state.dir,
-            outputs=outputs,
+            outputs=[item.name for item in handle.progress().outputs],
             sessions_from=[name for name, is_asked in attrs.asdict(found).items() if is_asked],
             redis=None if url is None else redact_url(url),
             http=self.config.http.listen,
         )
 
+    def _outputs(self) -> Iterator[str]:
+        """The places besides the log, in words."""
+        redis, lines = self.config.redis, self.config.outputs.json_lines.path
+        if lines is not None:
+            yield "standard output" if lines == "-" else str(Path(lines).absolute())
+        if redis.url is not None:
+            shards = "" if redis.shards == 1 else f"{redis.shards} shards of "
+            yield f"{shards}the stream {redis.stream} at {redact_url(redis.url)}"
+
     def _neighbours(self) -> Iterator[str]:
         """Sentences about what is beyond this machine, or may be."""
         redis, http = self.config.redis, self.config.http
         if redis.url is not None:
-            url, stream = redact_url(redis.url), stream_of(self.config)
-            what = f"Sessions are read from the stream {stream} at {url}"
+            stream = stream_of(self.config)
             if not sources(self.config).redis:
-                what = f"With sessions.mode {self.config.sessions.mode} nothing is read from {url}"
-            yield f"{what}; sending events there is not built yet, the next release does it."
+                yield f"With sessions.mode {self.config.sessions.mode} no sessions are read from there."
+            elif stream == redis.stream:
+                yield "Sessions are read from there too."
+            else:
+                yield f"Sessions are read from the stream {stream} there."
         address = listen_address(http.listen)
         if address is not None and not is_loopback(address[0]):
             yield f"Health and status are served on {http.listen} to whoever shows the token."

@@ -52,7 +52,7 @@ class Config:
     )
     redis: RedisConfig = attrs.field(
         factory=RedisConfig,
-        metadata={"help": "The Redis that sessions are read from; sending events there is not built yet."},
+        metadata={"help": "The Redis that events go to, and that sessions are read from."},
     )
     outputs: OutputsConfig = attrs.field(
         factory=OutputsConfig, metadata={"help": "Where events go besides Redis."}

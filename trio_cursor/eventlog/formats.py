@@ -17,7 +17,7 @@ from trio_cursor.records import Workspace
 
 log = get_logger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 APPLICATION_ID = 0x7472636F  # "trco"
 #: An event's id, which stands at the beginning of its text. Of a text that is no event this is anything.
 EVENT_ID = """substr(body, instr(body, '"event_id":"') + 12, 36)"""
@@ -80,11 +80,20 @@ CREATE TABLE mappings (
   found_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+#: What format 4 has and format 3 had not.
+_LAYOUT_4 = """
+-- Events that an output can never take, and why.
+CREATE TABLE dead (
+  output TEXT NOT NULL, seq INTEGER NOT NULL, event_id TEXT NOT NULL, reason TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (output, seq)
+) WITHOUT ROWID;
+"""
 
 
 def make(connection: Any) -> None:
     """Fill an empty file, in a transaction of the caller's."""
-    _execute(connection, _LAYOUT + _LAYOUT_2 + _LAYOUT_3)
+    _execute(connection, _LAYOUT + _LAYOUT_2 + _LAYOUT_3 + _LAYOUT_4)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={FORMAT}")
     made = [("producer_id", str(uuid.uuid4())), ("created_at", str(int(time.time() * 1000)))]
@@ -135,7 +144,11 @@ def _from_2_to_3(connection: Any) -> None:
     )
 
 
-_STEPS: dict[int, Callable[[Any], None]] = {1: _from_1_to_2, 2: _from_2_to_3}
+def _from_3_to_4(connection: Any) -> None:
+    _execute(connection, _LAYOUT_4)
+
+
+_STEPS: dict[int, Callable[[Any], None]] = {1: _from_1_to_2, 2: _from_2_to_3, 3: _from_3_to_4}
 
 
 def _execute(connection: Any, statements: str) -> None:

@@ -17,7 +17,7 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog import file, reading, retention, rows, session_rows
+from trio_cursor.eventlog import delivery_rows, file, reading, retention, rows, session_rows
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
@@ -169,7 +169,7 @@ class EventLog:
             for session in changed:
                 session_rows.save_session(connection, session)
             if mark is not None:
-                rows.save_cursor(connection, _MARK + mark.name, 0, mark.id)
+                delivery_rows.save_cursor(connection, _MARK + mark.name, 0, mark.id)
 
         await self._write(work)
 
@@ -186,10 +186,36 @@ class EventLog:
 
     async def cursor(self, name: str) -> tuple[int, str]:
         """Sequence up to which an output has the events, and what else it stored with it."""
-        return await self._read("cursor", lambda connection: rows.load_cursor(connection, name))
+        return await self._read("cursor", lambda connection: delivery_rows.load_cursor(connection, name))
 
     async def save_cursor(self, name: str, sequence: int, detail: str = "") -> None:
-        await self._write(lambda connection: rows.save_cursor(connection, name, sequence, detail))
+        await self._write(lambda connection: delivery_rows.save_cursor(connection, name, sequence, detail))
+
+    async def producer_id(self) -> str:
+        """By which servers know this log; another one in each log."""
+        return await self._read("producer_id", delivery_rows.load_producer_id)
+
+    async def renew_producer_id(self) -> str:
+        """Be another producer: what servers remember of this one is of a log that we have no longer."""
+        return await self._write(delivery_rows.renew_producer_id)
+
+    async def event_id_at(self, sequence: int) -> str | None:
+        """The id of an event by its sequence; None: there is none, or it has gone."""
+        return await self._read("event", lambda connection: delivery_rows.event_id_at(connection, sequence))
+
+    async def sequence_before(self, captured_ms: int) -> int:
+        """The sequence behind which is all that was captured since then."""
+        return await self._read(
+            "event", lambda connection: delivery_rows.sequence_before(connection, captured_ms)
+        )
+
+    async def bury(self, output: str, event: Event, reason: str, now_ms: int) -> None:
+        """Note that an output can never take an event, and why."""
+        await self._write(lambda connection: delivery_rows.bury(connection, output, event, reason, now_ms))
+
+    async def count_dead(self, output: str) -> int:
+        """How many events an output could never take."""
+        return await self._read("dead", lambda connection: delivery_rows.count_dead(connection, output))
 
     async def read(self, after: int, *, limit: int = 500, event_type: str | None = None) -> list[Event]:
         """The next events behind a sequence, at most `limit`, fewer if they are large.

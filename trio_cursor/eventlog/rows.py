@@ -165,14 +165,3 @@ def load_places(connection: Any, unreadable: Callable[[str], None] | None = None
                 raise
             unreadable(restored(conversation_id))
     return found
-
-
-def load_cursor(connection: Any, name: str) -> tuple[int, str]:
-    """Sequence up to which an output has the events, and what else it stored."""
-    row = connection.execute("SELECT seq, detail FROM cursors WHERE name = ?", (exact(name),)).fetchone()
-    return (row[0], row[1]) if row else (0, "")
-
-
-def save_cursor(connection: Any, name: str, sequence: int, detail: str) -> None:
-    """Remember how far an output is."""
-    connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (exact(name), sequence, detail))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import trio
 
@@ -20,7 +20,15 @@ _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.1, 5.0
 
 
 class OutputError(Exception):
-    """The output cannot take events now; the follower tries again later."""
+    """The output cannot take events now; the follower tries again later, after `pause` seconds at least."""
+
+    def __init__(self, text: str, *, pause: float = 0.0) -> None:
+        super().__init__(text)
+        self.pause = pause
+
+
+class OutputMovedError(Exception):
+    """The output has less or more than was thought: it is resumed at once."""
 
 
 class OutputClosedError(Exception):
@@ -38,19 +46,42 @@ class Output(Protocol):
     def is_durable(self) -> bool:
         """Whether what it has taken is still there after a restart."""
 
-    async def resume(self, detail: str) -> None:
-        """Take up from what the last `write` returned ("" if there was none). Raises `OutputError`."""
+    @property
+    def idle_seconds(self) -> float:
+        """After how long without a new event `idle` is called; infinite: never."""
+
+    async def resume(self, sequence: int, detail: str) -> int:
+        """Take up from the cursor and what the last `write` returned ("" if there was none).
+
+        Returns the sequence behind which it wants the events. Raises `OutputError`.
+        """
 
     async def write(self, events: list[Event]) -> str:
         """Take the events; returns what to store with the cursor.
 
-        Raises `OutputError`, and `OutputClosedError` if it is of no use to try again.
+        Raises `OutputError`, `OutputMovedError`, and `OutputClosedError` if it is of no use to try again.
         """
+
+    async def idle(self) -> None:
+        """See to what was given; nothing has come for a while. Raises as `write`."""
+
+    def close(self) -> None:
+        """Let go of what is open, without a wait for anybody."""
 
 
 async def follow(output: Output, events: EventLog, state: OutputState) -> None:
     """Hand every event to the output, in order, from its cursor on, until cancelled or closed."""
     state.is_durable = output.is_durable
+    try:
+        await _follow(output, events, state)
+    except OutputClosedError as error:
+        state.state, state.last_error = "closed", str(error)
+        log.info("output closed", output=output.name, why=str(error))
+    finally:
+        output.close()
+
+
+async def _follow(output: Output, events: EventLog, state: OutputState) -> NoReturn:
     pause = _RETRY_FIRST_SECONDS
     resumed = False
     while True:
@@ -60,12 +91,14 @@ async def follow(output: Output, events: EventLog, state: OutputState) -> None:
                 resumed = True
             await _hand_over(output, events, state)
             pause = _RETRY_FIRST_SECONDS
-        except OutputClosedError as error:
-            state.state, state.last_error = "closed", str(error)
-            log.info("output closed", output=output.name, why=str(error))
-            return
+        except OutputMovedError:
+            resumed = False
+            continue
+        except OutputClosedError:
+            raise
         except (OutputError, StateError) as error:
             resumed = False
+            pause = max(pause, getattr(error, "pause", 0.0))
             _note(state, str(error))
         except Exception as error:  # the border of an output
             resumed = False
@@ -87,14 +120,15 @@ def _note(state: OutputState, why: str) -> None:
 async def _resume(output: Output, events: EventLog, state: OutputState) -> None:
     if not output.is_durable:
         return
-    state.sequence, detail = await events.cursor(output.name)
-    await output.resume(detail)
+    sequence, detail = await events.cursor(output.name)
+    state.sequence = await output.resume(sequence, detail)
 
 
 async def _hand_over(output: Output, events: EventLog, state: OutputState) -> None:
     newest = events.last_sequence  # before reading: what is appended meanwhile must not count as read
     batch = await events.read(state.sequence, limit=_BATCH_EVENTS)
     if batch:
+        state.oldest_ms = batch[0].metadata.get("captured_at")
         detail = await output.write(batch)
         if output.is_durable:
             await events.save_cursor(output.name, batch[-1].sequence, detail)
@@ -106,4 +140,8 @@ async def _hand_over(output: Output, events: EventLog, state: OutputState) -> No
     state.state, state.last_error = "connected", None
     # No checkpoint between the comparison and the wait: an append cannot slip through.
     while state.sequence >= events.last_sequence:
-        await events.appended.wait()
+        state.oldest_ms = None
+        with trio.move_on_after(output.idle_seconds) as waiting:
+            await events.appended.wait()
+        if waiting.cancelled_caught:
+            await output.idle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import stat
 import sys
@@ -41,6 +42,7 @@ class JsonLinesFile:
     """
 
     is_durable = True
+    idle_seconds = math.inf
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -52,8 +54,15 @@ class JsonLinesFile:
         # Own thread, like the log's: a host that uses all of Trio's must not stop the output.
         self._limiter = trio.CapacityLimiter(1)
 
-    async def resume(self, detail: str) -> None:
+    async def resume(self, sequence: int, detail: str) -> int:
         await trio.to_thread.run_sync(self._resume, detail, limiter=self._limiter)
+        return sequence
+
+    async def idle(self) -> None:
+        """There is nothing to see to."""
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
 
     def _resume(self, detail: str) -> None:
         self._delivered, self._detail = set(), detail
@@ -160,6 +169,7 @@ class JsonLinesStream:
     """Writes to standard output what comes from now on; nothing is remembered of it."""
 
     is_durable = False
+    idle_seconds = math.inf
     name = "json_lines:-"
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -171,8 +181,14 @@ class JsonLinesStream:
         # Own thread, as for a file; whoever was abandoned in it keeps it, and nobody comes after.
         self._limiter = trio.CapacityLimiter(1)
 
-    async def resume(self, detail: str) -> None:
-        """There is nothing to take up."""
+    async def resume(self, sequence: int, detail: str) -> int:  # noqa: ARG002 - there is nothing to take up
+        return sequence
+
+    async def idle(self) -> None:
+        """There is nothing to see to."""
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
 
     async def write(self, events: list[Event]) -> str:
         await trio.to_thread.run_sync(self._write, events, abandon_on_cancel=True, limiter=self._limiter)

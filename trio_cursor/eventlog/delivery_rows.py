@@ -1,0 +1,64 @@
+"""The statements of the outputs on the log: how far each is, and what it can never take. Synchronous."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from trio_cursor.eventlog.formats import EVENT_ID
+from trio_cursor.eventlog.texts import exact
+from trio_cursor.records import Event
+
+
+def load_cursor(connection: Any, name: str) -> tuple[int, str]:
+    """Sequence up to which an output has the events, and what else it stored with it."""
+    row = connection.execute("SELECT seq, detail FROM cursors WHERE name = ?", (exact(name),)).fetchone()
+    return (row[0], row[1]) if row else (0, "")
+
+
+def save_cursor(connection: Any, name: str, sequence: int, detail: str) -> None:
+    """Move the cursor of an output."""
+    connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (exact(name), sequence, detail))
+
+
+def load_producer_id(connection: Any) -> str:
+    """By which servers know this log."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'producer_id'").fetchone()
+    return str(row[0])
+
+
+def renew_producer_id(connection: Any) -> str:
+    """Be another producer from now on: what servers remember of the old one is not of this log."""
+    fresh = str(uuid.uuid4())
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'producer_id'", (fresh,))
+    return fresh
+
+
+def event_id_at(connection: Any, sequence: int) -> str | None:
+    """The id of an event by its sequence; None: there is none, or it has gone."""
+    row = connection.execute(f"SELECT {EVENT_ID} FROM events WHERE seq = ?", (sequence,)).fetchone()  # noqa: S608 - a constant
+    return None if row is None else str(row[0])
+
+
+def sequence_before(connection: Any, captured_ms: int) -> int:
+    """The sequence behind which everything was captured since then."""
+    # By capture, as the index has it: the sequence of the first one since is not the lowest of all since
+    # then if the clock was put back, so the lowest is asked for.
+    row = connection.execute("SELECT min(seq) FROM events WHERE captured_at >= ?", (captured_ms,)).fetchone()
+    if row[0] is not None:
+        return int(row[0]) - 1
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(last[0]) if last else 0
+
+
+def bury(connection: Any, output: str, event: Event, reason: str, now_ms: int) -> None:
+    """Note that an output can never take an event; harmless if it is noted."""
+    row = (exact(output), event.sequence, event.event_id, reason, now_ms)
+    connection.execute("INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?)", row)
+
+
+def count_dead(connection: Any, output: str) -> int:
+    """How many events an output could never take."""
+    return int(
+        connection.execute("SELECT count(*) FROM dead WHERE output = ?", (exact(output),)).fetchone()[0]
+    )

@@ -1,0 +1,203 @@
+"""Appending events to a stream so that each is there once, whatever happens to us or to the server.
+
+With the entries the server keeps a *mark*: the sequence and the id of the last event that this producer has
+put there. A call says which mark it expects. If the server has another one, nothing is written: it has taken
+a call whose answer never came, or it has lost its last seconds, or our log is an older state of itself. The
+mark tells which. Entry, marker and mark are written as one, so the server has them all or has lost them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import attrs
+import trio
+from redis.exceptions import NoPermissionError
+
+from trio_cursor.records import Event
+from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_keys import StreamKeys
+from trio_cursor.redis_link import Link
+from trio_cursor.redis_trouble import StreamError, Trouble
+from trio_cursor.threads import run_or_leave
+from trio_cursor.wire import to_fields
+
+AnswerT = TypeVar("AnswerT")
+
+#: The longest silence before an answer: a server that writes its data to a slow disk may take some.
+ANSWER_SECONDS: Final = 5.0
+#: A mark outlives a holiday, and not a laptop that was given away.
+_MARK_SECONDS: Final = 90 * 86_400
+#: XADD comes before what remembers it: a server without memory refuses it, and then nothing was written. Its
+#: error is handed on as it is, since each version words one that a script raises in its own way.
+_SCRIPT: Final = """
+local mark = redis.call('GET', KEYS[2]) or ''
+if mark ~= ARGV[1] then return {0, mark} end
+local at, added = 5, 0
+for number = 3, #KEYS do
+  local count = tonumber(ARGV[at])
+  if not redis.call('GET', KEYS[number]) then
+    local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + count))
+    if type(id) == 'table' and id.err then return id end
+    redis.call('SET', KEYS[number], id, 'EX', ARGV[4])
+    added = added + 1
+  end
+  at = at + count + 1
+end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return {1, added}
+"""
+
+
+@attrs.frozen
+class Mark:
+    """The last event of a producer that a server has."""
+
+    sequence: int
+    event_id: str
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.event_id}"
+
+    @classmethod
+    def of(cls, event: Event) -> Mark:
+        return cls(event.sequence, event.event_id)
+
+    @classmethod
+    def parsed(cls, text: str) -> Mark | None:
+        """The reverse of `str`; None for what is no mark."""
+        sequence, _, event_id = text.partition(" ")
+        is_well = sequence.isascii() and sequence.isdigit() and len(sequence) < 19 and event_id  # noqa: PLR2004 - 64 bits
+        return cls(int(sequence), event_id) if is_well else None
+
+
+class MovedMarkError(Exception):
+    """The server has another mark than was expected; nothing was written."""
+
+
+class StreamAppender:
+    """Appends to one stream over one connection of its own, made when it is first needed.
+
+    One call at a time. After an error or a cancellation, and what became of the call is not known, the
+    connection is of no use any more: close the appender and make another one.
+
+    Args:
+        address: Where the server is.
+        keys: The stream.
+        producer_id: By which the server knows us.
+        marker_seconds: How long the server remembers that an event is on the stream.
+        limiter: As of `redis_streams.thread_limiter`.
+
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        keys: StreamKeys,
+        producer_id: str,
+        *,
+        marker_seconds: int,
+        limiter: trio.CapacityLimiter,
+    ) -> None:
+        self._keys = keys
+        self._mark_key = keys.high_water_mark(producer_id)
+        self._marker_seconds = marker_seconds
+        self._limiter = limiter
+        self._link = Link(address, keys.stream, answer_seconds=ANSWER_SECONDS)
+        self._may_script = True
+
+    async def mark(self) -> Mark | None:
+        """The mark that the server has; None: it has none, or none of ours. Raises `StreamError`."""
+        found = await self.in_thread(partial(self.ask, "GET", self._mark_key))
+        return None if found is None else Mark.parsed(found.decode("utf-8", "replace"))
+
+    async def append(self, events: Sequence[Event], expected: Mark | None) -> int:
+        """Append events, all or, if it raises, perhaps some, never one twice.
+
+        Args:
+            events: In order; together not so many that the server is held up by them.
+            expected: The mark that the server should have.
+
+        Returns:
+            How many were added: the others were there.
+
+        Raises:
+            MovedMarkError: The server has another mark.
+            StreamError: It could not be done, or was and the answer did not come.
+
+        """
+        return await self.in_thread(partial(self._append, events, expected))
+
+    async def in_thread(self, work: Callable[[], AnswerT]) -> AnswerT:
+        """Work with `ask` in a thread. Raises `StreamError`."""
+        with trio.move_on_after(self._link.longest_seconds):
+            return await run_or_leave(
+                partial(self._link.run, work),
+                limiter=self._limiter,
+                leave=self._link.cut,
+                thread_name="trio_cursor redis",
+            )
+        raise StreamError(Trouble.STALLED, "it does not answer")
+
+    def ask(self, *words: str | int) -> Any:
+        """Send a command; only in `in_thread`. Raises what redis-py raises."""
+        return self._link.ask(*words)
+
+    def close(self) -> None:
+        """Close the connection, without a wait for anybody."""
+        self._link.close()
+
+    def _append(self, events: Sequence[Event], expected: Mark | None) -> int:
+        entries = [[word for pair in to_fields(event).items() for word in pair] for event in events]
+        markers = [self._keys.seen(event.event_id) for event in events]
+        before, after = "" if expected is None else str(expected), str(Mark.of(events[-1]))
+        if self._may_script:
+            try:
+                return self._by_script(entries, markers, before, after)
+            except NoPermissionError:
+                # Scripts are forbidden, or what is in this one: then the commands by themselves say so.
+                self._may_script = False
+        return self._by_transaction(entries, markers, before, after)
+
+    def _by_script(self, entries: list[list[str]], markers: list[str], before: str, after: str) -> int:
+        keys = [self._keys.stream, self._mark_key, *markers]
+        words: list[str | int] = [before, after, _MARK_SECONDS, self._marker_seconds]
+        for entry in entries:
+            words += [len(entry), *entry]
+        is_done, rest = self._link.ask("EVAL", _SCRIPT, len(keys), *keys, *words)
+        if not is_done:
+            raise MovedMarkError
+        return int(rest)
+
+    def _by_transaction(self, entries: list[list[str]], markers: list[str], before: str, after: str) -> int:
+        """The same for a server that allows no scripts: three times as many words on the way."""
+        ask, stream = self._link.ask, self._keys.stream
+        ask("WATCH", self._mark_key, *markers)
+        found = ask("GET", self._mark_key)
+        if (b"" if found is None else found).decode("utf-8", "replace") != before:
+            ask("UNWATCH")
+            raise MovedMarkError
+        fresh = [
+            (entry, marker)
+            for entry, marker in zip(entries, markers, strict=True)
+            if ask("GET", marker) is None
+        ]
+        # In a transaction what follows a refused entry is done all the same: find out before.
+        ask("XREAD", "COUNT", 1, "STREAMS", stream, "$")
+        ask("MULTI")
+        for entry, marker in fresh:
+            ask("XADD", stream, "*", *entry)
+            ask("SET", marker, after, "EX", self._marker_seconds)
+        ask("SET", self._mark_key, after, "EX", _MARK_SECONDS)
+        answers = ask("EXEC")
+        if answers is None:
+            raise StreamError(Trouble.AWAY, "somebody else has written the same at the same time")
+        if problem := next((answer for answer in answers if isinstance(answer, Exception)), None):
+            # The key has become something else in between: nothing must remember what is not there.
+            for _, marker in fresh:
+                ask("SET", marker, "", "PX", 1)
+            ask("SET", self._mark_key, before, *(() if before else ("PX", 1)))
+            raise problem
+        return len(fresh)
