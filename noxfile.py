@@ -60,6 +60,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Producers, servers and consumers killed over and over: nothing lost, nothing twice; `-- --short`."""
+    session.install(".", *nox.project.dependency_groups(PROJECT, "tests"))
+    session.run("python", "bench/chaos.py", *session.posargs)
+
+
+@nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict."""
     session.install(".", *nox.project.dependency_groups(PROJECT, "types"))

@@ -51,6 +51,11 @@ def _version(program):
     return next((word.removeprefix("v=") for word in words if word.startswith("v=")), None)
 
 
+def version_on_path():
+    """The version of the machine's own server; None: it has none."""
+    return next((_version(name) for name in ("redis-server", "valkey-server") if shutil.which(name)), None)
+
+
 def versions():
     """For `parametrize`: all there are, or one that says why the test cannot run."""
     return list(programs()) or [None]
@@ -161,6 +166,11 @@ class RedisServer:
             self._keeper.stdout.close()
             self._keeper = None
         Path(self.path).unlink(missing_ok=True)
+
+    def leave_to_the_parent(self):
+        """In a forked child: whoever holds the keeper's pipe would keep the server alive."""
+        self._keeper.stdin.close()
+        self._keeper.stdout.close()
 
     def restart(self):
         """Save, kill and start."""
