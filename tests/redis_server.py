@@ -96,14 +96,16 @@ def own_server(*options, **more):
 class RedisServer:
     """Runs until `close`; `kill` and `start` again keep what was saved."""
 
-    def __init__(self, *options, version=None, config=None):
+    def __init__(self, *options, version=None, config=None, port=None, files=None):
         self.program = require(version)
         self.version = tuple(map(int, (version or next(iter(programs()))).split(".")))
         self.directory = short_directory()
-        self.port = free_port()
+        self.port = port or free_port()
         self.path = str(self.directory / "socket")
         self.options = [str(option) for option in options]
         self._config = config
+        for name, text in (files or {}).items():
+            (self.directory / name).write_text(text)
         self._keeper = None
         self.pid = None
         # From 7.2 on redis-py says its name to the server before anything else, which needs the password.
@@ -167,6 +169,11 @@ class RedisServer:
         self.call("SAVE")
         self.kill()
         self.start()
+
+    @property
+    def is_running(self):
+        """Whether it was started and not killed."""
+        return self._keeper is not None
 
     def stall(self):
         os.kill(self.pid, signal.SIGSTOP)
