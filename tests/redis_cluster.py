@@ -107,7 +107,7 @@ class RedisCluster:
         self.end_move(key, source, target)
 
     def begin_move(self, key, target):
-        """From now on keys of the slot that are not there are looked for at the target. Returns the source."""
+        """From now on a key of the slot that is not there is looked for at the target. Returns the source."""
         source, slot = self.node_of(key), key_slot(key.encode())
         target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", self.ids[source.port])
         source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", self.ids[target.port])
