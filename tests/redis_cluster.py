@@ -25,11 +25,21 @@ NODE_TIMEOUT_MS = 1_000
 
 
 @contextmanager
-def own_cluster(masters=3, replicas=0, version=None, options=()):
-    """One whose slots are shared out evenly; so many replicas for each master."""
+def own_cluster(masters=3, replicas=0, version=None, options=(), *, is_waited_for=True):
+    """One whose slots are shared out evenly.
+
+    Args:
+        masters: How many nodes serve slots.
+        replicas: How many replicas each of them has.
+        version: Of all nodes.
+        options: Of all nodes.
+        is_waited_for: Else it serves nothing yet, and several can be started at once.
+
+    """
     with ExitStack() as stack:
         cluster = RedisCluster(masters, replicas, version, options, stack)
-        cluster.wait_until_well()
+        if is_waited_for:
+            cluster.wait_until_well()
         yield cluster
 
 
