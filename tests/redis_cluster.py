@@ -8,24 +8,21 @@ a file is understood by every version.
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
 import redis
 from redis.crc import key_slot
-from redis_server import RedisServer, free_port
+from redis_server import BUS, RedisServer, quiet_ports
 
 SLOTS = 16_384
-#: From the port of a node to that on which the nodes talk to each other.
-BUS = 10_000
 #: Who is killed is missed after so long; on a busy machine the others may take their time to answer.
 NODE_TIMEOUT_MS = 1_000
 
 
 @contextmanager
-def own_cluster(masters=3, replicas=0, version=None, options=(), *, is_waited_for=True):
+def own_cluster(masters=3, replicas=0, version=None, options=(), tls=None, *, is_waited_for=True):
     """One whose slots are shared out evenly.
 
     Args:
@@ -33,11 +30,12 @@ def own_cluster(masters=3, replicas=0, version=None, options=(), *, is_waited_fo
         replicas: How many replicas each of them has.
         version: Of all nodes.
         options: Of all nodes.
+        tls: As of `RedisServer`.
         is_waited_for: Else it serves nothing yet, and several can be started at once.
 
     """
     with ExitStack() as stack:
-        cluster = RedisCluster(masters, replicas, version, options, stack)
+        cluster = RedisCluster(masters, replicas, stack, options, version=version, tls=tls)
         if is_waited_for:
             cluster.wait_until_well()
         yield cluster
@@ -46,9 +44,9 @@ def own_cluster(masters=3, replicas=0, version=None, options=(), *, is_waited_fo
 class RedisCluster:
     """Runs until the stack is unwound."""
 
-    def __init__(self, masters, replicas, version, options, stack):
+    def __init__(self, masters, replicas, stack, options, **more):
         ids = [secrets.token_hex(20) for _ in range(masters * (1 + replicas))]
-        ports = _free_ports(len(ids))
+        ports = quiet_ports(len(ids))
         self.nodes = []
         #: What each node is called among the nodes.
         self.ids = dict(zip(ports, ids, strict=True))
@@ -61,9 +59,9 @@ class RedisCluster:
                 *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"),
                 *("--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", 0),
                 *options,
-                version=version,
                 port=port,
                 files={"nodes.conf": f"{file}vars currentEpoch {masters} lastVoteEpoch 0\n"},
+                **more,
             )
             stack.callback(node.close)
             self.nodes.append(node)
@@ -160,16 +158,3 @@ def _is_well(node):
         return False
     role = node.call("ROLE")
     return role[0] == b"master" or role[3] == b"connected"
-
-
-def _free_ports(count):
-    ports = set()
-    while len(ports) < count:
-        port = free_port()
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port + BUS))
-            except OSError:
-                continue
-        ports.add(port)
-    return sorted(ports)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 import redis
-from redis_server import RedisServer, free_port
+from redis_server import RedisServer, quiet_ports
 
 NAME = "mymaster"
 #: Who is killed is missed after so long.
@@ -19,18 +19,19 @@ DOWN_AFTER_MS = 300
 
 
 @contextmanager
-def own_sentinels(count=1, version=None, options=(), sentinel_options=()):
+def own_sentinels(count=1, version=None, options=(), sentinel_lines=(), tls=None):
     """Two servers, the first one the master, and so many sentinels, of which most must agree.
 
     Args:
         count: How many sentinels.
         version: Of all of them.
         options: Of both servers.
-        sentinel_options: Of the sentinels, as lines of their file.
+        sentinel_lines: Of the file of each sentinel.
+        tls: As of `RedisServer`, of all of them.
 
     """
     with ExitStack() as stack:
-        sentinels = RedisSentinels(count, version, options, sentinel_options, stack)
+        sentinels = RedisSentinels(count, stack, options, sentinel_lines, version=version, tls=tls)
         sentinels.wait_until_well()
         yield sentinels
 
@@ -38,9 +39,9 @@ def own_sentinels(count=1, version=None, options=(), sentinel_options=()):
 class RedisSentinels:
     """Runs until the stack is unwound."""
 
-    def __init__(self, count, version, options, sentinel_options, stack):
+    def __init__(self, count, stack, options, sentinel_lines, **of_all):
         def started(*words, **more):
-            server = RedisServer(*words, version=version, **more)
+            server = RedisServer(*words, **of_all, **more)
             stack.callback(server.close)
             return server
 
@@ -48,7 +49,7 @@ class RedisSentinels:
         first = started(*options)
         self.servers = [first, started("--replicaof", "127.0.0.1", first.port, *options)]
         ids = [secrets.token_hex(20) for _ in range(count)]
-        ports = [free_port() for _ in ids]
+        ports = quiet_ports(count)
         self.sentinels = []
         for id_, port in zip(ids, ports, strict=True):
             known = [
@@ -62,7 +63,7 @@ class RedisSentinels:
                     for other, other_port in zip(ids, ports, strict=True)
                     if other != id_
                 ),
-                *sentinel_options,
+                *sentinel_lines,
             ]
             self.sentinels.append(started("--sentinel", port=port, config="\n".join(known) + "\n"))
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import redis_server
 from redis.exceptions import ResponseError
-from redis_server import own_server
+from redis_server import RULES, own_server
 
 from trio_cursor.config.output_sections import RedisConfig
 from trio_cursor.redis_address import address_of
@@ -16,13 +16,6 @@ from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.version import __version__
 
 STREAM = "telemetry:events"
-#: What the documentation asks for, for a stream, its keys and those of its shards.
-RULES = (
-    *("resetkeys", f"~{STREAM}", f"~{{{STREAM}}}:*", f"~{{{STREAM}:*", "-@all"),
-    *("+xadd", "+xread", "+xinfo", "+set", "+get", "+eval", "+evalsha", "+script|load"),
-    *("+ping", "+hello", "+auth", "+client", "+info", "+xrange", "+xtrim", "+xpending"),
-    *("+watch", "+multi", "+exec", "+unwatch"),
-)
 
 
 @contextmanager
