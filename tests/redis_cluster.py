@@ -10,11 +10,12 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 import redis
 from redis.crc import key_slot
-from redis_server import BUS, RedisServer, quiet_ports
+from redis_server import BUS, RedisServer, on_free_ports, quiet_ports
 
 SLOTS = 16_384
 #: Who is killed is missed after so long; on a busy machine the others may take their time to answer.
@@ -35,7 +36,8 @@ def own_cluster(masters=3, replicas=0, version=None, options=(), tls=None, *, is
 
     """
     with ExitStack() as stack:
-        cluster = RedisCluster(masters, replicas, stack, options, version=version, tls=tls)
+        made = partial(RedisCluster, masters, replicas, options, version=version, tls=tls)
+        cluster = on_free_ports(made, stack)
         if is_waited_for:
             cluster.wait_until_well()
         yield cluster
@@ -44,7 +46,7 @@ def own_cluster(masters=3, replicas=0, version=None, options=(), tls=None, *, is
 class RedisCluster:
     """Runs until the stack is unwound."""
 
-    def __init__(self, masters, replicas, stack, options, **more):
+    def __init__(self, masters, replicas, options, stack, **more):
         ids = [secrets.token_hex(20) for _ in range(masters * (1 + replicas))]
         ports = quiet_ports(len(ids))
         self.nodes = []

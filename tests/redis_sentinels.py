@@ -8,10 +8,11 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 import pytest
 import redis
-from redis_server import RedisServer, quiet_ports
+from redis_server import RedisServer, on_free_ports, quiet_ports
 
 NAME = "mymaster"
 #: Who is killed is missed after so long.
@@ -31,7 +32,8 @@ def own_sentinels(count=1, version=None, options=(), sentinel_lines=(), tls=None
 
     """
     with ExitStack() as stack:
-        sentinels = RedisSentinels(count, stack, options, sentinel_lines, version=version, tls=tls)
+        made = partial(RedisSentinels, count, options, sentinel_lines, version=version, tls=tls)
+        sentinels = on_free_ports(made, stack)
         sentinels.wait_until_well()
         yield sentinels
 
@@ -39,7 +41,7 @@ def own_sentinels(count=1, version=None, options=(), sentinel_lines=(), tls=None
 class RedisSentinels:
     """Runs until the stack is unwound."""
 
-    def __init__(self, count, stack, options, sentinel_lines, **of_all):
+    def __init__(self, count, options, sentinel_lines, stack, **of_all):
         def started(*words, **more):
             server = RedisServer(*words, **of_all, **more)
             stack.callback(server.close)

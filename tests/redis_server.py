@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -109,10 +109,23 @@ def free_port():
             return port
 
 
-def quiet_ports(count):
-    """Ports, and those of a bus above them, that no system gives to outgoing connections of its own accord.
+class PortTakenError(Exception):
+    """Somebody was faster."""
 
-    They are still free when a server comes to listen some time later, though many others connect meanwhile.
+
+def on_free_ports(make, stack):
+    """What `make` starts on a stack, once more with other ports if somebody was faster."""
+    for _ in range(5):
+        with ExitStack() as attempt, suppress(PortTakenError):
+            made = make(attempt)
+            stack.push(attempt.pop_all())
+            return made
+    return make(stack)
+
+
+def quiet_ports(count):
+    """Ports, and those of a bus above them, that no system gives to outgoing connections of its own accord:
+    those that many servers make among themselves would take them before the last one listens.
     """
     ports = set()
     while len(ports) < count:
@@ -132,13 +145,14 @@ def short_directory():
 @contextmanager
 def own_server(*options, **more):
     """One that may be killed, or left hanging."""
-    server = RedisServer(*options, **more)
-    try:
-        yield server
-    finally:
-        with suppress(ProcessLookupError):
-            server.resume()
-        server.close()
+    with ExitStack() as stack:
+        server = on_free_ports(lambda _: RedisServer(*options, **more), stack)
+        try:
+            yield server
+        finally:
+            with suppress(ProcessLookupError):
+                server.resume()
+            server.close()
 
 
 class RedisServer:
@@ -164,7 +178,11 @@ class RedisServer:
         self._client = redis.Redis(
             unix_socket_path=self.path, password=password, protocol=2, socket_timeout=10
         )
-        self.start()
+        try:
+            self.start()
+        except PortTakenError:
+            shutil.rmtree(self.directory)
+            raise
 
     @property
     def url(self):
@@ -185,8 +203,10 @@ class RedisServer:
         words += ["--dir", str(self.directory), *self.options]
         if self._config is None:
             words += ["--save", "", "--appendonly", "no"]
+        file = self.directory / "log"
+        file.touch()
         self._keeper = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, str(self.directory / "log"), *words],
+            ["/bin/sh", "-c", KEEPER, str(file), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # whoever kills the tests as a group leaves the keeper to tidy up
@@ -194,7 +214,11 @@ class RedisServer:
         self.pid = int(self._keeper.stdout.readline())
         deadline = time.monotonic() + 20
         while wait and not self._answers():
-            assert time.monotonic() < deadline, (self.directory / "log").read_text()
+            log = file.read_text()
+            if "ddress already in use" in log:
+                self.kill()
+                raise PortTakenError(log)
+            assert time.monotonic() < deadline, log
             time.sleep(0.005)
 
     def _port_options(self):
