@@ -1,7 +1,10 @@
-"""One connection: what it is called, and several commands at once."""
+"""One connection: what it is called, several commands at once, and what it says of those it asked."""
 
 from __future__ import annotations
 
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +15,7 @@ from redis_server import RULES, own_server
 from trio_cursor.config.output_sections import RedisConfig
 from trio_cursor.redis_address import address_of
 from trio_cursor.redis_link import CLIENT_NAME, Link
+from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.version import __version__
 
@@ -108,3 +112,32 @@ def test_of_several_errors_the_first_is_raised_and_the_connection_is_in_step(ser
         assert caught.value.trouble in (Trouble.REFUSED, Trouble.WRONG_TYPE)
         with pytest.raises(StreamError, match="closed by us"):
             link.run(lambda: link.ask("PING"))
+
+
+# --- whom to ask the next time ---
+
+
+def test_whoever_was_waited_for_in_vain_is_asked_last():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        hosts = [deaf.getsockname(), ("127.0.0.1", 1), ("127.0.0.1", 2)]
+        known = KnownNodes(hosts)
+        url = "redis+cluster://" + ",".join(f"{name}:{port}" for name, port in hosts)
+        with linking(url, known=known) as link, ThreadPoolExecutor() as threads:
+            asked = threads.submit(link.run, lambda: link.ask("XLEN", STREAM))
+            with deaf.accept()[0] as connection:
+                assert connection.recv(1)
+                assert link.cut()
+                assert isinstance(asked.exception(20), StreamError)
+    assert known.in_order() == [*hosts[1:], hosts[0]]
+
+
+def test_whoever_led_there_stays_first_when_it_is_we_who_end_it(server):
+    known = KnownNodes([("127.0.0.1", server.port), ("127.0.0.1", 1)])
+    with linking(server.tcp_url.replace("redis:", "redis+cluster:"), known=known) as link:
+        with ThreadPoolExecutor() as threads:
+            asked = threads.submit(link.run, lambda: link.ask("XREAD", "BLOCK", 0, "STREAMS", STREAM, "0"))
+            while server.call("INFO", "clients")["blocked_clients"] != 1:
+                time.sleep(0.005)
+            assert link.cut()
+            assert isinstance(asked.exception(20), StreamError)
+        assert known.in_order() == [("127.0.0.1", server.port), ("127.0.0.1", 1)]

@@ -31,6 +31,10 @@ class Line(Protocol):
     def connect(self, host: Host, *, as_user: bool = True, db: int | None = None) -> None:
         """Leave the host that it leads to, and connect to this one."""
 
+    @property
+    def is_cut(self) -> bool:
+        """It leads nowhere any more, whomever it is asked to lead to."""
+
     def answer(self, *words: str | int | bytes) -> Any:
         """Send a command and give the answer."""
 
@@ -53,7 +57,7 @@ def find_master(line: Line, name: str, known: KnownNodes) -> Host:
                 raise StreamError(Trouble.AWAY, "the sentinels name a server that is no master now")
         return sentinel
 
-    return _find(open_by, known)
+    return _find(line, open_by, known)
 
 
 def find_node(line: Line, key: str, known: KnownNodes) -> Host:
@@ -80,10 +84,10 @@ def find_node(line: Line, key: str, known: KnownNodes) -> Host:
             return host
         raise StreamError(Trouble.AWAY, "MOVED: the nodes of the cluster do not agree who has the key")
 
-    return _find(open_by, known)
+    return _find(line, open_by, known)
 
 
-def _find(open_by: Callable[[Host], Host], known: KnownNodes) -> Host:
+def _find(line: Line, open_by: Callable[[Host], Host], known: KnownNodes) -> Host:
     """Ask one after the other, until one of them leads there; returns whom to ask first the next time."""
     said = -1, StreamError(Trouble.AWAY, "nobody is known who could be asked")
     for host in known.in_order():
@@ -97,6 +101,8 @@ def _find(open_by: Callable[[Host], Host], known: KnownNodes) -> Host:
             rank = 2 if trouble.trouble is Trouble.DENIED else isinstance(error, ResponseError | StreamError)
             if rank >= said[0]:
                 said = rank, trouble
+            if line.is_cut:  # it says nothing about those that were not asked yet
+                break
         else:
             known.put_first(found)
             return found

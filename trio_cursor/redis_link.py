@@ -86,7 +86,7 @@ class Link:
             answer = work()
             is_well = True
         except (RedisError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-            if self._entrance is not None:
+            if self._entrance is not None and not self._is_cut:
                 self._known.put_last(self._entrance)
             # Not chained: the text of redis-py's errors may quote commands.
             raise translated(error) from None
@@ -148,6 +148,11 @@ class Link:
         """As `ask`, of whomever it leads to."""
         self._connection.send_command(*words)
         return self._connection.read_response()
+
+    @property
+    def is_cut(self) -> bool:
+        """It is of no use any more."""
+        return self._is_cut
 
     def cut(self) -> bool:
         """Break the connection, for good; returns whether a thread has yet to notice."""
