@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ import redis
 NEEDED = "TESTS_NEED_REDIS"
 #: Starts the server, says its number, and ends it when the tests are gone, however they went.
 KEEPER = '"$@" >>"$0" 2>&1 & echo $!; cat >/dev/null; kill -9 $!; wait $! 2>/dev/null'
+#: From the port of a cluster's node to that on which the nodes talk to each other.
+BUS = 10_000
+
+#: What a user is allowed who works with the stream, its keys and those of its shards.
+RULES = (
+    *("resetkeys", "~telemetry:events", "~{telemetry:events}:*", "~{telemetry:events:*", "-@all"),
+    *("+xadd", "+xread", "+xinfo", "+set", "+get", "+eval", "+evalsha", "+script|load"),
+    *("+ping", "+hello", "+auth", "+client", "+info", "+xrange", "+xtrim", "+xpending"),
+    *("+watch", "+multi", "+exec", "+unwatch"),
+)
 
 
 @functools.cache
@@ -71,6 +82,28 @@ def require(version=None):
     return programs()[version or next(iter(programs()))]
 
 
+@functools.cache
+def tls_versions():
+    """Those that speak TLS themselves, for `parametrize`, or one that says why the test cannot run."""
+    speaking = []
+    for version, program in programs().items():
+        # Without a certificate none starts; one that cannot speak it says something else.
+        words = [program, "--port", "0", "--tls-port", "1"]
+        said = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20).stdout
+        speaking += [version] * ("Failed to configure TLS" in said)
+    return speaking or [None]
+
+
+def require_tls(version):
+    """The test is skipped, or fails, unless there is a version that speaks TLS."""
+    require(version)
+    if version is None:
+        why = f"none of the servers here speaks TLS: {', '.join(programs())}"
+        if os.environ.get(NEEDED):
+            pytest.fail(f"{why}, and {NEEDED} is set")
+        pytest.skip(why)
+
+
 def free_port():
     """A port that nobody listens on now, low enough for that of a cluster's bus to be 10,000 above it."""
     while True:
@@ -81,6 +114,34 @@ def free_port():
             return port
 
 
+class PortTakenError(Exception):
+    """Somebody was faster."""
+
+
+def on_free_ports(make, stack):
+    """What `make` starts on a stack, once more with other ports if somebody was faster."""
+    for _ in range(5):
+        with ExitStack() as attempt, suppress(PortTakenError):
+            made = make(attempt)
+            stack.push(attempt.pop_all())
+            return made
+    return make(stack)
+
+
+def quiet_ports(count):
+    """Ports, and those of a bus above them, that no system gives to outgoing connections of its own accord:
+    those that many servers make among themselves would take them before the last one listens.
+    """
+    ports = set()
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(BUS, 32_768 - BUS)
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + BUS))
+            ports.add(port)
+    return sorted(ports)
+
+
 def short_directory():
     """A new directory for a socket file, whose path may have about a hundred characters and no more."""
     return Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp" if Path("/tmp").is_dir() else None))
@@ -89,26 +150,31 @@ def short_directory():
 @contextmanager
 def own_server(*options, **more):
     """One that may be killed, or left hanging."""
-    server = RedisServer(*options, **more)
-    try:
-        yield server
-    finally:
-        with suppress(ProcessLookupError):
-            server.resume()
-        server.close()
+    with ExitStack() as stack:
+        server = on_free_ports(lambda _: RedisServer(*options, **more), stack)
+        try:
+            yield server
+        finally:
+            with suppress(ProcessLookupError):
+                server.resume()
+            server.close()
 
 
 class RedisServer:
     """Runs until `close`; `kill` and `start` again keep what was saved."""
 
-    def __init__(self, *options, version=None, config=None):
+    def __init__(self, *options, version=None, config=None, port=None, files=None, tls=None):
         self.program = require(version)
         self.version = tuple(map(int, (version or next(iter(programs()))).split(".")))
         self.directory = short_directory()
-        self.port = free_port()
+        self.port = port or free_port()
         self.path = str(self.directory / "socket")
         self.options = [str(option) for option in options]
         self._config = config
+        #: Certificates of those that are trusted, the own one and its key: the port speaks TLS alone.
+        self._tls = tls
+        for name, text in (files or {}).items():
+            (self.directory / name).write_text(text)
         self._keeper = None
         self.pid = None
         # From 7.2 on redis-py says its name to the server before anything else, which needs the password.
@@ -117,7 +183,11 @@ class RedisServer:
         self._client = redis.Redis(
             unix_socket_path=self.path, password=password, protocol=2, socket_timeout=10
         )
-        self.start()
+        try:
+            self.start()
+        except PortTakenError:
+            shutil.rmtree(self.directory)
+            raise
 
     @property
     def url(self):
@@ -133,12 +203,15 @@ class RedisServer:
             file = self.directory / "redis.conf"
             file.write_text(self._config)
             words.append(str(file))
-        words += ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.path]
+        words += self._port_options()
+        words += ["--bind", "127.0.0.1", "--unixsocket", self.path]
         words += ["--dir", str(self.directory), *self.options]
         if self._config is None:
             words += ["--save", "", "--appendonly", "no"]
+        file = self.directory / "log"
+        file.touch()
         self._keeper = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, str(self.directory / "log"), *words],
+            ["/bin/sh", "-c", KEEPER, str(file), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # whoever kills the tests as a group leaves the keeper to tidy up
@@ -146,8 +219,20 @@ class RedisServer:
         self.pid = int(self._keeper.stdout.readline())
         deadline = time.monotonic() + 20
         while wait and not self._answers():
-            assert time.monotonic() < deadline, (self.directory / "log").read_text()
+            log = file.read_text()
+            if "ddress already in use" in log:
+                self.kill()
+                raise PortTakenError(log)
+            assert time.monotonic() < deadline, log
             time.sleep(0.005)
+
+    def _port_options(self):
+        if self._tls is None:
+            return ["--port", str(self.port)]
+        trusted, certificate, key = map(str, self._tls)
+        files = ["--tls-ca-cert-file", trusted, "--tls-cert-file", certificate, "--tls-key-file", key]
+        among_themselves = ["--tls-replication", "yes", "--tls-cluster", "yes"]
+        return ["--port", "0", "--tls-port", str(self.port), *files, *among_themselves]
 
     def _answers(self):
         with socket.socket(socket.AF_UNIX) as probe:
@@ -177,6 +262,11 @@ class RedisServer:
         self.call("SAVE")
         self.kill()
         self.start()
+
+    @property
+    def is_running(self):
+        """Whether it was started and not killed."""
+        return self._keeper is not None
 
     def stall(self):
         os.kill(self.pid, signal.SIGSTOP)

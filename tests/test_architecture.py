@@ -23,8 +23,8 @@ FLOORS = [
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status", "status_file"),
-        *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
-        *("redis_append", "redis_tending"),
+        *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
+        *("redis_link", "redis_streams", "redis_append", "redis_tending"),
     ],
     [
         *(

@@ -12,6 +12,7 @@ import pytest
 import redis_server
 import trio
 from deadlines import until
+from redis_sentinels import own_sentinels
 from redis_server import own_server
 
 from trio_cursor.config.output_sections import RedisConfig
@@ -667,3 +668,18 @@ async def test_entries_that_are_large_are_read_a_few_at_a_time(server):
             nursery.cancel_scope.cancel()
     assert max(sizes[1:8]) <= 8
     assert max(sizes) == 100
+
+
+async def test_the_sentinel_of_the_configuration_dies_and_then_the_master():
+    """The other sentinels were heard of, and name the one that takes over."""
+    with own_sentinels(3) as sentinels:
+        configured = sentinels.sentinels[0]
+        async with listening(None, url=sentinels.url_of(configured)) as listener:
+            sentinels.master().add(STREAM, entry())
+            sentinels.master().call("WAIT", 1, 5000)
+            await until(lambda: listener.desk.ids == ["s1"])
+            configured.kill()
+            _, master = await trio.to_thread.run_sync(sentinels.failover)
+            master.add(STREAM, entry("s2"))
+            await until(lambda: listener.desk.ids == ["s1", "s2"])
+            assert listener.desk.doubts == 0

@@ -604,7 +604,7 @@ async def test_a_cluster_of_one_node():
 async def test_a_node_that_knows_where_the_stream_is(server):
     """Of a cluster only the redirection is played."""
     server.add(STREAM, {"a": "b"}, "1-0")
-    for host in ("127.0.0.1", ""):
+    for host in ("127.0.0.1", "", "?"):
         moved = f"-MOVED 631 {host}:{server.port}\r\n".encode()
         async with serving(moved) as port, reading(f"redis+cluster://localhost:{port}") as reader:
             assert [id_ for id_, _ in await reader.read("0-0")] == ["1-0"]

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from trio_cursor.redis_address import RedisAddress
 from trio_cursor.redis_link import Link
+from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.threads import run_or_leave
 
@@ -65,16 +66,23 @@ class StreamReader:
         stream: The stream's key.
         limiter: As of `thread_limiter`; kept from reader to reader, so that hanging threads stay few.
         block_ms: How long the server waits for an entry before it answers that there is none.
+        known: As of `Link`; kept from reader to reader, too.
 
     """
 
     def __init__(
-        self, address: RedisAddress, stream: str, *, limiter: trio.CapacityLimiter, block_ms: int
+        self,
+        address: RedisAddress,
+        stream: str,
+        *,
+        limiter: trio.CapacityLimiter,
+        block_ms: int,
+        known: KnownNodes | None = None,
     ) -> None:
         self._stream = stream
         self._limiter = limiter
         self._block_ms = block_ms
-        self._link = Link(address, stream, answer_seconds=block_ms / 1000 + PATIENCE_SECONDS)
+        self._link = Link(address, stream, answer_seconds=block_ms / 1000 + PATIENCE_SECONDS, known=known)
 
     async def info(self) -> StreamInfo | None:
         """What the server says about the stream; None: it has no such key. Raises `StreamError`."""

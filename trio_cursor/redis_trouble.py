@@ -131,7 +131,10 @@ def _of_connection(error: Exception) -> StreamError:
                     f"{name}: its certificate is not trusted or names another host; see [redis.tls] ca",
                 )
             case ssl.SSLError():
-                return StreamError(Trouble.AWAY, f"{name}: no encrypted connection; does the port speak TLS?")
+                return StreamError(
+                    Trouble.AWAY,
+                    f"{name}: no encrypted connection; does the port speak TLS, and want [redis.tls] cert?",
+                )
             case socket.gaierror():
                 return StreamError(Trouble.AWAY, f"{name}: the name of the host is not known")
             case ConnectionRefusedError():

@@ -19,6 +19,7 @@ import trio
 from trio_cursor.logs import get_logger
 from trio_cursor.records import REDIS, StreamMark
 from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_streams import Entry, StreamInfo, StreamReader, id_numbers, thread_limiter
 from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.sessions.announcements import Announcement, Desk, stream_announcement
@@ -86,10 +87,11 @@ async def listen_to_redis(
         caught_up=caught_up,
         now_ms=now_ms,
     )
-    limiter = thread_limiter()
+    limiter, known = thread_limiter(), KnownNodes(address.hosts)
     while True:
+        reader = StreamReader(address, stream, limiter=limiter, block_ms=BLOCK_MS, known=known)
         try:
-            async with aclosing(StreamReader(address, stream, limiter=limiter, block_ms=BLOCK_MS)) as reader:
+            async with aclosing(reader):
                 await listener.listen(reader)
         except StreamError as error:
             pause = DENIED_SECONDS if error.trouble is Trouble.DENIED else listener.next_pause
