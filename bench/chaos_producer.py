@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def forked(
             step()
         trio.run(produce, directory, config, load)
         code = 0
+    except BaseException:  # noqa: BLE001 - the child ends with it
+        traceback.print_exc()
     finally:
         os._exit(code)
 

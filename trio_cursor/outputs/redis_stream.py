@@ -20,6 +20,7 @@ from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress, address_of
 from trio_cursor.redis_append import Mark, MovedMarkError, StreamAppender
 from trio_cursor.redis_keys import StreamKeys, keys_of, shard_of
+from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_streams import thread_limiter
 from trio_cursor.redis_tending import Bounds
 from trio_cursor.redis_trouble import StreamError, Trouble
@@ -88,7 +89,7 @@ class RedisStream:
         self.name = state.name
         self._address, self._keys, self._number, self._options = address, keys, number, options
         self._log, self._state, self._now_ms = events, state, now_ms
-        self._limiter = thread_limiter()
+        self._limiter, self._known_nodes = thread_limiter(), KnownNodes(address.hosts)
         self._appender: StreamAppender | None = None
         #: What the server has, as far as we know.
         self._mark: Mark | None = None
@@ -155,6 +156,7 @@ class RedisStream:
             producer_id,
             marker_seconds=self._options.marker_seconds,
             limiter=self._limiter,
+            known=self._known_nodes,
         )
 
     async def _begin(self, sequence: int, detail: str) -> int:
