@@ -13,7 +13,7 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
-        *("assembly", "events", "wire", "redis_keys", "config", "logs", "threads"),
+        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
         *("sessions.watching", "sessions.registry"),
@@ -24,7 +24,7 @@ FLOORS = [
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
-        *("redis_append", "redis_tending"),
+        *("redis_append", "redis_tending", "redis_pages"),
     ],
     [
         *(
@@ -69,6 +69,7 @@ PURE = [
     "durations",
     "wire",
     "redis_keys",
+    "comparing",
 ]
 IMPURE_MODULES = {
     *("trio", "trio_util", "sqlite3", "pysqlite3", "redis", "logging", "structlog"),
