@@ -40,6 +40,7 @@ FLOORS = [
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
         "demand",
+        "redis_listening",
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
@@ -86,7 +87,7 @@ DOORS_TO_THREADS = {
 }
 #: The borders of a workspace, of an output, of a source of sessions, and of the server.
 BORDERS = {
-    *("watcher", "outputs.follower", "sessions.redis_events", "sessions.session_files"),
+    *("watcher", "outputs.follower", "redis_listening", "sessions.session_files"),
     *("web.connection", "web.clients", "web.server"),
 }
 
