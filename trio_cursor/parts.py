@@ -22,7 +22,7 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.freshness import Freshness
 from trio_cursor.handle import Handle
-from trio_cursor.hearing import Task, build_tasks
+from trio_cursor.hearing import Task, build_foreign, build_tasks
 from trio_cursor.keeping import Keeper
 from trio_cursor.outputs.follower import Output
 from trio_cursor.outputs.json_lines import open_json_lines
@@ -58,7 +58,7 @@ class Parts:
     guest: Guest
     scanner: Scanner
     tracker: Tracker
-    #: Sources of sessions, and the HTTP server.
+    #: Sources of sessions, other producers, and the HTTP server.
     hearing: list[Task]
     supervisor: Supervisor
     changes: trio.MemoryReceiveChannel[ReadingChange]
@@ -142,6 +142,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         window_ms=window_ms(config),
         pace=settings.pace,
     )
+    foreign = await build_foreign(config, events)
     outputs = await _outputs(config, events)
     states: dict[str, WorkspaceState] = {}
     board = Board(
@@ -156,6 +157,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         first_pass=first_pass,
         states=states,
         outputs=[state for _, state in outputs],
+        foreign=[one.state for one in foreign],
     )
     return Parts(
         settings=settings,
@@ -163,7 +165,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         guest=guest,
         scanner=scanner,
         tracker=tracker,
-        hearing=await build_tasks(config, events, tracker, board),
+        hearing=[*await build_tasks(config, events, tracker, board), *(one.listen for one in foreign)],
         supervisor=Supervisor(scanner, first_pass, tools, states),
         changes=changes,
         sink=sink,
