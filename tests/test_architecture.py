@@ -24,7 +24,7 @@ FLOORS = [
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
-        *("redis_append", "redis_tending", "redis_pages"),
+        *("redis_append", "redis_tending", "redis_replay", "redis_pages"),
     ],
     [
         *(

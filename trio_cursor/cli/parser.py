@@ -19,7 +19,7 @@ _WIDEST_HELP = 100
 
 #: Commands that have a name already and no work behind it yet.
 _NOT_BUILT = (
-    *("top", "stats", "plot", "export", "replay", "consume"),
+    *("top", "stats", "plot", "export", "consume"),
     *("doctor", "audit", "purge", "hook", "service"),
 )
 
@@ -110,6 +110,7 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
     command("show", "one generation in full", _show, " ID")
+    command("replay", "stored events to an output again", _replay)
     command("compare", "our events beside other producers'; exit 0 same, 3 not, 1 failed", _compare)
     command("workspaces", "what was found, and why a workspace has nothing")
     command("status", "how the running service is; exit 0 well, 3 not, 4 none")
@@ -186,6 +187,11 @@ def _show(parser: argparse.ArgumentParser) -> None:
 def _compare(parser: argparse.ArgumentParser) -> None:
     _since(parser)
     import_module("trio_cursor.cli.redis_access").add_redis_options(parser)
+
+
+def _replay(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    import_module("trio_cursor.cli.replay_command").add_arguments(parser)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:

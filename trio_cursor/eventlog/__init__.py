@@ -1,5 +1,6 @@
 """The event log: our own SQLite file, in the service and beside it."""
 
+from trio_cursor.eventlog.delivery_rows import load_cursor
 from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
 from trio_cursor.eventlog.formats import FORMAT
 from trio_cursor.eventlog.insisting import insist
@@ -28,6 +29,7 @@ __all__ = [
     "find_event",
     "insist",
     "last_sequence",
+    "load_cursor",
     "load_pending",
     "open_event_log",
     "open_for_reading",
