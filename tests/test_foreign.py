@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 import attrs
 import log_events
 import pytest
+import redis_outputs
 import redis_server
 import trio
+import trio.testing
 from deadlines import until, within
 from foreign import theirs, told_of
 from redis_server import own_server
@@ -18,10 +20,12 @@ from scans import uuid
 import trio_cursor
 from trio_cursor import redis_listening
 from trio_cursor.config import Config, CursorConfig, HttpConfig, RedisConfig, SessionsConfig, StateConfig
-from trio_cursor.eventlog import open_event_log
+from trio_cursor.eventlog import Entry, open_event_log
+from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.foreign import foreign_entries
+from trio_cursor.outputs.redis_stream import open_redis_streams
 from trio_cursor.redis_keys import StreamKeys
-from trio_cursor.wire import to_fields
+from trio_cursor.wire import from_fields, to_fields
 
 STREAM = "telemetry:events"
 KEYS = StreamKeys(STREAM)
@@ -180,6 +184,53 @@ async def test_a_cancelled_listener_leaves_no_connection(server, tmp_path):
         await one.settled.wait()
         assert clients() == before + 1
     await until(lambda: clients() == before)
+
+
+def just_now(events):
+    """What was captured long ago is not sent to a stream that is new."""
+    captured = {"captured_at": redis_outputs.now_ms()}
+    fresh = [attrs.evolve(event, metadata=event.metadata | captured) for event in events]
+    return Entry(tuple(((event.event_id,), event) for event in fresh))
+
+
+@asynccontextmanager
+async def sending(server, directory, events):
+    """The output and the listener, started together; its state, and who listens."""
+    config = Config(redis=RedisConfig(url=server.url))
+    with trio.fail_after(30):
+        async with open_event_log(directory) as log, trio.open_nursery() as nursery:
+            await log.append(just_now(events))
+            [one] = await foreign_entries(config, log)
+            [(output, state)] = open_redis_streams(config, log, redis_outputs.now_ms, [one])
+            nursery.start_soon(follow, output, log, state)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(one.listen)
+            yield log, state, one
+            nursery.cancel_scope.cancel()
+
+
+async def test_each_generation_is_on_the_stream_once_and_ours_stays_in_the_log(server, tmp_path):
+    fill(server, EVENTS[:250])
+    async with sending(server, tmp_path, EVENTS[:300]) as (log, state, one):
+        await redis_outputs.everything_is_sent(log, [state])
+        assert redis_outputs.sent(server) == [event.generation_id for event in EVENTS[:300]]
+        assert (state.already_there, one.state.taken) == (250, 250)
+        late = [log_events.event(number) for number in (400, 401)]
+        fill(server, late[:1])
+        await until(lambda: one.state.taken == 251)
+        await log.append(just_now(late))
+        await redis_outputs.everything_is_sent(log, [state])
+        assert redis_outputs.sent(server)[300:] == [event.generation_id for event in late]
+        assert len(await log.read(0)) == 302
+
+
+async def test_theirs_after_ours_stands_beside_it_under_the_same_id(server, tmp_path):
+    async with sending(server, tmp_path, EVENTS[:1]) as (log, state, one):
+        await redis_outputs.everything_is_sent(log, [state])
+        fill(server, EVENTS[:2])
+        await until(lambda: one.state.taken == 1)
+        found = [from_fields(fields).event_id for _, fields in server._client.xrange(STREAM)]
+        assert found == [EVENTS[n].event_id for n in (0, 0, 1)]
 
 
 @pytest.fixture
