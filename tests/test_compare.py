@@ -100,6 +100,18 @@ def test_another_way_to_write_the_same_is_no_difference(capsys, server, state, p
     assert compared(capsys, server, state, code=0)[1]["same"] == 1
 
 
+def test_what_we_have_cut_is_compared_as_far_as_it_goes(capsys, server, state):
+    cut = [
+        generation(id_, response_text="Yes, it", truncated=("response_text",), request_parameters={"a": 1})
+        for id_ in IDS[:2]
+    ]
+    events = logged(state, *cut)
+    server.add(STREAM, theirs(events[0], response_text="Yes, it is."))
+    server.add(STREAM, theirs(events[1], response_text="Yes. It is."))
+    [differs], summary = compared(capsys, server, state, code=3)
+    assert (differs["generation_id"], summary["same"]) == (IDS[1], 1)
+
+
 @pytest.mark.parametrize(
     "payload",
     [{"prompt_text": "Why"}, {"model": "x"}, {"tokens_used": True}, {"generation_timestamp": NOW - 58_000}],

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import redis_server
 from redis_server import own_server
-from running import start
+from running import TerminalText, start
 from scans import uuid
 from small_logs import NOW, generation, write_log
 
-from trio_cursor.cli import main
+from trio_cursor.cli import main, progress
 from trio_cursor.eventlog import Filter, open_for_writing, read_log, transaction
 from trio_cursor.events import to_json
 from trio_cursor.records import Gap
@@ -24,6 +27,7 @@ from trio_cursor.wire import from_fields
 pytestmark = pytest.mark.usefixtures("home")
 
 STREAM = "telemetry:events"
+REDIS = (Path(__file__).parent.parent / "docs" / "redis.md").read_text(encoding="utf-8")
 HOUR = 3_600_000
 
 
@@ -136,6 +140,15 @@ def failed(capsys, *line, code=1):
     return err
 
 
+def test_a_bar_is_shown_to_a_person_alone(server, state, monkeypatch):
+    logged(state, *many(700))
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0)
+    for words, is_shown in ([], True), (["-q"], False):
+        with contextlib.redirect_stderr(TerminalText()) as stderr:
+            assert main(["replay", "--redis-url", server.url, "--state-dir", str(state), *words]) == 0
+        assert ("of the log" in stderr.getvalue()) is is_shown
+
+
 def test_what_cannot_be_done_is_said_in_one_line(capsys, server, state, tmp_path):
     place = ["--state-dir", str(state)]
     assert "there is no event log yet" in failed(capsys, *place, "--redis-url", server.url, code=0)
@@ -153,8 +166,11 @@ def test_what_cannot_be_done_is_said_in_one_line(capsys, server, state, tmp_path
     assert "is not a regular file" in failed(capsys, *place, "--json-lines", str(tmp_path))
 
 
-def test_a_file_that_the_service_writes_is_refused(capsys, state, tmp_path):
+def test_a_file_that_the_service_writes_is_refused(capsys, state, tmp_path, monkeypatch):
     logged(state, *many(3))
+    monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__JSON_LINES__PATH", str(tmp_path / "planned"))
+    line = failed(capsys, "--state-dir", str(state), "--json-lines", str(tmp_path / "planned"))
+    assert "the service itself writes" in line
     with closing(open_for_writing(state)) as connection, transaction(connection):
         connection.execute("INSERT INTO cursors VALUES (?, 2, 'x')", (f"json_lines:{tmp_path / 'live'}",))
     line = failed(capsys, "--state-dir", str(state), "--json-lines", str(tmp_path / "live"))
@@ -168,6 +184,10 @@ def test_who_may_not_run_scripts_is_told(capsys, state):
         server.call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-eval")
         url = f"redis://u:p@127.0.0.1:{server.port}"
         assert "NOPERM" in failed(capsys, "--state-dir", str(state), "--redis-url", url)
+        # The rights that docs/redis.md names are enough.
+        words = re.search(r"ACL SETUSER telemetry (.*?)```", REDIS, re.DOTALL)[1].split()
+        server.call("ACL", "SETUSER", "u", "reset", *[">p" if word[0] == ">" else word for word in words])
+        assert replayed(capsys, state, "--redis-url", url)["sent"] == 3
 
 
 def test_interrupted_and_run_again_sends_the_rest(state, capsys):

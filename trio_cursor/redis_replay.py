@@ -27,7 +27,7 @@ _SCRIPT: Final = """
 local at, added = 3, 0
 for number = 2, #KEYS do
   local count = tonumber(ARGV[at])
-  if ARGV[2] == 'force' or redis.call('EXISTS', KEYS[number]) == 0 then
+  if ARGV[2] == 'force' or not redis.call('GET', KEYS[number]) then
     local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + count))
     if type(id) == 'table' and id.err then return id end
     redis.call('SET', KEYS[number], id, 'EX', ARGV[1])

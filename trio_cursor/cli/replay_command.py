@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             stack.enter_context(closing(connection))
             stack.enter_context(readable(directory))
             if arguments.json_lines:
-                send = _to_lines(arguments.json_lines, connection)
+                send = _to_lines(arguments.json_lines, connection, config)
             else:
                 send = _to_redis(config, stack, is_forced=arguments.force)
             _replay(arguments, connection, send, tally)
@@ -122,9 +122,11 @@ def _selected(arguments: argparse.Namespace, connection: Any, newest: int) -> It
         after = events[-1].sequence
 
 
-def _to_lines(path: str, connection: Any) -> _Send:
-    output = open_json_lines(path)
-    if output.is_durable and load_cursor(connection, output.name) != (0, ""):
+def _to_lines(path: str, connection: Any, config: Config) -> _Send:
+    output, configured = open_json_lines(path), config.outputs.json_lines.path
+    is_live = load_cursor(connection, output.name) != (0, "")
+    # What stands in its file behind what it knows of is for the service what a killed run has written.
+    if output.is_durable and (is_live or (configured and open_json_lines(configured).name == output.name)):
         raise TrioCursorError(
             f"could not replay: the service itself writes {printable(path)}; name another file"
         )
