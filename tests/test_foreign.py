@@ -175,15 +175,16 @@ async def test_each_shard_has_its_own(server, tmp_path):
         ]
 
 
-async def test_a_cancelled_listener_leaves_no_connection(server, tmp_path):
+async def test_a_cancelled_listener_leaves_no_connection(tmp_path):
     def clients():
         return server.call("INFO", "clients")["connected_clients"]
 
-    before = clients()
-    async with listening(server, tmp_path / "log") as [one]:
-        await one.settled.wait()
-        assert clients() == before + 1
-    await until(lambda: clients() == before)
+    with own_server() as server:
+        before = clients()
+        async with listening(server, tmp_path / "log") as [one]:
+            await one.settled.wait()
+            assert clients() == before + 1
+        await until(lambda: clients() == before)
 
 
 def just_now(events):
