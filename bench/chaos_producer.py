@@ -187,7 +187,7 @@ def _after_waiting(owner: Any, name: str, times: int) -> None:
 
 
 def _between_sending_and_answer(times: int) -> None:
-    real, left = Link._answer, [times]  # noqa: SLF001 - between its two halves
+    real, left = Link.answer, [times]
 
     def dying(link: Any, *words: Any) -> Any:
         if words[0] != "EVAL":
@@ -199,4 +199,4 @@ def _between_sending_and_answer(times: int) -> None:
         _die()
         return None
 
-    Link._answer = dying  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    Link.answer = dying  # type: ignore[method-assign]

@@ -13,7 +13,7 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
-        *("assembly", "events", "wire", "redis_keys", "config", "logs", "threads"),
+        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
         *("sessions.watching", "sessions.registry"),
@@ -25,6 +25,7 @@ FLOORS = [
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_streams", "redis_append", "redis_tending"),
+        *("redis_replay", "redis_pages"),
     ],
     [
         *(
@@ -40,6 +41,7 @@ FLOORS = [
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
         "demand",
+        "redis_listening",
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
@@ -69,6 +71,7 @@ PURE = [
     "durations",
     "wire",
     "redis_keys",
+    "comparing",
 ]
 IMPURE_MODULES = {
     *("trio", "trio_util", "sqlite3", "pysqlite3", "redis", "logging", "structlog"),
@@ -85,7 +88,7 @@ DOORS_TO_THREADS = {
 }
 #: The borders of a workspace, of an output, of a source of sessions, and of the server.
 BORDERS = {
-    *("watcher", "outputs.follower", "sessions.redis_events", "sessions.session_files"),
+    *("watcher", "outputs.follower", "redis_listening", "sessions.session_files"),
     *("web.connection", "web.clients", "web.server"),
 }
 

@@ -9,9 +9,21 @@ import pytest
 from trio_cursor.cli import main
 from trio_cursor.cli.parser import parse
 
-COMMANDS = ["run", "events", "tail", "show", "workspaces", "status", "config", "demo", "version"]
+COMMANDS = [
+    "run",
+    "events",
+    "tail",
+    "show",
+    "replay",
+    "compare",
+    "workspaces",
+    "status",
+    "config",
+    "demo",
+    "version",
+]
 NOT_BUILT = [
-    *("top", "stats", "plot", "export", "replay", "consume", "compare"),
+    *("top", "stats", "plot", "export", "consume"),
     *("doctor", "audit", "purge", "hook", "service"),
 ]
 

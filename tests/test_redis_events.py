@@ -15,10 +15,10 @@ from deadlines import until
 from redis_sentinels import own_sentinels
 from redis_server import own_server
 
+from trio_cursor import redis_listening
 from trio_cursor.config.output_sections import RedisConfig
 from trio_cursor.redis_address import address_of
 from trio_cursor.redis_trouble import StreamError, Trouble
-from trio_cursor.sessions import redis_events
 from trio_cursor.sessions.announcements import FIELD_LIMIT
 from trio_cursor.sessions.redis_events import listen_to_redis, mark_name
 from trio_cursor.status import SourceState
@@ -65,16 +65,16 @@ class FakeDesk:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Marks and looks at once, however slow the machine, and short waits; the pauses are the service's."""
-    monkeypatch.setattr(redis_events, "BLOCK_MS", 200)
-    monkeypatch.setattr(redis_events, "MARK_SECONDS", 0.2)
-    monkeypatch.setattr(redis_events, "CHECK_SECONDS", 0.3)
-    monkeypatch.setattr(redis_events, "_QUICK_SECONDS", 60)
+    monkeypatch.setattr(redis_listening, "BLOCK_MS", 200)
+    monkeypatch.setattr(redis_listening, "MARK_SECONDS", 0.2)
+    monkeypatch.setattr(redis_listening, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(redis_listening, "_QUICK_SECONDS", 60)
 
 
 @pytest.fixture
 def _long_reads(monkeypatch):
     """Whatever waits for an entry still does when the test goes on."""
-    monkeypatch.setattr(redis_events, "BLOCK_MS", 60_000)
+    monkeypatch.setattr(redis_listening, "BLOCK_MS", 60_000)
 
 
 class Listening:
@@ -357,7 +357,7 @@ async def test_a_server_that_stalls(monkeypatch):
 
 
 async def test_a_wrong_password_is_tried_again_late(monkeypatch, caplog):
-    monkeypatch.setattr(redis_events, "DENIED_SECONDS", 0.3)
+    monkeypatch.setattr(redis_listening, "DENIED_SECONDS", 0.3)
     with own_server("--requirepass", "right") as server:
         async with listening(server, url=f"unix://:wrong@{server.path}") as listener:
             await until(lambda: listener.state.errors == 2)
@@ -385,7 +385,7 @@ async def test_whom_a_server_denies_waits_half_a_minute_and_else_some_seconds(au
         async def aclose(self):
             await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(redis_events, "StreamReader", Refusing)
+    monkeypatch.setattr(redis_listening, "StreamReader", Refusing)
     for trouble, word, shortest, longest in (
         (Trouble.DENIED, "error", 15, 30),
         (Trouble.REFUSED, "error", 2.25, 4.5),
@@ -424,7 +424,7 @@ async def test_after_a_while_that_went_well_it_is_tried_again_soon(autojump_cloc
         async def aclose(self):
             await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(redis_events, "StreamReader", Coming)
+    monkeypatch.setattr(redis_listening, "StreamReader", Coming)
     with trio.move_on_after(60):
         await Listening(None, FakeDesk(), url="redis://localhost").run()
     pauses = [after - before for before, after in pairwise(asked)]
@@ -578,7 +578,7 @@ async def test_a_mistake_of_ours_is_logged_and_the_source_starts_again(server, c
 
 
 async def test_a_mistake_that_comes_again_and_again_is_told_once(server, caplog, monkeypatch):
-    monkeypatch.setattr(redis_events, "RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(redis_listening, "RETRY_SECONDS", (0.01, 0.02))
     caplog.set_level("INFO", logger="trio_cursor")
 
     def told():

@@ -277,7 +277,8 @@ async def test_a_blocked_read_ends_with_the_host_and_leaves_no_thread(user_dir, 
     threads, files = working_threads(), open_files()
     async with running_service(config) as handle:
         await handle.synced()
-        await until(lambda: redis.server.call("INFO", "clients")["blocked_clients"] == 1)
+        # Who listens for sessions, and who listens for what others have sent.
+        await until(lambda: redis.server.call("INFO", "clients")["blocked_clients"] == 2)
     with trio.fail_after(2):
         await until(lambda: working_threads() <= threads)
     assert {name for _, name in open_files()} <= {name for _, name in files}

@@ -311,3 +311,11 @@ def test_what_another_service_says_in_another_way_is_one_line_and_nothing_else(c
         assert "is the service of another one?" in capsys.readouterr().err
         assert main(["status", "--state-dir", str(state)]) == 0
     assert json.loads(capsys.readouterr().out).items() >= change.items()
+
+
+def test_what_others_have_sent_is_shown(state):
+    others = SourceStatus("telemetry:events", "error", 1_200, {"payload is not JSON": 2}, 1, f"NOPERM{EVIL}")
+    _, text = shown(state, foreign=(others,))
+    words = " ".join(text.split())
+    assert "others on telemetry:events: error, 1,200 generations delivered" in words
+    assert f"passed over: payload is not JSON (2): NOPERM{SAFE}" in words

@@ -15,6 +15,8 @@ from trio_cursor.records import Event, Gap, Generation, Session, Workspace
 VERSION = "0.1.0"
 EVENT_TYPE = "database_trace"
 GAP_TYPE = "database_gap"
+#: What we are called in an event.
+SOURCE = "python_monitor"
 
 #: All others are short by what they are.
 _CUT_FIELDS = ("response_text", "prompt_text", "request_parameters", "full_generation_data")
@@ -70,7 +72,7 @@ def build_event(
         session_id=session.session_id,
         metadata={
             **_place(generation.workspace, session),
-            "source": "python_monitor",
+            "source": SOURCE,
             "schema": generation.schema,
             "captured_at": captured_at,
             "timestamp_source": generation.timestamp_source or "capture",
@@ -89,7 +91,7 @@ def build_gap(workspace: Workspace, gap: Gap, *, session: Session, captured_at: 
         session_id=session.session_id,
         metadata={
             **_place(workspace, session),
-            "source": "python_monitor",
+            "source": SOURCE,
             "schema": gap.schema,
             "captured_at": captured_at,
             "timestamp_source": gap.schema if gap.before_ms is not None else "capture",

@@ -1,9 +1,10 @@
-"""How the service hears who is working: the sources of sessions, each a task, and the HTTP server."""
+"""How the service hears who is working, and what others have sent: each a task; and the HTTP server."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,6 +18,9 @@ from trio_cursor.status import ServerStatus, SourceState
 from trio_cursor.status_board import Board
 from trio_cursor.web.guard import check_listen
 from trio_cursor.web.server import ServerState, serve_web
+
+if TYPE_CHECKING:
+    from trio_cursor.outputs.foreign import ForeignEntries
 
 Task = Callable[[], Awaitable[None]]
 
@@ -67,6 +71,15 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
     if config.http.listen != "off":
         tasks.append(await _server(config, tracker, board, is_intake=asked.http))
     return tasks
+
+
+async def build_foreign(config: Config, log: EventLog) -> list[ForeignEntries]:
+    """Whoever listens for what other producers have sent, so that we need not. Raises `ConfigError`."""
+    if config.redis.url is None or not config.redis.suppress:
+        return []
+    from trio_cursor.outputs.foreign import foreign_entries  # noqa: PLC0415 - as above
+
+    return await foreign_entries(config, log)
 
 
 def _source(name: str, tracker: Tracker, board: Board) -> SourceState:

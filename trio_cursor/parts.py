@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -22,7 +23,7 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.freshness import Freshness
 from trio_cursor.handle import Handle
-from trio_cursor.hearing import Task, build_tasks
+from trio_cursor.hearing import Task, build_foreign, build_tasks
 from trio_cursor.keeping import Keeper
 from trio_cursor.outputs.follower import Output
 from trio_cursor.outputs.json_lines import open_json_lines
@@ -39,6 +40,9 @@ from trio_cursor.status import OutputState, WorkspaceState
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.waking import ask_for, readmit, renew
+
+if TYPE_CHECKING:
+    from trio_cursor.outputs.foreign import ForeignEntries
 
 _HOUR_MS = 3_600_000
 _BATCHES_IN_FLIGHT = 16
@@ -58,7 +62,7 @@ class Parts:
     guest: Guest
     scanner: Scanner
     tracker: Tracker
-    #: Sources of sessions, and the HTTP server.
+    #: Sources of sessions, other producers, and the HTTP server.
     hearing: list[Task]
     supervisor: Supervisor
     changes: trio.MemoryReceiveChannel[ReadingChange]
@@ -142,7 +146,8 @@ async def build(config: Config, events: EventLog) -> Parts:
         window_ms=window_ms(config),
         pace=settings.pace,
     )
-    outputs = await _outputs(config, events)
+    foreign = await build_foreign(config, events)
+    outputs = await _outputs(config, events, foreign)
     states: dict[str, WorkspaceState] = {}
     board = Board(
         started_at=now,
@@ -156,6 +161,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         first_pass=first_pass,
         states=states,
         outputs=[state for _, state in outputs],
+        foreign=[one.state for one in foreign],
     )
     return Parts(
         settings=settings,
@@ -163,7 +169,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         guest=guest,
         scanner=scanner,
         tracker=tracker,
-        hearing=await build_tasks(config, events, tracker, board),
+        hearing=[*await build_tasks(config, events, tracker, board), *(one.listen for one in foreign)],
         supervisor=Supervisor(scanner, first_pass, tools, states),
         changes=changes,
         sink=sink,
@@ -206,7 +212,9 @@ async def _registry(config: Config, events: EventLog, now: int, settle_ms: int) 
     return registry
 
 
-async def _outputs(config: Config, events: EventLog) -> list[tuple[Output, OutputState]]:
+async def _outputs(
+    config: Config, events: EventLog, foreign: list[ForeignEntries]
+) -> list[tuple[Output, OutputState]]:
     found: list[tuple[Output, OutputState]] = []
     if config.outputs.json_lines.path:
         lines = open_json_lines(config.outputs.json_lines.path)
@@ -215,7 +223,7 @@ async def _outputs(config: Config, events: EventLog) -> list[tuple[Output, Outpu
         # redis-py takes 70 ms to import, which nobody has to wait for who has no Redis.
         from trio_cursor.outputs.redis_stream import open_redis_streams  # noqa: PLC0415
 
-        found += open_redis_streams(config, events, _now_ms)
+        found += open_redis_streams(config, events, _now_ms, foreign)
     for output, state in found:
         # Known from the start, before the output was reached: retention and whoever waits for the output
         # must believe neither that it has everything nor that it has nothing.

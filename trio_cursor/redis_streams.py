@@ -1,9 +1,9 @@
-"""The one door to redis-py: reads one stream, in a worker thread, until it is cancelled or fails."""
+"""The door to redis-py that reads one stream, in a worker thread, until it is cancelled or fails."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
@@ -92,6 +92,15 @@ class StreamReader:
         """The next entries after an id; none if none came for `block_ms`. Raises `StreamError`."""
         words = ("XREAD", "COUNT", count, "BLOCK", self._block_ms, "STREAMS", self._stream, after)
         return await self._in_thread(partial(_entries, self._link, words))
+
+    async def remember(self, markers: Sequence[tuple[str, str]], *, seconds: int) -> int:
+        """Set keys beside the stream that are not there yet; they go after so many seconds.
+
+        Returns how many were not there. Raises `StreamError`.
+        """
+        commands = [("SET", key, value, "EX", seconds, "NX") for key, value in markers]
+        answers = await self._in_thread(partial(self._link.ask_all, commands))
+        return sum(answer is not None for answer in answers)
 
     async def aclose(self) -> None:
         """Close the connection; without a wait for anybody."""

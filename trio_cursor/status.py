@@ -100,13 +100,13 @@ class OutputState:
 
 @attrs.define(eq=False)
 class SourceState:
-    """What one source of sessions writes down."""
+    """What one source of sessions writes down, or who listens for other producers' entries."""
 
-    #: `redis:<stream>`, `files`, `http` or `discovery`.
+    #: `redis:<stream>`, `files`, `http` or `discovery`; of other producers the stream.
     name: str
     #: connected | waiting | error
     state: str = "waiting"
-    #: Announcements taken.
+    #: Announcements taken; of other producers generations that count as delivered.
     taken: int = 0
     #: Entries passed over, by reason.
     skipped: Counter[str] = attrs.field(factory=Counter)
@@ -121,7 +121,7 @@ class SourceState:
 
 @attrs.frozen
 class SourceStatus:
-    """One source of sessions, at one moment."""
+    """One source of sessions, or other producers' entries on one stream, at one moment."""
 
     name: str
     state: str
@@ -229,6 +229,8 @@ class Status:
     log_error: str | None = None
     #: Who tells of sessions.
     sources: tuple[SourceStatus, ...] = ()
+    #: What other producers put on our streams.
+    foreign: tuple[SourceStatus, ...] = ()
     #: Announced workspaces without a database. Of a stream that several machines share most are elsewhere.
     unmapped: tuple[UnmappedStatus, ...] = ()
     #: Starts of sessions that were refused because too many are open.

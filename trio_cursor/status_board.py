@@ -56,6 +56,7 @@ class Board:
     outputs: Sequence[OutputState]
     placing: Placing
     sources: list[SourceState] = attrs.field(factory=list)
+    foreign: Sequence[SourceState] = ()
     #: None: the HTTP server is switched off.
     http: Callable[[], ServerStatus | None] = lambda: None
 
@@ -89,7 +90,8 @@ class Board:
             alarms=tuple(self._alarms()),
             state_dir=str(self.events.directory),
             log_error=self.events.trouble,
-            sources=tuple(_source(state) for state in self.sources),
+            sources=tuple(map(_source, self.sources)),
+            foreign=tuple(map(_source, self.foreign)),
             unmapped=tuple(map(self._unmapped, self.registry.unplaced_hashes()[:MOST_UNMAPPED])),
             refused=self.registry.refused,
             held=self.sink.assembler.held(),
@@ -196,6 +198,12 @@ class Board:
             alarms += [f"output {item.name}: {why}" for why in (*troubles, *self._output(item).alarms)]
         alarms += [
             f"session source {item.name}: {item.last_error}" for item in self.sources if _is_in_trouble(item)
+        ]
+        # A server that is away is the output's alarm.
+        alarms += [
+            f"what others send to {item.name} is not known and may be there twice: {item.last_error}"
+            for item in self.foreign
+            if item.state == "error"
         ]
         alarms += [f"{path} does not answer" for path in self.scanner.hanging()]
         return alarms

@@ -18,7 +18,7 @@ from trio_cursor.cursor.schemas.values import (
     text_of,
     usable_id,
 )
-from trio_cursor.events import EVENT_TYPE, event_id, to_object
+from trio_cursor.events import EVENT_TYPE, SOURCE, event_id, to_object
 from trio_cursor.observations import JsonObject
 from trio_cursor.records import Event
 
@@ -60,7 +60,7 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
     if id_ is None:
         raise BadEntryError("it has no generation_id that can be used")
     times = (_text(fields, "timestamp"), payload.get("generation_timestamp"), payload.get("timestamp"))
-    timestamp = next((time for time in map(_milliseconds, times) if time is not None), 0)
+    timestamp = next((time for time in map(moment_ms, times) if time is not None), 0)
     return Event(
         sequence=0,
         event_id=id_,
@@ -70,6 +70,12 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
         payload=payload,
         event_type=EVENT_TYPE,
     )
+
+
+def is_ours(fields: Mapping[bytes, bytes], event: Event) -> bool:
+    """Whether a trio_cursor has sent the entry of this event: others do not give it the id that it has."""
+    is_named = _text(fields, "event_id").lower() == event.event_id
+    return is_named and event.metadata.get("source") == SOURCE
 
 
 def _event_id(
@@ -105,7 +111,8 @@ def _usable(value: Any) -> str | None:
     return usable_id(value) if isinstance(value, str) else None
 
 
-def _milliseconds(value: Any) -> int | None:
+def moment_ms(value: Any) -> int | None:
+    """A time as any producer writes it, in milliseconds since the epoch; None if it is none."""
     found = milliseconds(value)
     if found is None and isinstance(value, str):
         # As a float of seconds, which the specification's own code writes.

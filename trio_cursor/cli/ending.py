@@ -26,6 +26,8 @@ _MODULES = {
     "events": ("trio_cursor.cli.events_command", "events"),
     "tail": ("trio_cursor.cli.events_command", "tail"),
     "show": ("trio_cursor.cli.show_command", "run"),
+    "replay": ("trio_cursor.cli.replay_command", "run"),
+    "compare": ("trio_cursor.cli.compare_command", "run"),
     "workspaces": ("trio_cursor.cli.workspaces_command", "run"),
     "status": ("trio_cursor.cli.status_command", "run"),
     "config": ("trio_cursor.cli.config_command", "run"),

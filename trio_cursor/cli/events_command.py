@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import attrs
 
 from trio_cursor.cli.event_words import event_in_full, event_json, event_line
-from trio_cursor.cli.log_access import PassedOver, readable
+from trio_cursor.cli.log_access import PassedOver, by_time, readable
 from trio_cursor.cli.output import Style, printable, say, terminal_width
 from trio_cursor.cli.stopping import terminable
 from trio_cursor.config import load_config
@@ -37,7 +37,7 @@ def events(arguments: argparse.Namespace) -> int:
     connection = open_for_reading(directory)
     if connection is not None:
         with closing(connection), readable(directory):
-            for event in _by_time(connection, wanted, arguments.number, PassedOver()):
+            for event in by_time(connection, wanted, arguments.number, PassedOver()):
                 show(event)
                 found += 1
     if not found:
@@ -47,27 +47,6 @@ def events(arguments: argparse.Namespace) -> int:
         hint = "" if connection else "; there is no event log yet: `run` makes one"
         say(f"no {what}{chosen} in {printable(str(directory))}{hint}")
     return 0
-
-
-def _by_time(
-    connection: Any, wanted: Filter, number: int | None, unreadable: Callable[[int], None]
-) -> Iterator[Event]:
-    """By time, some at a time: the log may be larger than the memory."""
-    read = partial(read_events, connection, by_time=True, unreadable=unreadable)
-    if number is not None:
-        yield from read(wanted, limit=number, newest=True)
-        return
-    #: Those of the last moment that were given already: the next read begins with that moment again.
-    given: set[int] = set()
-    while True:
-        found = read(wanted, limit=_BATCH_EVENTS + len(given))
-        fresh = [event for event in found if event.sequence not in given]
-        if not fresh:
-            return
-        yield from fresh
-        last = fresh[-1].timestamp
-        given = {event.sequence for event in found if event.timestamp == last}
-        wanted = attrs.evolve(wanted, since_ms=last)
 
 
 def tail(arguments: argparse.Namespace) -> NoReturn:

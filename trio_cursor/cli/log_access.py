@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from trio_cursor.cli.output import say
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog import FILE_NAME
+from trio_cursor.eventlog import FILE_NAME, Filter, read_events
+from trio_cursor.records import Event
 from trio_cursor.sqlite_library import sqlite3
+
+_BATCH_EVENTS = 500
 
 
 @attrs.define(eq=False)
@@ -25,6 +30,27 @@ class PassedOver:
         if sequence not in self._said:
             self._said.add(sequence)
             say(f"passed over: #{sequence} of the event log cannot be understood")
+
+
+def by_time(
+    connection: Any, wanted: Filter, number: int | None, unreadable: Callable[[int], None]
+) -> Iterator[Event]:
+    """By time, some at a time: the log may be larger than the memory. `number`: only the last so many."""
+    read = partial(read_events, connection, by_time=True, unreadable=unreadable)
+    if number is not None:
+        yield from read(wanted, limit=number, newest=True)
+        return
+    #: Those of the last moment that were given already: the next read begins with that moment again.
+    given: set[int] = set()
+    while True:
+        found = read(wanted, limit=_BATCH_EVENTS + len(given))
+        fresh = [event for event in found if event.sequence not in given]
+        if not fresh:
+            return
+        yield from fresh
+        last = fresh[-1].timestamp
+        given = {event.sequence for event in found if event.timestamp == last}
+        wanted = attrs.evolve(wanted, since_ms=last)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         found["logging.level"] = "debug" if given["verbose"] else "warning"
     if given["command"] == "run":
         found |= _of_run(arguments)
+    elif "redis_url" in given:
+        found |= {"redis.url": given["redis_url"], "redis.stream": given["stream"]}
     return found
 
 

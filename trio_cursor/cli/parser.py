@@ -19,7 +19,7 @@ _WIDEST_HELP = 100
 
 #: Commands that have a name already and no work behind it yet.
 _NOT_BUILT = (
-    *("top", "stats", "plot", "export", "replay", "consume", "compare"),
+    *("top", "stats", "plot", "export", "consume"),
     *("doctor", "audit", "purge", "hook", "service"),
 )
 
@@ -110,6 +110,8 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
     command("show", "one generation in full", _show, " ID")
+    command("replay", "stored events to an output again", _replay)
+    command("compare", "our events beside other producers'; exit 0 same, 3 not, 1 failed", _compare)
     command("workspaces", "what was found, and why a workspace has nothing")
     command("status", "how the running service is; exit 0 well, 3 not, 4 none")
     command("config", "show or check the configuration, or write a file", _config, " show|check|init")
@@ -155,10 +157,14 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workspaces", metavar="N", type=_count, help="with --demo: workspaces")
 
 
-def _selection(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--since", metavar="DURATION", type=_duration, default=None,
+def _since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", metavar="DURATION", type=_duration, default=None,
         help="only this far back: 30m, 24h, 7d, all (default all)")  # fmt: skip
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    _since(parser)
+    add = parser.add_argument
     add("--workspace", metavar="NAME", help="only of this one: part of its path, its id or hash")
     add("--session", metavar="ID", help="only of this session")
     add("-n", metavar="N", type=_count, dest="number", help="only the last N")
@@ -176,6 +182,16 @@ def _tail_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _show(parser: argparse.ArgumentParser) -> None:
     import_module("trio_cursor.cli.show_command").add_arguments(parser)
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    _since(parser)
+    import_module("trio_cursor.cli.redis_access").add_redis_options(parser)
+
+
+def _replay(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    import_module("trio_cursor.cli.replay_command").add_arguments(parser)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:

@@ -139,6 +139,12 @@ def _connections(found: JsonObject) -> Iterator[str]:
         over = passed_over(0, 0, [item["skipped"]])
         taken = f"{item['taken']:,} taken" + (f", passed over: {over}" if over else "")
         yield f"sessions from {printable(item['name'])}: {printable(item['state'])}, {taken}{_trouble(item)}"
+    for item in found.get("foreign") or []:
+        over = passed_over(0, 0, [item["skipped"]])
+        taken = f"{plural(item['taken'], 'generation')} delivered" + (
+            f", passed over: {over}" if over else ""
+        )
+        yield f"others on {printable(item['name'])}: {printable(item['state'])}, {taken}{_trouble(item)}"
     if server := found.get("http"):
         yield f"http on {printable(server['address'])}: {printable(server['state'])}{_trouble(server)}"
     elif "http" in found:

@@ -1,12 +1,20 @@
 """The event log: our own SQLite file, in the service and beside it."""
 
+from trio_cursor.eventlog.delivery_rows import load_cursor
 from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
 from trio_cursor.eventlog.formats import FORMAT
 from trio_cursor.eventlog.insisting import insist
 from trio_cursor.eventlog.log import Entry, EventLog, open_event_log
-from trio_cursor.eventlog.reading import Filter, find_event, last_sequence, read_events, read_log
+from trio_cursor.eventlog.reading import (
+    Filter,
+    events_called,
+    find_event,
+    last_sequence,
+    read_events,
+    read_log,
+)
 from trio_cursor.eventlog.retention import Retired
-from trio_cursor.eventlog.rows import Known, append_events
+from trio_cursor.eventlog.rows import Known, append_events, load_pending
 
 __all__ = [
     "FILE_NAME",
@@ -17,9 +25,12 @@ __all__ = [
     "Known",
     "Retired",
     "append_events",
+    "events_called",
     "find_event",
     "insist",
     "last_sequence",
+    "load_cursor",
+    "load_pending",
     "open_event_log",
     "open_for_reading",
     "open_for_writing",

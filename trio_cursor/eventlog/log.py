@@ -173,8 +173,12 @@ class EventLog:
 
         await self._write(work)
 
+    async def save_mark(self, mark: StreamMark) -> None:
+        """Store up to where a stream was taken in that no session came of."""
+        await self.save_sessions((), mark)
+
     async def mark(self, name: str) -> str | None:
-        """Id up to which a stream of announcements was taken in; None: it never was."""
+        """Id up to which a stream was taken in; None: it never was."""
         return (await self.cursor(_MARK + name))[1] or None
 
     async def mappings(self) -> list[FoundMapping]:

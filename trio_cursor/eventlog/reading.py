@@ -139,6 +139,21 @@ def find_event(connection: Any, text: str, unreadable: Callable[[int], None] | N
         return [event for event, _ in _events_of(rows, unreadable)]
 
 
+def events_called(
+    connection: Any, event_ids: Iterable[str], unreadable: Callable[[int], None] | None = None
+) -> dict[str, Event]:
+    """Generations by their event ids, some hundreds at most; `unreadable` as for `read_events`."""
+    wanted = list(event_ids)
+    marks = ",".join("?" * len(wanted))
+    with closing(
+        connection.execute(
+            f"SELECT seq, CAST(body AS BLOB) FROM events WHERE {EVENT_ID} IN ({marks}) AND type = ?",  # noqa: S608 - marks
+            [*wanted, EVENT_TYPE],
+        )
+    ) as rows:
+        return {event.event_id: event for event, _ in _events_of(rows, unreadable)}
+
+
 def _with_id(connection: Any, id_: str) -> list[int]:
     """Sequences of the newest events of a generation id."""
     wanted = {"id": id_, "is_uuid": is_uuid(id_), "limit": _FOUND_AT_MOST}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import attrs
+import trio
 
 from trio_cursor.asked import marker_seconds
 from trio_cursor.config import Config
@@ -15,6 +16,7 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE, weight
 from trio_cursor.logs import get_logger
 from trio_cursor.outputs.follower import OutputError, OutputMovedError
+from trio_cursor.outputs.foreign import ForeignEntries
 from trio_cursor.outputs.stream_care import StreamCare
 from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress, address_of
@@ -89,6 +91,8 @@ class RedisStream:
         self.name = state.name
         self._address, self._keys, self._number, self._options = address, keys, number, options
         self._log, self._state, self._now_ms = events, state, now_ms
+        #: Before that nothing is sent, since somebody else may have sent it; None: at once.
+        self.settled: trio.Event | None = None
         self._limiter, self._known_nodes = thread_limiter(), KnownNodes(address.hosts)
         self._appender: StreamAppender | None = None
         #: What the server has, as far as we know.
@@ -101,6 +105,8 @@ class RedisStream:
             return await self._resume(sequence, detail)
 
     async def write(self, events: list[Event]) -> str:
+        if self.settled is not None:
+            await self.settled.wait()
         mine = [one for one in events if self._is_mine(one)]
         with self._translated():
             for batch in self._batches(mine):
@@ -263,9 +269,13 @@ def _known(detail: str) -> Mark | None:
 
 
 def open_redis_streams(
-    config: Config, events: EventLog, now_ms: Callable[[], int]
+    config: Config, events: EventLog, now_ms: Callable[[], int], foreign: Iterable[ForeignEntries] = ()
 ) -> list[tuple[RedisStream, OutputState]]:
-    """The outputs for `[redis]`: one for each shard. Raises `ConfigError`; connects to nothing yet."""
+    """The outputs for `[redis]`: one for each shard. Raises `ConfigError`; connects to nothing yet.
+
+    Each sends nothing before its stream's `foreign` entries are marked that are there already.
+    """
+    settled = {one.keys.stream: one.settled for one in foreign}
     redis, address = config.redis, address_of(config.redis)
     options = StreamOptions(
         shards=redis.shards,
@@ -276,5 +286,6 @@ def open_redis_streams(
     for number, keys in enumerate(keys_of(redis.stream, redis.shards)):
         state = OutputState(f"redis_stream:{address} {keys.stream}")
         output = RedisStream(address, keys, number, options, events=events, state=state, now_ms=now_ms)
+        output.settled = settled.get(keys.stream)
         found.append((output, state))
     return found
