@@ -111,11 +111,10 @@ def _words(payload: JsonObject, style: Style, room: int | None) -> str:
 
 def _without_texts(payload: JsonObject) -> str:
     """What stands where there are no words: nothing was asked or found, or no texts are kept."""
-    lengths = [count(payload.get(name)) for name in ("prompt_length", "response_length")]
-    if lengths == [None, None]:
-        return "(no prompt)"
-    asked, answered = ("-" if length is None else f"{length:,}" for length in lengths)
-    return f"({asked} {_ARROW}{answered} characters)"
+    asked, answered = (count(payload.get(name)) for name in ("prompt_length", "response_length"))
+    words = [] if asked is None else [f"{asked:,}"]
+    words += [] if answered is None else [f"{_ARROW}{answered:,}"]
+    return f"({' '.join(words)} characters)" if words else "(no prompt)"
 
 
 def _shares(room: int, prompt: int, answer: int) -> tuple[int, int]:
