@@ -13,6 +13,7 @@ from trio_cursor.cli import main
 from trio_cursor.state_dir import held
 from trio_cursor.status import (
     OutputStatus,
+    PrivacyStatus,
     ServerStatus,
     SourceStatus,
     UnmappedStatus,
@@ -311,3 +312,11 @@ def test_what_another_service_says_in_another_way_is_one_line_and_nothing_else(c
         assert "is the service of another one?" in capsys.readouterr().err
         assert main(["status", "--state-dir", str(state)]) == 0
     assert json.loads(capsys.readouterr().out).items() >= change.items()
+
+
+def test_the_privacy_mode_is_told_and_what_is_stored_of_a_more_open_one(state):
+    assert "privacy:" not in shown(state, privacy=PrivacyStatus("full", 0))[1]
+    assert "privacy: redacted" in shown(state, privacy=PrivacyStatus("redacted", 0))[1]
+    code, text = shown(state, privacy=PrivacyStatus("metadata", 3))
+    assert code == 0
+    assert "3 records stored in a privacy mode more open than metadata" in " ".join(text.split())

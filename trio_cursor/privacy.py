@@ -107,8 +107,8 @@ class Privacy:
             return event
         payload, metadata = dict(event.payload), {**event.metadata, "privacy": self.mode}
         payload.pop("full_generation_data", None)
-        if cut := [name for name in payload.pop("truncated", ()) if name != "full_generation_data"]:
-            payload["truncated"] = cut
+        if isinstance(cut := payload.pop("truncated", None), list) and (left := _without_source(cut)):
+            payload["truncated"] = left
         if isinstance(detail := payload.get("detail"), str):
             payload["detail"] = self._scrubber.text(detail)
         for name in ("workspace_path", "workspace_uri"):
@@ -216,3 +216,7 @@ class Privacy:
 
     def _digest(self, text: str) -> str:
         return blake2b(text.encode("utf-8", "surrogatepass"), key=self.key, digest_size=16).hexdigest()
+
+
+def _without_source(names: list[Any]) -> list[Any]:
+    return [name for name in names if name != "full_generation_data"]

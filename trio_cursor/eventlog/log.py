@@ -216,7 +216,8 @@ class EventLog:
 
     async def privacy_key(self) -> bytes:
         """The key of all digests in this log, made when it is first asked for."""
-        return await self._write(mode_rows.privacy_key)
+        known = await self._read("privacy_key", mode_rows.load_key)
+        return await self._write(mode_rows.make_key) if known is None else known
 
     async def modes(self) -> History:
         """In which privacy modes the log was written; empty: it was never said."""

@@ -13,10 +13,17 @@ _KEY_BYTES = 32
 _KEY, _MODES = "privacy_key", "privacy_modes"
 
 
-def privacy_key(connection: Any) -> bytes:
-    """The key, made now if there is none."""
-    connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_KEY, secrets.token_hex(_KEY_BYTES)))
-    return bytes.fromhex(_value(connection, _KEY) or "")
+def load_key(connection: Any) -> bytes | None:
+    """The key; None: none was made yet."""
+    found = _value(connection, _KEY)
+    return None if found is None else bytes.fromhex(found)
+
+
+def make_key(connection: Any) -> bytes:
+    """Make and store one."""
+    key = secrets.token_bytes(_KEY_BYTES)
+    connection.execute("INSERT INTO meta VALUES (?, ?)", (_KEY, key.hex()))
+    return key
 
 
 def load_modes(connection: Any) -> History:
