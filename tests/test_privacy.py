@@ -14,12 +14,23 @@ import cursor_files
 import log_events
 import pytest
 import running
-from deadlines import within
+import trio
+from deadlines import until, within
 from scans import NOW_MS, session, uuid
 
+import trio_cursor
 from trio_cursor.assembly import PendingEntry, from_text, to_text
 from trio_cursor.assembly.generations import Parts
 from trio_cursor.assembly.pending import Row
+from trio_cursor.config import (
+    Config,
+    CursorConfig,
+    HttpConfig,
+    JsonLinesConfig,
+    OutputsConfig,
+    PrivacyConfig,
+    StateConfig,
+)
 from trio_cursor.discretion import enter_mode
 from trio_cursor.eventlog import open_event_log
 from trio_cursor.events import build_event, build_gap
@@ -354,3 +365,28 @@ def test_texts_get_into_our_files_as_the_mode_has_them_and_by_no_other_way(tmp_p
         of_row, of_turn = events[uuid(3)].payload, events[uuid(4)].payload
         assert of_row["response_digest"] == events[uuid(5)].payload["response_digest"]
         assert of_turn["prompt_digest"] == events[uuid(5)].payload["prompt_digest"] != of_row["prompt_digest"]
+
+
+@within(30)
+async def test_an_embedding_program_gets_no_more_than_the_mode_of_now_allows(tmp_path):
+    user, state = private_cursor(tmp_path / "cursor"), tmp_path / "state"
+    running.run_once(user, state)
+    config = Config(
+        http=HttpConfig(listen="off"),
+        cursor=CursorConfig(dirs=(str(user),)),
+        state=StateConfig(dir=str(state)),
+        privacy=PrivacyConfig(mode=REDACTED),
+        outputs=OutputsConfig(json_lines=JsonLinesConfig(path=str(tmp_path / "lines"))),
+    )
+    async with trio.open_nursery() as nursery:
+        handle = await nursery.start(trio_cursor.serve, config)
+        async with handle.subscribe() as events:
+            found = [await events.receive() for _ in range(3)]
+        assert (handle.status().privacy.mode, handle.status().privacy.more_open) == (REDACTED, 3)
+        await until(lambda: handle.progress().outputs[0].lag == 0)
+        nursery.cancel_scope.cancel()
+    written = (tmp_path / "lines").read_text()
+    assert written.count("\n") == 3
+    for left in (written, json.dumps([event.payload for event in found])):
+        assert "refused" in left
+        assert not [word for word in (TOKEN, "someone@example", "full_generation_data") if word in left]
