@@ -141,8 +141,12 @@ def _without_private_keys(text: str) -> str:
         return text
     found = []
     start = 0
+    has_end = True
     while begin := _PEM.search(text, start):
-        end = _PEM_END.search(text, begin.end()) or _PEM_BODY.match(text, begin.end())
+        # Where none ends, it is looked for once and not behind every beginning.
+        whole = _PEM_END.search(text, begin.end()) if has_end else None
+        has_end = whole is not None
+        end = whole or _PEM_BODY.match(text, begin.end())
         found += [text[start : begin.start()], _mark("private-key")]
         start = end.end() if end else begin.end()
     return "".join((*found, text[start:]))
