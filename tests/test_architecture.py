@@ -14,6 +14,7 @@ FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
         *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
+        *("token_shapes", "assignments", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
         *("sessions.watching", "sessions.registry"),
@@ -40,8 +41,7 @@ FLOORS = [
             "cursor.searching",
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
-        "demand",
-        "redis_listening",
+        *("demand", "discretion", "redis_listening"),
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
@@ -72,6 +72,10 @@ PURE = [
     "wire",
     "redis_keys",
     "comparing",
+    "token_shapes",
+    "assignments",
+    "scrubbing",
+    "privacy",
 ]
 IMPURE_MODULES = {
     *("trio", "trio_util", "sqlite3", "pysqlite3", "redis", "logging", "structlog"),

@@ -39,6 +39,24 @@ def test_a_line_tells_answer_model_and_tokens_if_they_are_known():
 
 
 @pytest.mark.parametrize(
+    ("lengths", "shown"),
+    [
+        ({"prompt_length": 1190, "response_length": 12}, "(1,190 → 12 characters)"),
+        ({"prompt_length": 119, "response_length": None}, "(119 characters)"),
+        ({"prompt_length": None, "response_length": 12}, "(→ 12 characters)"),
+        ({"prompt_length": None, "response_length": None}, "(no prompt)"),
+    ],
+)
+def test_where_no_texts_are_kept_their_lengths_are_shown(lengths, shown):
+    assert event_line(event(None, **lengths), PLAIN).endswith(f"  {shown}")
+
+
+def test_in_full_a_text_that_is_not_kept_is_named_by_length_and_digest():
+    text = event_in_full(event(None, prompt_length=1, prompt_digest="0a1b"), PLAIN)
+    assert text.splitlines()[1:] == ["  prompt:", "    1 character, not kept (digest 0a1b)"]
+
+
+@pytest.mark.parametrize(
     ("path", "shown"),
     [
         ("/home/dev/größer", "größer"),

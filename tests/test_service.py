@@ -29,8 +29,8 @@ from trio_cursor.config import (
     HttpConfig,
     JsonLinesConfig,
     LoggingConfig,
+    OtlpConfig,
     OutputsConfig,
-    PrivacyConfig,
     StateConfig,
 )
 from trio_cursor.config.catalogue import KEYS
@@ -236,8 +236,8 @@ async def test_a_state_directory_that_others_could_read_is_tightened_and_that_is
 
 @within(30)
 async def test_what_is_not_built_is_refused_by_name(config):
-    asked = attrs.evolve(config, privacy=PrivacyConfig(mode="metadata"))
-    with pytest.raises(NotBuiltYetError, match=r"privacy\.mode"):
+    asked = attrs.evolve(config, outputs=OutputsConfig(otlp=OtlpConfig(enabled=True)))
+    with pytest.raises(NotBuiltYetError, match=r"outputs\.otlp\.enabled"):
         await trio_cursor.serve(asked)
 
 

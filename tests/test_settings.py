@@ -279,7 +279,14 @@ def test_the_mode_says_which_sources_are_listened_to(values, expected):
 
 
 @pytest.mark.parametrize(
-    "values", [{"sessions__mode": "extension"}, {"redis__url": "redis://host"}, {"http__listen": "[::1]:1"}]
+    "values",
+    [
+        {"sessions__mode": "extension"},
+        {"redis__url": "redis://host"},
+        {"http__listen": "[::1]:1"},
+        {"privacy__mode": "redacted"},
+        {"privacy__mode": "metadata"},
+    ],
 )
 def test_what_is_built_is_not_refused(values):
     refuse_what_is_not_built(config(**values))
@@ -287,7 +294,7 @@ def test_what_is_built_is_not_refused(values):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("privacy.mode", "redacted"), ("outputs.otlp.enabled", True), ("alarms.webhook", "https://host/hook")],
+    [("outputs.otlp.enabled", True), ("alarms.webhook", "https://host/hook")],
 )
 def test_what_is_not_built_is_refused_by_its_key(key, value):
     with pytest.raises(NotBuiltYetError, match=f"^{key}: not built yet"):

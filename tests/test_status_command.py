@@ -13,6 +13,7 @@ from trio_cursor.cli import main
 from trio_cursor.state_dir import held
 from trio_cursor.status import (
     OutputStatus,
+    PrivacyStatus,
     ServerStatus,
     SourceStatus,
     UnmappedStatus,
@@ -319,3 +320,11 @@ def test_what_others_have_sent_is_shown(state):
     words = " ".join(text.split())
     assert "others on telemetry:events: error, 1,200 generations delivered" in words
     assert f"passed over: payload is not JSON (2): NOPERM{SAFE}" in words
+
+
+def test_the_privacy_mode_is_told_and_what_is_stored_of_a_more_open_one(state):
+    assert "privacy:" not in shown(state, privacy=PrivacyStatus("full", 0))[1]
+    assert "privacy: redacted" in shown(state, privacy=PrivacyStatus("redacted", 0))[1]
+    code, text = shown(state, privacy=PrivacyStatus("metadata", 3))
+    assert code == 0
+    assert "3 records stored in a privacy mode more open than metadata" in " ".join(text.split())

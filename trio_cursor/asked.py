@@ -115,7 +115,6 @@ def stream_of(config: Config) -> str:
 def refuse_what_is_not_built(config: Config) -> None:
     """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
     asked = {
-        "privacy.mode": config.privacy.mode != "full",
         "outputs.otlp.enabled": config.outputs.otlp.enabled,
         "alarms.webhook": config.alarms.webhook is not None,
     }

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 
 from trio_cursor.cursor.schemas.values import clean_text
-from trio_cursor.observations import Json, JsonObject
+from trio_cursor.observations import Json, JsonObject, Sealed
 from trio_cursor.records import Event, Gap, Generation, Session, Workspace
 
 VERSION = "0.1.0"
@@ -60,6 +60,9 @@ def build_event(
         "lines_removed": None,
         "full_generation_data": generation.full_generation_data,
     }
+    for name in _CUT_FIELDS:
+        if isinstance(sealed := payload[name], Sealed):
+            payload |= sealed_fields(name, sealed)
     truncated = [*generation.truncated, *_cut(payload, max_text_bytes)]
     if calls is not None and len(calls) > _CALLS_MOST:
         truncated.append("tool_calls")
@@ -80,6 +83,16 @@ def build_event(
         },
         payload=payload,
     )
+
+
+def sealed_fields(name: str, sealed: Sealed | None) -> JsonObject:
+    """The fields of a payload that are there instead of a text."""
+    stem = name.removesuffix("_text")
+    return {
+        name: None,
+        f"{stem}_length": sealed and sealed.length,
+        f"{stem}_digest": sealed and sealed.digest,
+    }
 
 
 def build_gap(workspace: Workspace, gap: Gap, *, session: Session, captured_at: int, host: str) -> Event:

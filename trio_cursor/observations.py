@@ -13,13 +13,26 @@ JsonObject: TypeAlias = dict[str, Any]
 
 
 @attrs.frozen
+class Sealed:
+    """Stands for a text that is not kept."""
+
+    #: In characters.
+    length: int
+    #: Keyed; of equal texts it is equal.
+    digest: str
+
+
+Text: TypeAlias = str | Sealed
+
+
+@attrs.frozen
 class RingEntry:
     """An item of `aiService.generations` in `ItemTable`: something was asked."""
 
     generation_id: str
     unix_ms: int | None
     type: str | None
-    text: str | None
+    text: Text | None
     #: Of the ring's row, which Cursor replaces at every change.
     rowid: int
     #: The item's known keys as they stand in the file.
@@ -35,7 +48,7 @@ class Prompt:
     """A row of a prompts table."""
 
     uuid: str
-    text: str | None
+    text: Text | None
     timestamp: int | None
     #: The file holds a text, but one that was too large to read.
     is_too_large: bool = False
@@ -59,6 +72,8 @@ class TableRow:
     prompt: Prompt | None = None
     #: Names of payload texts that the file holds but that were too large to read.
     left_out: tuple[str, ...] = ()
+    #: By payload field, what stands for texts that the value held.
+    sealed: dict[str, Sealed] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -108,8 +123,8 @@ class TurnContent:
     model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    prompt_text: str | None = None
-    response_text: str | None = None
+    prompt_text: Text | None = None
+    response_text: Text | None = None
     prompt_timestamp: int | None = None
     completed_timestamp: int | None = None
     duration_ms: int | None = None

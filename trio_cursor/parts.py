@@ -19,6 +19,7 @@ from trio_cursor.cursor.mapping import Mapper
 from trio_cursor.cursor.private_copies import COPIES
 from trio_cursor.cursor.schemas.known import readable_columns
 from trio_cursor.demand import Demand
+from trio_cursor.discretion import enter_mode
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.freshness import Freshness
@@ -36,7 +37,7 @@ from trio_cursor.sessions.registry import Registry
 from trio_cursor.sessions.tracker import Tracker
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Message, Sink
-from trio_cursor.status import OutputState, WorkspaceState
+from trio_cursor.status import OutputState, PrivacyStatus, WorkspaceState
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.waking import ask_for, readmit, renew
@@ -102,7 +103,8 @@ async def build(config: Config, events: EventLog) -> Parts:
         settle_timeout_ms=settle_ms,
         admission=None if registry.discovers else registry,
     )
-    assembler.restore(await events.pending(), await events.places(), now, trio.current_time())
+    discretion = await enter_mode(events, config.privacy.mode)
+    assembler.restore(discretion.pending, await events.places(), now, trio.current_time())
     demand = Demand(registry, assembler, scanner, _now_ms, left_until_ms=now + settle_ms)
     freshness.counts = demand.counts
     sends, messages = trio.open_memory_channel[Message](_BATCHES_IN_FLIGHT)
@@ -117,6 +119,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         now_ms=_now_ms,
         host=socket.gethostname(),
         max_text_bytes=config.privacy.max_text_bytes,
+        privacy=discretion.privacy,
         need=partial(ask_for, demand, beginning, sends_changes),
     )
     freshness.renewed = partial(renew, sink, sends)
@@ -162,6 +165,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         states=states,
         outputs=[state for _, state in outputs],
         foreign=[one.state for one in foreign],
+        privacy=PrivacyStatus(config.privacy.mode, discretion.more_open),
     )
     return Parts(
         settings=settings,

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from trio_cursor.observations import Json, JsonObject, Observation
+from trio_cursor.observations import Json, JsonObject, Observation, Sealed, Text
 
 #: The schema's own bookmark in a database, JSON text that only the schema reads.
 Position: TypeAlias = str
@@ -172,10 +172,10 @@ class Generation:
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     tokens_source: str | None = None
-    response_text: str | None = None
-    prompt_text: str | None = None
+    response_text: Text | None = None
+    prompt_text: Text | None = None
     prompt_id: str | None = None
-    request_parameters: Json = None
+    request_parameters: Json | Sealed = None
     completed_timestamp: int | None = None
     duration_ms: int | None = None
     prompt_timestamp: int | None = None

@@ -17,6 +17,7 @@ from trio_cursor.freshness import Freshness
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import RingEntry, TableRow
 from trio_cursor.passes import Passes, ProfileRead
+from trio_cursor.privacy import FULL, Privacy
 from trio_cursor.records import Batch, Event, Session, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.registry import Registry
@@ -36,6 +37,9 @@ class Submission:
 class Renewed:
     """Something was read, or found to be as it was: what waited for that may go out."""
 
+
+#: Nothing becomes of it.
+_OPEN = Privacy(FULL, b"")
 
 Message = Submission | ProfileRead | Renewed
 
@@ -71,6 +75,8 @@ class Sink:
     max_text_bytes: int
     #: Something is wanted of a database that nobody reads.
     need: Callable[[Workspace], Awaitable[None]]
+    #: What becomes of what was observed, before anything of it is stored.
+    privacy: Privacy = _OPEN
     counts: Counts = attrs.field(factory=Counts)
     passes: Passes = attrs.field(init=False)
     #: Databases that were told that something is wanted of them.
@@ -146,7 +152,7 @@ class Sink:
                 await self.need(watched.workspace)
 
     async def _commit(self, batch: Batch) -> None:
-        told = await self._told(batch)
+        told = [await self._veiled(one) for one in await self._told(batch)]
         change = self.assembler.observe(batch.workspace, told, self.now_ms(), trio.current_time())
         await self._write(change, batch)
 
@@ -163,6 +169,14 @@ class Sink:
             one.is_reported and isinstance(one.observation, RingEntry | TableRow) for one in told
         )
         return told
+
+    async def _veiled(self, told: Told) -> Told:
+        """As the privacy mode has it; what was reported already becomes nothing any more."""
+        if told.is_reported or self.privacy.mode == FULL:
+            return told
+        # A page may hold many long texts: others have their turn in between.
+        await trio.lowlevel.checkpoint()
+        return attrs.evolve(told, observation=self.privacy.observed(told.observation))
 
     async def _write(self, change: Change, batch: Batch | None = None) -> None:
         change = await self._without_known(change)
@@ -183,7 +197,7 @@ class Sink:
                 host=self.host,
                 max_text_bytes=self.max_text_bytes,
             )
-            events.append(((generation.key, *generation.aliases), event))
+            events.append(((generation.key, *generation.aliases), self.privacy.reported(event)))
             reported.append(generation.workspace.database)
         if batch is not None:
             events += self._gaps(batch, now, opened)
@@ -252,7 +266,8 @@ class Sink:
                 session=session.session_id if session else None,
             )
             if session is not None:
-                yield (), build_gap(batch.workspace, gap, session=session, captured_at=now, host=self.host)
+                gap_record = build_gap(batch.workspace, gap, session=session, captured_at=now, host=self.host)
+                yield (), self.privacy.reported(gap_record)
 
 
 def _told(batch: Batch) -> Iterator[Told]:

@@ -175,6 +175,16 @@ class ServerStatus:
 
 
 @attrs.frozen
+class PrivacyStatus:
+    """What is stored of a generation."""
+
+    #: full | redacted | metadata
+    mode: str
+    #: Records that the log held at the start and that were stored in more open modes.
+    more_open: int
+
+
+@attrs.frozen
 class Progress:
     """What changes from moment to moment, without a look at each workspace: to be asked for often."""
 
@@ -241,6 +251,8 @@ class Status:
     unattributed: int = 0
     #: None: it is switched off.
     http: ServerStatus | None = None
+    #: None: the service is disabled.
+    privacy: PrivacyStatus | None = None
 
     def to_object(self) -> JsonObject:
         """As one JSON object."""

@@ -21,6 +21,7 @@ from trio_cursor.status import (
     TROUBLED,
     OutputState,
     OutputStatus,
+    PrivacyStatus,
     Progress,
     ServerStatus,
     SourceState,
@@ -55,6 +56,7 @@ class Board:
     states: dict[str, WorkspaceState]
     outputs: Sequence[OutputState]
     placing: Placing
+    privacy: PrivacyStatus
     sources: list[SourceState] = attrs.field(factory=list)
     foreign: Sequence[SourceState] = ()
     #: None: the HTTP server is switched off.
@@ -97,6 +99,7 @@ class Board:
             held=self.sink.assembler.held(),
             unattributed=counts.unattributed,
             http=self.http(),
+            privacy=self.privacy,
         )
 
     def progress(self) -> Progress:

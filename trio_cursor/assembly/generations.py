@@ -10,7 +10,7 @@ import attrs
 from trio_cursor.assembly.pending import PendingEntry, Row
 from trio_cursor.cursor.schemas.fields import first, model_of
 from trio_cursor.cursor.schemas.values import count, usable_id
-from trio_cursor.observations import Json, JsonObject, RingEntry, TableRow, Turn, TurnContent, TurnId
+from trio_cursor.observations import Json, JsonObject, RingEntry, TableRow, Text, Turn, TurnContent, TurnId
 from trio_cursor.records import Generation, Workspace
 
 _TYPE_WITH_FILE_NAME = "apply"
@@ -70,10 +70,10 @@ class Parts:
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             tokens_source="database" if is_counted else None,
-            response_text=first((content.response_text, _response(value))),
-            prompt_text=first((content.prompt_text, prompt.text if prompt else None, _ring_prompt(entry))),
+            response_text=_first(content.response_text, _response(row)),
+            prompt_text=_first(content.prompt_text, _prompt(row), _ring_prompt(entry)),
             prompt_id=usable_id(value.get("promptId")),
-            request_parameters=value.get("requestParameters"),
+            request_parameters=_request_parameters(row),
             completed_timestamp=content.completed_timestamp,
             duration_ms=content.duration_ms,
             prompt_timestamp=first((prompt.timestamp if prompt else None, content.prompt_timestamp)),
@@ -156,14 +156,31 @@ _NOTHING = TurnContent(
 )
 
 
-def _ring_prompt(entry: RingEntry | None) -> str | None:
+def _first(*texts: Text | None) -> Text | None:
+    return next((text for text in texts if text is not None), None)
+
+
+def _prompt(row: TableRow | None) -> Text | None:
+    return None if row is None or row.prompt is None else row.prompt.text
+
+
+def _ring_prompt(entry: RingEntry | None) -> Text | None:
     """The ring's text is a file name where a suggestion was applied."""
     return None if entry is None or entry.type == _TYPE_WITH_FILE_NAME else entry.text
 
 
-def _response(value: JsonObject) -> str | None:
-    texts = (value.get("responseText"), value.get("text"))
-    return next((text for text in texts if isinstance(text, str)), None)
+def _response(row: TableRow | None) -> Text | None:
+    if row is None or row.value is None:
+        return None
+    texts = (row.value.get("responseText"), row.value.get("text"))
+    text = next((text for text in texts if isinstance(text, str)), None)
+    return row.sealed.get("response_text") if text is None else text
+
+
+def _request_parameters(row: TableRow | None) -> Json:
+    if row is None or row.value is None:
+        return None
+    return first((row.value.get("requestParameters"), row.sealed.get("request_parameters")))
 
 
 def _tokens(content: TurnContent, value: JsonObject) -> _Tokens:

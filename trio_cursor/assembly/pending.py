@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import attrs
 
 from trio_cursor.cursor.schemas.values import canonical_id, is_uuid
-from trio_cursor.observations import JsonObject, Prompt, RingEntry, TableRow, Turn, TurnId
+from trio_cursor.observations import JsonObject, Prompt, RingEntry, Sealed, TableRow, Turn, TurnId
 from trio_cursor.records import Workspace
+
+_T = TypeVar("_T", RingEntry, Prompt)
 
 #: Earlier than any time: what counts from then on has waited long enough.
 LONG_PAST = 0
@@ -153,7 +155,11 @@ def from_text(text: str) -> Pending:
     if set(value) == {"entry"}:
         item = value["entry"]
         return PendingEntry(
-            **{**item, "workspace": Workspace(**item["workspace"]), "entry": RingEntry(**item["entry"])}
+            **{
+                **item,
+                "workspace": Workspace(**item["workspace"]),
+                "entry": _with_text(RingEntry, item["entry"]),
+            }
         )
     item = value["turn"]
     return PendingTurn(
@@ -172,9 +178,16 @@ def _turn(value: JsonObject) -> Turn:
     return Turn(**{**known, "id": TurnId(**value["id"])})
 
 
+def _with_text(kind: type[_T], value: JsonObject) -> _T:
+    """What stands for a text that is not kept is an object."""
+    text = value["text"]
+    return kind(**{**value, "text": Sealed(**text) if isinstance(text, dict) else text})
+
+
 def _row(value: JsonObject) -> Row:
     row = value["row"]
-    prompt = None if row["prompt"] is None else Prompt(**row["prompt"])
+    prompt = None if row["prompt"] is None else _with_text(Prompt, row["prompt"])
     left_out = tuple(row["left_out"])
-    table_row = TableRow(**{**row, "prompt": prompt, "left_out": left_out})
+    sealed = {name: Sealed(**one) for name, one in row.get("sealed", {}).items()}
+    table_row = TableRow(**{**row, "prompt": prompt, "left_out": left_out, "sealed": sealed})
     return Row(**{**value, "workspace": Workspace(**value["workspace"]), "row": table_row})

@@ -105,8 +105,16 @@ def _words(payload: JsonObject, style: Style, room: int | None) -> str:
     if answer:
         words.append(style("dim", _ARROW + cut(answer, of_answer)))
     if not words:
-        words.append(style("dim", cut("(no prompt)", of_answer)))
+        words.append(style("dim", cut(_without_texts(payload), of_answer)))
     return "  ".join([*words, *(style(note.colour, note.text) for note in notes)])
+
+
+def _without_texts(payload: JsonObject) -> str:
+    """What stands where there are no words: nothing was asked or found, or no texts are kept."""
+    asked, answered = (count(payload.get(name)) for name in ("prompt_length", "response_length"))
+    words = [] if asked is None else [f"{asked:,}"]
+    words += [] if answered is None else [f"{_ARROW}{answered:,}"]
+    return f"({' '.join(words)} characters)" if words else "(no prompt)"
 
 
 def _shares(room: int, prompt: int, answer: int) -> tuple[int, int]:
@@ -133,6 +141,10 @@ def sections(payload: JsonObject) -> list[tuple[str, list[str]]]:
         found.append(("tools", calls))
     for title, name in (("prompt", "prompt_text"), ("answer", "response_text")):
         text = payload.get(name)
+        length = count(payload.get(f"{name.removesuffix('_text')}_length"))
+        if text is None and length is not None:
+            digest = beginning(payload.get(f"{name.removesuffix('_text')}_digest"))
+            found.append((title, [f"{plural(length, 'character')}, not kept (digest {digest})"]))
         if isinstance(text, str) and text:
             mark = ", cut" if name in cut_texts(payload) else ""
             found.append((title + mark, printable(text, multiline=True).split("\n")))

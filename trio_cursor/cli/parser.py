@@ -151,7 +151,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--http", metavar="ADDRESS",
         help="HOST:PORT for announcements, health and status, or off (the page: not built yet)")  # fmt: skip
     add("--privacy", metavar="MODE", choices=["full", "redacted", "metadata"],
-        help="what is stored and sent: full (redacted, metadata: not built yet)")  # fmt: skip
+        help="what is stored and sent of texts: full, redacted or metadata (default full)")  # fmt: skip
     add("--demo", action="store_true", help="start a living fake Cursor and watch that")
     add("--rate", metavar="N", type=_rate, help="with --demo: generations a second")
     add("--workspaces", metavar="N", type=_count, help="with --demo: workspaces")
@@ -275,8 +275,6 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _refuse_what_makes_no_sense(arguments: argparse.Namespace, parser: _Parser) -> None:
     """Before anything is started; the configuration's own are refused by the service."""
-    if arguments.privacy not in (None, "full"):
-        parser.exit(2, f"{parser.prog}: --privacy {arguments.privacy}: not built yet; leave it out for now\n")
     given = ["--rate"] if arguments.rate is not None else []
     given += ["--workspaces"] if arguments.workspaces is not None else []
     if given and not arguments.demo:

@@ -24,6 +24,12 @@ from trio_cursor.status import TROUBLED, Status
 _LOOK_SECONDS = 0.5
 #: A directory answers in microseconds; one that takes this long is on a mount that is dead.
 _PATIENCE_SECONDS = 5.0
+#: What is said of the texts in events.
+_PRIVACY = {
+    "full": "",
+    "redacted": ", with secrets, addresses and home taken out of texts",
+    "metadata": ", without any texts",
+}
 
 
 async def existing(paths: Sequence[str]) -> list[str]:
@@ -63,13 +69,15 @@ class Report:
         places = " and to ".join([f"the event log in {self.config.state.dir}", *self._outputs()])
         url, found = self.config.redis.url, sources(self.config)
         self.words.tell(
-            f"Events go to {places}. {' '.join(self._neighbours()) or 'Nothing leaves this machine.'}",
+            f"Events go to {places}{_PRIVACY[self.config.privacy.mode]}."
+            f" {' '.join(self._neighbours()) or 'Nothing leaves this machine.'}",
             "started",
             state_dir=self.config.state.dir,
             outputs=[item.name for item in handle.progress().outputs],
             sessions_from=[name for name, is_asked in attrs.asdict(found).items() if is_asked],
             redis=None if url is None else redact_url(url),
             http=self.config.http.listen,
+            privacy=self.config.privacy.mode,
         )
 
     def _outputs(self) -> Iterator[str]:

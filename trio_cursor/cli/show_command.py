@@ -158,6 +158,7 @@ def _record(event: Event) -> list[tuple[str, str, str]]:
     return [
         ("session", _text(event.session_id), ""),
         ("schema", _text(event.metadata.get("schema")), ""),
+        *([("privacy", _text(privacy), "")] if (privacy := event.metadata.get("privacy")) else []),
         ("captured at", _NOT_GIVEN if captured is None else moment(captured), ""),
         ("event id", _text(event.event_id), ""),
         ("sequence", f"#{event.sequence}", ""),

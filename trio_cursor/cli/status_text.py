@@ -21,6 +21,7 @@ from trio_cursor.cli.output import (
 )
 from trio_cursor.cli.session_words import reasons, session_names
 from trio_cursor.observations import JsonObject
+from trio_cursor.privacy import FULL
 from trio_cursor.records import DISCOVERY
 from trio_cursor.status import MOST_UNMAPPED
 
@@ -57,6 +58,8 @@ def _about_the_run(found: JsonObject) -> Iterator[str]:
     yield f"trio_cursor {printable(found['version'])}{began} (process {int(found['pid'])})"
     yield f"event log in {printable(found['state_dir'])}: {plural(found['last_sequence'], 'record')} ever"
     held = found.get("held") or 0
+    if (mode := (found.get("privacy") or {}).get("mode", FULL)) != FULL:
+        yield f"privacy: {printable(mode)}"
     gaps = f", {plural(found['gaps'], 'gap')}" if found["gaps"] else ""
     pending = f", {left:,} in flight" if (left := found["pending"] - held) else ""
     yield f"{plural(found['generations'], 'generation')} reported by this run{pending}{gaps}"
@@ -79,6 +82,13 @@ def _shortcomings(found: JsonObject) -> Iterator[str]:
         is_announced = sources and DISCOVERY not in sources
         nobody = ", or none that a session was announced for" if is_announced else ""
         yield f"no workspace found in {printable(', '.join(found['searched']))}{nobody}"
+    privacy = found.get("privacy") or {}
+    if more_open := privacy.get("more_open"):
+        yield (
+            f"{plural(more_open, 'record')} stored in a privacy mode more open than"
+            f" {printable(privacy['mode'])}: outputs get no more of them than that, but they stay in the"
+            " event log until [log] keep_days is over or the state directory is removed"
+        )
     if refused := found.get("refused"):
         yield f"{plural(refused, 'start')} of sessions refused: too many are open"
 

@@ -113,7 +113,7 @@ class PrivacyConfig:
     """`[privacy]`: what of a generation is stored and sent."""
 
     mode: Literal["full", "redacted", "metadata"] = key_field(
-        "full", "full; redacted: secrets and addresses scrubbed from texts; metadata: no texts at all."
+        "full", "full; redacted: no secrets, e-mail addresses, home directories in texts; metadata: no texts."
     )
     max_text_bytes: int = key_field(
         1048576, "Longer texts are cut, and the event says so.", check=number(1, 32 << 20)

@@ -17,13 +17,14 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
-from trio_cursor.eventlog import delivery_rows, file, reading, retention, rows, session_rows
+from trio_cursor.eventlog import delivery_rows, file, mode_rows, reading, retention, rows, session_rows
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
 from trio_cursor.events import numbered
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import Place
+from trio_cursor.privacy import History
 from trio_cursor.records import Event, FoundMapping, Position, Session, StreamMark
 from trio_cursor.sqlite_library import sqlite3
 
@@ -71,6 +72,8 @@ class EventLog:
         #: Rows that are no events, by sequence.
         self._unreadable: set[int] = set()
         self.last_sequence = last_sequence
+        #: What outputs and subscribers get of an event that is stored; called in a thread.
+        self.outgoing: Callable[[Event], Event] = _as_stored
         #: Wakes whoever follows the log, at each append.
         self.appended = RepeatedEvent()
 
@@ -227,17 +230,51 @@ class EventLog:
         A row that is no event is passed over, and logged once: nothing may stop at it for ever.
         """
         wanted = Filter(event_type=event_type)
-        return await self._read(
-            "events",
-            lambda connection: reading.read_events(
+
+        def work(connection: Any) -> list[Event]:
+            found = reading.read_events(
                 connection,
                 wanted,
                 after=after,
                 limit=limit,
                 max_bytes=_BATCH_BYTES,
                 unreadable=self._pass_over,
-            ),
-        )
+            )
+            return [self.outgoing(event) for event in found]
+
+        return await self._read("events", work)
+
+    async def privacy_key(self) -> bytes:
+        """The key of all digests in this log, made when it is first asked for."""
+        known = await self._read("privacy_key", mode_rows.load_key)
+        return await self._write(mode_rows.make_key) if known is None else known
+
+    async def modes(self) -> History:
+        """In which privacy modes the log was written; empty: it was never said."""
+        return await self._read("modes", mode_rows.load_modes)
+
+    async def enter_mode(self, modes: History, pending: Iterable[Pending] | None) -> None:
+        """Store the modes, now with another one, and what is pending in place of what was; None: that stays.
+
+        What was deleted is nowhere in the file or beside it then, unless somebody is reading it.
+        """
+        items = None if pending is None else list(pending)
+
+        def work(connection: Any) -> None:
+            mode_rows.save_modes(connection, modes)
+            if items is not None:
+                connection.execute("DELETE FROM pending")
+                rows.save_pending(connection, items, ())
+
+        await self._write(work)
+        if items is not None:
+            # Deleted rows are overwritten in the file, not in the log of its changes beside it.
+            await self._run("write", lambda: mode_rows.empty_the_log_beside(self._writer), self._writing)
+
+    async def count_between(self, ranges: Iterable[tuple[int, int | None]]) -> int:
+        """How many records are stored with sequences in the ranges: first, and the one behind the last."""
+        wanted = list(ranges)
+        return await self._read("count", lambda connection: mode_rows.count_between(connection, wanted))
 
     async def retire(self, *, before_ms: int, max_bytes: int, taken: int | None) -> Retired:
         """Delete one slice of events by the rules of retention."""
@@ -258,6 +295,10 @@ class EventLog:
     def _close(self) -> None:
         with closing(self._writer), closing(self._reader):
             pass
+
+
+def _as_stored(event: Event) -> Event:
+    return event
 
 
 def _pass_over_key(key: str) -> None:

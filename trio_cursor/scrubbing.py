@@ -1,0 +1,184 @@
+"""Texts without what nobody else should read: secrets, e-mail addresses, homes. Pure.
+
+Words stand for what was found, and say what it was. What has neither a shape nor a telling name, such as a
+password in prose, is not found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from trio_cursor.assignments import assigned_secrets, is_secret_name
+from trio_cursor.observations import Json
+from trio_cursor.token_shapes import SHAPES, Shape
+
+#: So many characters at once, in whole lines: no other thread runs while a pattern is looked for.
+_AT_ONCE: Final = 32_768
+
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+#: What can be of one that has no end.
+_PEM_BODY = re.compile(r"[A-Za-z0-9+/=\s\\:,\-]*+")
+
+_AT = re.compile(r"(?:@|%40)((?:[^\W_][\w\-]{0,62}+\.){1,8}[^\W\d_]{2,24}+)")
+_LOCAL: Final = frozenset(".!#$&*+_~-")
+_LOCAL_MOST: Final = 64
+_NO_PERSON: Final = frozenset({"git", "svn", "hg"})
+#: Names of images for dense screens (`icon@2x.png`).
+_DENSITY = re.compile(r"[1-4]x\.[a-z]{2,4}", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+
+_NAME: Final = r"[^\s/\\:*?\"'<>|,;()\[\]{}`$#]{1,64}+"
+#: Nothing of a path or of an address is before it.
+_START: Final = r"(?<![\w.~\-])"
+_HOMES: Final = (
+    # As a part of a remote folder's URI.
+    (
+        ("://",),
+        re.compile(
+            rf"((?:vscode-remote|vscode-local|file|sftp|ssh)://[^\s/\"']{{0,200}})/(?:home|Users)/{_NAME}"
+        ),
+    ),
+    (
+        ("Users",),
+        re.compile(rf"{_START}()(?:/mnt)?/[A-Za-z](?::|%3[Aa])?/Users/(?!Shared\b|Public\b){_NAME}"),
+    ),
+    (("/Users/",), re.compile(rf"{_START}()(?:/System/Volumes/Data)?/Users/(?!Shared\b){_NAME}")),
+    (("/home/",), re.compile(rf"{_START}()(?:/var|/usr|/export)?/home/{_NAME}")),
+    (
+        ("sers",),
+        re.compile(
+            r"(?<![\w.])()[A-Za-z](?::|%3[Aa])(?:\\{1,4}|/)[Uu]sers(?:\\{1,4}|/)(?!Public\b)"
+            rf"(?:[^\\/:*?\"<>|\r\n]{{1,64}}(?=[\\/])|{_NAME})"
+        ),
+    ),
+)
+_ANY_HOME = re.compile(
+    rf"(?:/mnt/[A-Za-z]|/[A-Za-z](?::|%3[Aa]))?(?:/var|/usr|/export)?/(?:home|Users)/{_NAME}"
+)
+
+
+@attrs.frozen
+class Scrubber:
+    """Takes out what is found."""
+
+    #: The user's own home, whatever it is called.
+    home: str | None = None
+    _own_home: re.Pattern[str] | None = attrs.field(init=False)
+
+    @_own_home.default
+    def _make_own_home(self) -> re.Pattern[str] | None:
+        home = (self.home or "").rstrip("/\\")
+        if len(home) < 2:  # noqa: PLR2004 - the root of a drive is nobody's
+            return None
+        forms = {home, home.replace("\\", "\\\\"), home.replace("\\", "/")}
+        anyhow = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        return re.compile(rf"(?:{anyhow})(?![\w\-])(?!\.\w)")
+
+    def text(self, text: str) -> str:
+        """The text without what was found in it."""
+        return "".join(self._lines(piece) for piece in _pieces(_without_private_keys(text)))
+
+    def json(self, value: Json) -> Json:
+        """The same for every text in it, and for what is called a secret."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {
+                self.text(key): _mark("secret")
+                if isinstance(item, str | int | float) and not isinstance(item, bool) and is_secret_name(key)
+                else self.json(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self.json(item) for item in value]
+        return value
+
+    def path(self, path: str) -> str:
+        """A path, or a URI, as `text`, wherever in it a home begins."""
+        return self._lines(_ANY_HOME.sub("~", self._homes(path), count=1))
+
+    def _lines(self, text: str) -> str:
+        for shape in SHAPES:
+            if any(hint in text for hint in shape.hints):
+                text = _without_shape(text, shape)
+        text = _replaced(text, assigned_secrets(text), "secret")
+        if "@" in text or "%40" in text:
+            text = _replaced(text, _addresses(text), "e-mail")
+        return self._homes(text)
+
+    def _homes(self, text: str) -> str:
+        if self._own_home is not None:
+            text = self._own_home.sub("~", text)
+        for hints, pattern in _HOMES:
+            if any(hint in text for hint in hints):
+                text = pattern.sub(r"\1~", text)
+        return text
+
+
+def _mark(kind: str) -> str:
+    return f"[REDACTED:{kind}]"
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Whole lines, and as few of them at once as have about so many characters."""
+    start = 0
+    while len(text) - start > _AT_ONCE:
+        end = text.find("\n", start + _AT_ONCE) + 1
+        if not end:
+            break
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _without_private_keys(text: str) -> str:
+    if "PRIVATE KEY" not in text:
+        return text
+    found = []
+    start = 0
+    has_end = True
+    while begin := _PEM.search(text, start):
+        # Where none ends, it is looked for once and not behind every beginning.
+        whole = _PEM_END.search(text, begin.end()) if has_end else None
+        has_end = whole is not None
+        end = whole or _PEM_BODY.match(text, begin.end())
+        found += [text[start : begin.start()], _mark("private-key")]
+        start = end.end() if end else begin.end()
+    return "".join((*found, text[start:]))
+
+
+def _without_shape(text: str, shape: Shape) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        group = match.re.groups and 1
+        if shape.needs_digit and not _DIGIT.search(match[group]):
+            return match[0]
+        head, tail = match.start(group) - match.start(), match.end(group) - match.start()
+        return match[0][:head] + _mark(shape.kind) + match[0][tail:]
+
+    return shape.pattern.sub(replaced, text)
+
+
+def _replaced(text: str, places: Iterator[tuple[int, int]], kind: str) -> str:
+    parts, start = [], 0
+    for begin, end in places:
+        parts += [text[start:begin], _mark(kind)]
+        start = end
+    return "".join((*parts, text[start:])) if parts else text
+
+
+def _addresses(text: str) -> Iterator[tuple[int, int]]:
+    done = 0
+    for found in _AT.finditer(text):
+        begin = found.start()
+        least = max(done, begin - _LOCAL_MOST)
+        while begin > least and (text[begin - 1].isalnum() or text[begin - 1] in _LOCAL):
+            begin -= 1
+        local = text[begin : found.start()]
+        if local and local not in _NO_PERSON and not _DENSITY.fullmatch(found[1]):
+            done = found.end()
+            yield begin, done

@@ -1,0 +1,152 @@
+"""The shapes that secrets have, as those who issue them document them, and how each is found in a text. Pure.
+
+No pattern can take more than linear time: repetitions without an end are possessive, and a pattern of several
+parts begins only where nothing precedes that could belong to it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+
+#: Nothing of a word is before it; of a text inside JSON the `n` of `\n` is none.
+_FREE: Final = r"(?:(?<![A-Za-z0-9]{0})|(?<=\\[nrt]{0}))"
+#: The same for what could else begin within itself.
+_APART: Final = r"(?:(?<![A-Za-z0-9_\-.]{0})|(?<=\\[nrt]{0}))"
+
+
+@attrs.frozen
+class Shape:
+    """One shape. What is replaced is the first group, if there is one, else all of it."""
+
+    kind: str
+    #: One of them stands in every text that holds the shape: most texts need not be looked through.
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    #: Letters alone are a word.
+    needs_digit: bool = False
+
+
+def _token(
+    kind: str, prefix: str, body: str, *, hints: tuple[str, ...] = (), needs_digit: bool = False
+) -> Shape:
+    """A prefix, which is a pattern of fixed width, and a body."""
+    pattern = prefix + _FREE.replace("{0}", prefix) + body
+    return Shape(kind, hints or (prefix.replace("\\", ""),), re.compile(pattern), needs_digit)
+
+
+def _parts(kind: str, prefix: str, body: str) -> Shape:
+    """Several parts with something between them."""
+    pattern = prefix + _APART.replace("{0}", prefix) + body
+    return Shape(kind, (prefix.replace("\\", ""),), re.compile(pattern))
+
+
+_B64 = r"[A-Za-z0-9+/=_\-]"
+_WORD = r"[A-Za-z0-9_\-]"
+_ALNUM = r"[A-Za-z0-9]"
+_HEX = r"[0-9a-fA-F]"
+
+SHAPES: Final = (
+    # Also of those who took over the form: OpenRouter, DeepSeek and others.
+    _token("anthropic-key", "sk-ant-", _WORD + "{16,}+"),
+    _token("openai-key", "sk-", _WORD + "{20,}+", needs_digit=True),
+    _token("github-token", "gh[pousr]_", r"\w{30,}+", hints=("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
+    _token("github-token", "github_pat_", r"\w{22,}+"),
+    *(
+        _token("gitlab-token", f"gl{name}-", r"[\w\-.]{20,}+")
+        for name in (
+            "pat",
+            "dt",
+            "rt",
+            "rtr",
+            "cbt",
+            "ptt",
+            "ft",
+            "soat",
+            "imt",
+            "agent",
+            "ffct",
+            "oas",
+            "wt",
+        )
+    ),
+    *(_token("aws-key-id", prefix, "[A-Z0-9]{16}(?![A-Za-z0-9])") for prefix in ("AKIA", "ASIA", "ABIA")),
+    _token("google-key", "AIza", _WORD + "{35,}+"),
+    _token("google-token", r"ya29\.", _WORD + "{20,}+"),
+    _token("google-secret", "GOCSPX-", _WORD + "{20,}+"),
+    _token("slack-token", "xox[abceoprs]", r"(?:\.xox[a-z])?-[A-Za-z0-9\-]{10,}+", hints=("xox",)),
+    _token("slack-token", "xapp-", r"[A-Za-z0-9\-]{10,}+"),
+    Shape(
+        "webhook",
+        ("hooks.slack.com/",),
+        re.compile(r"hooks\.slack\.com/(?:services|workflows)/([\w/+\-]{10,}+)"),
+    ),
+    Shape("webhook", ("/api/webhooks/",), re.compile(r"/api/webhooks/\d{5,25}+/([\w\-]{20,}+)")),
+    *(
+        _token("stripe-key", f"{kind}_{mode}_", _ALNUM + "{16,}+")
+        for kind in ("sk", "rk")
+        for mode in ("live", "test")
+    ),
+    _token("webhook-secret", "whsec_", _B64 + "{20,}+"),
+    _token("npm-token", "npm_", _ALNUM + "{36,}+"),
+    _token("pypi-token", "pypi-", _WORD + "{50,}+"),
+    _token("rubygems-key", "rubygems_", _HEX + "{40,}+"),
+    _token("crates-token", "cio", _ALNUM + "{32}(?![A-Za-z0-9])"),
+    _token("huggingface-token", "hf_", _ALNUM + "{30,}+"),
+    _token("groq-key", "gsk_", _ALNUM + "{40,}+"),
+    _token("replicate-token", "r8_", _ALNUM + "{30,}+"),
+    _token("perplexity-key", "pplx-", _ALNUM + "{32,}+"),
+    _token("xai-key", "xai-", _ALNUM + "{40,}+"),
+    _token("langsmith-key", "lsv2_", r"\w{30,}+"),
+    _token("cursor-key", "key_", _HEX + "{60,}+"),
+    _token("cursor-key", "crsr_", _HEX + "{60,}+"),
+    _parts("sendgrid-key", r"SG\.", _WORD + r"{16,}+\." + _WORD + "{20,}+"),
+    _token("twilio-key", "SK", "[0-9a-f]{32}(?![A-Za-z0-9])"),
+    _token("mailgun-key", "key-", "[0-9a-f]{32}(?![A-Za-z0-9])"),
+    Shape("telegram-token", (":AA",), re.compile(r"(?<!\d)\d{8,10}:AA[\w\-]{32,}+")),
+    *(_token("digitalocean-token", f"do{kind}_v1_", _HEX + "{60,}+") for kind in "por"),
+    *(_token("shopify-token", f"shp{kind}_", _HEX + "{32,}+") for kind in ("at", "ca", "pa", "ss")),
+    _token("databricks-token", "dapi", "[0-9a-f]{32}"),
+    *(_token("vault-token", rf"hv{kind}\.", _WORD + "{20,}+") for kind in "sbr"),
+    Shape("terraform-token", (".atlasv1.",), re.compile(r"\.atlasv1\.([\w\-]{50,}+)")),
+    _token("doppler-token", r"dp\.", r"(?:pt|st|ct|sa|scim|audit)\.[\w.\-]{30,}+"),
+    _token("linear-key", "lin_api_", _ALNUM + "{30,}+"),
+    _token("notion-token", "ntn_", _ALNUM + "{40,}+"),
+    _token("postman-key", "PMAK-", r"[0-9a-f\-]{50,}+"),
+    _token("grafana-token", "glsa_", r"\w{30,}+"),
+    _token("grafana-token", "glc_", _B64 + "{30,}+"),
+    _token("newrelic-key", "NRAK-", _ALNUM + "{20,}+"),
+    *(_token("sentry-token", f"sntry{kind}_", _B64 + "{30,}+") for kind in "su"),
+    _token("figma-token", "figd_", _WORD + "{20,}+"),
+    _token("atlassian-token", "ATATT3", _B64 + "{20,}+"),
+    *(_token("docker-token", f"dckr_{kind}_", _WORD + "{20,}+") for kind in ("pat", "oat")),
+    *(_token("planetscale-token", f"pscale_{kind}_", r"[\w\-.]{20,}+") for kind in ("tkn", "pw", "oauth")),
+    _token("supabase-key", "sbp_", _HEX + "{40,}+"),
+    _token("supabase-key", "sb_secret_", _WORD + "{20,}+"),
+    _token("tailscale-key", "tskey-", _WORD + "{20,}+"),
+    _token("heroku-key", "HRKU-", _WORD + "{30,}+"),
+    _token("age-key", "AGE-SECRET-KEY-1", "[A-Z0-9]{50,}+"),
+    _parts("jwt", "eyJ", r"[\w\-]{8,}+\.[\w\-]{8,}+(?:\.[\w\-]*+){0,3}"),
+    Shape(
+        "credential",
+        ("earer", "EARER"),
+        re.compile(r"(?<![A-Za-z])(?i:bearer)(?:[ \t]|%20|\+){1,4}([\w.~+/=\-]{16,}+)"),
+        needs_digit=True,
+    ),
+    Shape(
+        "credential",
+        ("uthorization", "UTHORIZATION"),
+        re.compile(
+            r"(?i:authorization)\\?[\"']?[ \t]{0,8}[:=][ \t]{0,8}\\?[\"']?"
+            r"(?:(?i:basic|token|apikey|key|digest)[ \t]{1,8})([^\s\"'\\,;]{6,}+)"
+        ),
+    ),
+    Shape(
+        "signature",
+        ("sig=", "key=", "code=", "auth="),
+        re.compile(r"[?&](?:sig|key|code|auth)=([\w%.~+/=\-]{16,}+)"),
+    ),
+    Shape("password", ("://",), re.compile(r"://[^\s/:@\"'<>]{0,200}+:([^\s/\"'<>@]{1,300}+)@")),
+)
