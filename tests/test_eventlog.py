@@ -36,6 +36,7 @@ from trio_cursor.eventlog import (
     read_log,
     rows,
 )
+from trio_cursor.eventlog.access import Access
 from trio_cursor.observations import Place
 from trio_cursor.records import FoundMapping, Session, StreamMark
 from trio_cursor.sqlite_library import sqlite3
@@ -321,7 +322,7 @@ async def test_it_is_closed_in_a_thread_even_if_cancelled(tmp_path):
         def close(self):
             closed_in.append(threading.get_ident())
 
-    log = EventLog(tmp_path, Connection(), Connection(), 0)
+    log = EventLog(Access(tmp_path, Connection(), Connection()), 0)
     with trio.CancelScope() as scope:
         scope.cancel()
         await log.aclose()

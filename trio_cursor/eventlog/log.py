@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import trio
@@ -18,6 +18,7 @@ from trio_util import RepeatedEvent
 from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import delivery_rows, file, mode_rows, reading, retention, rows, session_rows
+from trio_cursor.eventlog.access import Access
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
@@ -26,11 +27,8 @@ from trio_cursor.logs import get_logger
 from trio_cursor.observations import Place
 from trio_cursor.privacy import History
 from trio_cursor.records import Event, FoundMapping, Position, Session, StreamMark
-from trio_cursor.sqlite_library import sqlite3
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
 
 #: Begins the name of a cursor that is no output's.
 _MARK = "announced:"
@@ -60,15 +58,9 @@ class Entry:
 class EventLog:
     """Open log; made by `open_event_log`."""
 
-    def __init__(self, directory: Path, writer: Any, reader: Any, last_sequence: int) -> None:
-        self.directory = directory
-        self._writer, self._writing = writer, trio.Lock()
-        self._reader, self._reading = reader, trio.Lock()
-        # Never the default limiter: a host that uses all of its threads must not stop the log.
-        self._limiter = trio.CapacityLimiter(2)
-        self._is_closed = False
-        #: What failed last time it was tried, by what was tried.
-        self._troubles: dict[str, str] = {}
+    def __init__(self, access: Access, last_sequence: int) -> None:
+        self._access = access
+        self._write, self._read = access.write, access.read
         #: Rows that are no events, by sequence.
         self._unreadable: set[int] = set()
         self.last_sequence = last_sequence
@@ -78,36 +70,14 @@ class EventLog:
         self.appended = RepeatedEvent()
 
     @property
+    def directory(self) -> Path:
+        """Where its file is."""
+        return self._access.directory
+
+    @property
     def trouble(self) -> str | None:
         """Why the log cannot be written or read at the moment; None: it can."""
-        return next(iter(self._troubles.values()), None)
-
-    async def _write(self, work: Callable[[Any], T]) -> T:
-        def in_thread() -> T:
-            with file.transaction(self._writer):
-                return work(self._writer)
-
-        return await self._run("write", in_thread, self._writing)
-
-    async def _read(self, what: str, work: Callable[[Any], T]) -> T:
-        return await self._run(what, lambda: work(self._reader), self._reading)
-
-    async def _run(self, what: str, work: Callable[[], T], lock: trio.Lock) -> T:
-        async with lock:
-            if self._is_closed:
-                raise trio.ClosedResourceError
-            try:
-                # Not abandoned when cancelled: the transaction in hand is short and must be finished.
-                result = await trio.to_thread.run_sync(work, limiter=self._limiter)
-            except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-                raise  # a mistake of ours; trying again would not mend it
-            except sqlite3.DatabaseError as error:
-                failure = StateError(f"the event log in {self.directory} failed: {error}")
-                self._troubles[what] = str(failure)
-                raise failure from error
-            # Only what failed can tell that it is mended: beside a damaged page all the rest works.
-            self._troubles.pop(what, None)
-            return result
+        return self._access.trouble
 
     def _pass_over(self, sequence: int) -> None:
         """Called in the reading thread, one at a time, at every reading of the row."""
@@ -269,7 +239,7 @@ class EventLog:
         await self._write(work)
         if items is not None:
             # Deleted rows are overwritten in the file, not in the log of its changes beside it.
-            await self._run("write", lambda: mode_rows.empty_the_log_beside(self._writer), self._writing)
+            await self._access.write_alone(mode_rows.empty_the_log_beside)
 
     async def count_between(self, ranges: Iterable[tuple[int, int | None]]) -> int:
         """How many records are stored with sequences in the ranges: first, and the one behind the last."""
@@ -286,15 +256,7 @@ class EventLog:
 
     async def aclose(self) -> None:
         """Close, after what is in hand; later calls raise `trio.ClosedResourceError`."""
-        with trio.CancelScope(shield=True):
-            async with self._writing, self._reading:
-                self._is_closed = True
-                # The last connection that is closed writes everything into the file and waits for the disk.
-                await trio.to_thread.run_sync(self._close, limiter=self._limiter)
-
-    def _close(self) -> None:
-        with closing(self._writer), closing(self._reader):
-            pass
+        await self._access.aclose()
 
 
 def _as_stored(event: Event) -> Event:
@@ -325,4 +287,4 @@ def _open(directory: Path) -> EventLog:
             raise StateError(f"the event log in {directory} was taken away while it was opened")
         opened.enter_context(closing(reader))
         last_sequence = reading.last_sequence(writer)
-    return EventLog(directory, writer, reader, last_sequence)
+    return EventLog(Access(directory, writer, reader), last_sequence)
