@@ -328,3 +328,13 @@ def test_the_privacy_mode_is_told_and_what_is_stored_of_a_more_open_one(state):
     code, text = shown(state, privacy=PrivacyStatus("metadata", 3))
     assert code == 0
     assert "3 records stored in a privacy mode more open than metadata" in " ".join(text.split())
+
+
+def test_an_output_says_what_was_there_what_it_had_lost_and_what_it_can_never_take(state):
+    name = f"redis_stream:{EVIL}"
+    output = OutputStatus(name, "connected", 9, 0, 0, None, already_there=1200, dead=1, rollbacks=2)
+    words = " ".join(shown(state, outputs=(output,))[1].split())
+    assert (
+        f"output redis_stream:{SAFE}: connected, 0 events behind, 1,200 already there,"
+        " sent again 2 times what it had lost, 1 can never be sent" in words
+    )

@@ -172,22 +172,8 @@ class Board:
             already_there=state.already_there,
             dead=state.dead,
             rollbacks=state.rollbacks,
-            alarms=tuple(self._of_output(state, lag)),
+            alarms=tuple(output_alarms(state, lag, self.now_ms())),
         )
-
-    def _of_output(self, state: OutputState, lag: int) -> Iterator[str]:
-        """What somebody should look at though events are taken."""
-        yield from state.alarms.values()
-        now = self.now_ms()
-        age_ms = 0 if state.oldest_ms is None or not lag else now - state.oldest_ms
-        if age_ms >= _FAR_BEHIND_MS:
-            yield f"{lag} events behind, the oldest of them captured {age_ms // 60_000} min ago"
-        elif lag >= _FAR_BEHIND_EVENTS:
-            yield f"{lag} events behind"
-        if state.rolled_back_at is not None and now - state.rolled_back_at < _HOUR_MS:
-            yield "it had lost what it had taken (a restart or a failover?); it was sent again"
-        if state.dead:
-            yield f"{state.dead} events can never be sent: see the log of the service for why"
 
     def _alarms(self) -> list[str]:
         alarms = [self.events.trouble] if self.events.trouble else []
@@ -210,6 +196,20 @@ class Board:
         ]
         alarms += [f"{path} does not answer" for path in self.scanner.hanging()]
         return alarms
+
+
+def output_alarms(state: OutputState, lag: int, now_ms: int) -> Iterator[str]:
+    """What somebody should look at of an output though it takes events, in words."""
+    yield from state.alarms.values()
+    age_ms = 0 if state.oldest_ms is None or not lag else now_ms - state.oldest_ms
+    if age_ms >= _FAR_BEHIND_MS:
+        yield f"{lag} events behind, the oldest of them captured {age_ms // 60_000} min ago"
+    elif lag >= _FAR_BEHIND_EVENTS:
+        yield f"{lag} events behind"
+    if state.rolled_back_at is not None and now_ms - state.rolled_back_at < _HOUR_MS:
+        yield "it had lost what it had taken (a restart or a failover?); it was sent again"
+    if state.dead:
+        yield f"{state.dead} events can never be sent: see the log of the service for why"
 
 
 def _is_in_trouble(source: SourceState) -> bool:

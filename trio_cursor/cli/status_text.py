@@ -160,8 +160,19 @@ def _connections(found: JsonObject) -> Iterator[str]:
     elif "http" in found:
         yield "http: switched off"
     for item in found["outputs"]:
-        lag = plural(item["lag"], "event")
-        yield f"output {printable(item['name'])}: {printable(item['state'])}, {lag} behind{_trouble(item)}"
+        words = ", ".join([printable(item["state"]), *_delivered(item)])
+        yield f"output {printable(item['name'])}: {words}{_trouble(item)}"
+
+
+def _delivered(item: JsonObject) -> Iterator[str]:
+    """How far an output is; what is not there in the status of an older release is nothing."""
+    yield f"{plural(item['lag'], 'event')} behind"
+    if there := item.get("already_there"):
+        yield f"{there:,} already there"
+    if times := item.get("rollbacks"):
+        yield f"sent again {plural(times, 'time')} what it had lost"
+    if dead := item.get("dead"):
+        yield f"{dead:,} can never be sent"
 
 
 def _trouble(item: JsonObject) -> str:
