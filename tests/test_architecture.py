@@ -23,7 +23,7 @@ FLOORS = [
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status", "status_file"),
-        *("redis_address", "redis_trouble", "redis_link", "redis_streams"),
+        *("redis_address", "redis_trouble", "redis_link", "redis_streams", "redis_steps", "redis_groups"),
     ],
     [
         *(
@@ -38,7 +38,7 @@ FLOORS = [
             "cursor.searching",
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
-        "demand",
+        *("demand", "deliveries", "feeds", "reader"),
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
@@ -78,13 +78,13 @@ DOORS_TO_THREADS = {
     "threads",
     *("cursor.guest", "eventlog", "scanner"),
     #: The network, and what others put into a directory for us.
-    *("redis_streams", "web", "sessions.session_files"),
+    *("redis_streams", "redis_groups", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
     *("asked", "hearing", "service", "keeping", "outputs", "cli"),
 }
 #: The borders of a workspace, of an output, of a source of sessions, and of the server.
 BORDERS = {
-    *("watcher", "outputs.follower", "sessions.redis_events", "sessions.session_files"),
+    *("watcher", "outputs.follower", "sessions.redis_events", "sessions.session_files", "feeds"),
     *("web.connection", "web.clients", "web.server"),
 }
 

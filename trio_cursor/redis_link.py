@@ -90,7 +90,7 @@ class Link:
                     self._disconnect()
         return answer
 
-    def ask(self, *words: str | int) -> Any:
+    def ask(self, *words: str | int | bytes) -> Any:
         """Send a command and give the answer; connects first if need be. Raises what redis-py raises."""
         if not self._is_open:
             self._open()
@@ -241,7 +241,7 @@ class Link:
             self._stop_if_cut()
         connection.on_connect()
 
-    def _answer(self, *words: str | int) -> Any:
+    def _answer(self, *words: str | int | bytes) -> Any:
         connection: _Connection = self._connection
         connection.send_command(*words)
         return connection.read_response()
