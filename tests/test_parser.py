@@ -11,7 +11,7 @@ from trio_cursor.cli.parser import parse
 
 COMMANDS = ["run", "events", "tail", "show", "workspaces", "status", "config", "demo", "version"]
 NOT_BUILT = [
-    *("top", "stats", "plot", "export", "replay", "consume", "compare"),
+    *("top", "stats", "plot", "export", "replay", "compare"),
     *("doctor", "audit", "purge", "hook", "service"),
 ]
 

@@ -269,7 +269,7 @@ async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(s
                 async for delivery in reader:
                     if delivery.event.event_id == poison:
                         deaths += 1
-                        reader._desks[0].held.clear()  # as if killed: nothing is handed back
+                        reader._healths[0].state = "waiting"  # as if killed: nothing is handed back
                         break
                     await delivery.ack()
 

@@ -182,12 +182,16 @@ class Desk:
             self.counts["rejected"] += 1
 
     async def hand_back(self) -> None:
-        """Let others have what was not settled here, without their waiting for it."""
+        """Let others have at once what was not settled here. Raises `StreamError`."""
+        tried = {id_ for one in list(self.held.values()) if one.is_handed_out for id_ in one.ids}
         by_attempts: dict[int, list[str]] = {}
-        for delivery in list(self.held.values()):
-            # Nobody has tried what was not handed out.
-            attempts = delivery.attempts if delivery.is_handed_out else delivery.attempts - 1
-            by_attempts.setdefault(attempts, []).extend(delivery.ids)
+        after: str | None = None
+        # Asked of the server: what was fetched just now may never have come to us.
+        while page := await self.connection.pending(idle_ms=None, after=after, most=PAGE):
+            for entry in page:
+                attempts = entry.attempts if entry.id in tried else max(entry.attempts - 1, 0)
+                by_attempts.setdefault(attempts, []).append(entry.id)
+            after = page[-1].id
         for attempts, ids in by_attempts.items():
             for first in range(0, len(ids), PAGE):
                 await self.connection.hand_back(ids[first : first + PAGE], attempts)

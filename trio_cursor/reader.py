@@ -112,12 +112,12 @@ async def open_reader(
     Args:
         redis: A URL, or the section `[redis]` of a configuration.
         group: All readers of a group share the events; every group gets each of them.
-        consumer: A name of this reader alone. One that is the same after a restart gets at once what it had
-            before; by default it is a new one each time, and others get it after `claim_after_seconds`.
+        consumer: A name of this reader alone. One that is the same after a restart gets at once what it
+            had before; by default it is a new one each time, and others get it after `claim_after_seconds`.
         stream: The stream's key; by default the configuration's, else `telemetry:events`.
         shards: Into how many streams the producers split it; by default as configured, else 1.
-        start: Where a group begins that has to be made: `0`, with all that is on the stream, or `$`, with what
-            comes from now on.
+        start: Where a group begins that has to be made: `0`, with all that is on the stream, or `$`, with
+            what comes from now on.
         prefetch: So many entries are fetched at once, of each shard.
         claim_after_seconds: What a consumer has and was not heard of for so long is given to another.
         max_attempts: An entry that was delivered so often and never acknowledged goes to the dead letters.
@@ -197,7 +197,8 @@ async def _say_farewell(feeds: list[Feed]) -> None:
     with trio.move_on_after(_FAREWELL_SECONDS, shield=True):
         async with trio.open_nursery() as nursery:
             for feed in feeds:
-                nursery.start_soon(_hand_back, feed)
+                if feed.health.state == "connected":
+                    nursery.start_soon(_hand_back, feed)
     for feed in feeds:
         feed.connection.close()
         feed.desk.connection.close()
