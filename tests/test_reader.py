@@ -86,6 +86,27 @@ async def test_another_reader_of_the_group_skips_what_is_done(server):
         assert other.status().duplicates == 1
 
 
+@within(40)
+async def test_what_waited_long_is_asked_for_again(monkeypatch):
+    monkeypatch.setattr("trio_cursor.deliveries._FRESH_SECONDS", -1.0)
+    with own_server() as server:
+        put(server, 1, 2, 3)
+        async with reading(server) as slow:
+            first = await received(slow, 1)
+            async with reading(server) as other:
+                put_foreign(server, 2)
+                assert await dealt_with(other, 1) == [id_of(2)]
+            server.stall()
+            with trio.move_on_after(0.05) as scope:
+                await slow.receive()
+            assert scope.cancelled_caught
+            server.resume()
+            assert await dealt_with(slow, 1) == [id_of(3)]
+            assert slow.status().duplicates == 1
+            await first[0].ack()
+        assert pending(server) == []
+
+
 async def test_readers_of_one_group_share_and_each_group_gets_all(server):
     put(server, *range(40))
     seen = {"a": [], "b": [], "other": []}

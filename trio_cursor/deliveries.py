@@ -32,6 +32,8 @@ DENIED_SECONDS: Final = 30.0
 KEEP_PART: Final = 3
 #: So many entries are named to the server at once.
 PAGE: Final = 100
+#: What the server said of a generation is believed for so long.
+_FRESH_SECONDS: Final = 1.0
 _WAITING: Final = frozenset({Trouble.AWAY, Trouble.STALLED})
 
 
@@ -69,16 +71,21 @@ class Delivery:
     _desk: Desk = attrs.field(repr=False, alias="desk")
     #: The entry, and others of the same generation; fewer as they are settled.
     ids: dict[str, None] = attrs.field(repr=False, init=False)
+    #: When the server was asked whether somebody else has dealt with the generation.
+    asked_at: float = attrs.field(factory=trio.current_time, repr=False, init=False)
     #: The consumer has it.
     is_handed_out: bool = attrs.field(default=False, repr=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ids = {self.id: None}
 
-    def hand_out(self) -> None:
-        """The reader gives it to the consumer."""
+    async def hand_out(self) -> bool:
+        """Give it to the consumer; False: somebody else has dealt with it while it waited here."""
+        if trio.current_time() - self.asked_at > _FRESH_SECONDS and await self._desk.is_done(self):
+            return False
         self.is_handed_out = True
         self._desk.counts["delivered"] += 1
+        return True
 
     async def ack(self) -> None:
         """Say that it was dealt with: it is not delivered to this group again. Doing so twice is harmless.
@@ -157,6 +164,15 @@ class Desk:
             ids = [id_ for delivery in list(self.held.values()) for id_ in delivery.ids]
             for first in range(0, len(ids), PAGE):
                 await self._insist(partial(self.connection.keep, ids[first : first + PAGE]))
+
+    async def is_done(self, delivery: Delivery) -> bool:
+        """Whether the group has dealt with it meanwhile; then its entries are acknowledged."""
+        (is_done,) = await self._insist(partial(self.connection.done, [delivery.event.event_id]))
+        while is_done and (ids := tuple(delivery.ids)):
+            await self._insist(partial(self.connection.skip, ids))
+            self.settled(delivery, ids)
+            self.counts["duplicates"] += len(ids)
+        return is_done
 
     async def ack(self, delivery: Delivery) -> None:
         """Settle it as done."""

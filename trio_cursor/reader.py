@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
@@ -60,14 +60,21 @@ class EventReader(trio.abc.ReceiveChannel[Delivery]):
         #: The name that the server knows this one by.
         self.consumer = consumer
         self._receives = receives
+        #: For the next who receives: whoever wanted them was cancelled.
+        self._kept: deque[Delivery] = deque()
         self._desks: list[Desk] = []
         self._healths: list[Health] = []
 
     async def receive(self) -> Delivery:
         """The next one; waits for as long as it takes. Raises `trio.ClosedResourceError`."""
-        delivery = await self._receives.receive()
-        delivery.hand_out()
-        return delivery
+        while True:
+            delivery = self._kept.popleft() if self._kept else await self._receives.receive()
+            try:
+                if await delivery.hand_out():
+                    return delivery
+            except trio.Cancelled:
+                self._kept.append(delivery)
+                raise
 
     async def aclose(self) -> None:
         """Receive no more; what was delivered can be settled until the end of `open_reader`."""
