@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import redis_server
 import trio
@@ -24,6 +27,7 @@ from test_redis_streams import open_files, our_threads
 
 import trio_cursor
 from trio_cursor.config.output_sections import RedisConfig
+from trio_cursor.deliveries import Delivery
 from trio_cursor.errors import ConfigError
 from trio_cursor.wire import to_fields
 
@@ -555,3 +559,48 @@ async def test_consumers_that_are_long_gone_are_forgotten(server, monkeypatch):
         await until(lambda: names() == {b"dead", b"me"})  # it has something yet
         assert await dealt_with(reader, 1) == [id_of(1)]
         await until(lambda: names() == {b"me"})
+
+
+async def test_a_mistake_of_ours_is_said_and_gone_about_again(server, monkeypatch, logged):
+    monkeypatch.setattr("trio_cursor.feeds.RETRY_SECONDS", (0.01, 0.01))
+    mistakes = [RuntimeError("ours")]
+
+    def mistaken(*args):
+        if mistakes:
+            raise mistakes.pop()
+        return Delivery(*args)
+
+    monkeypatch.setattr("trio_cursor.feeds.Delivery", mistaken)
+    put(server, 1)
+    async with reading(server) as reader:
+        (delivery,) = await received(reader, 1)
+        assert delivery.attempts == 2
+        assert reader.status().state == "connected"
+    assert any("starts again" in line for line in logged())
+
+
+async def test_a_server_that_hangs_at_the_end_is_not_waited_for():
+    with own_server() as server:
+        put(server, 1)
+        async with reading(server) as reader:
+            await received(reader, 1)
+            server.stall()
+        server.resume()
+        assert len(pending(server)) == 1
+
+
+@within(30)
+async def test_the_program_of_the_documentation_runs(server):
+    text = (Path(__file__).parent.parent / "docs" / "consumers.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    body, run, rest = program.rpartition("trio.run(main)")
+    assert (run, rest) == ("trio.run(main)", "\n")
+    put(server, 1)
+    printed = []
+    namespace = {"print": lambda *words: printed.append(words)}
+    exec(body.replace("redis://localhost:6379", server.tcp_url), namespace)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(namespace["main"])
+        await until(lambda: printed and pending(server, group="analytics") == [])
+        nursery.cancel_scope.cancel()
+    assert printed == [(id_of(1), "unknown")]

@@ -1,4 +1,4 @@
-"""The one door to redis-py: reads one stream, in a worker thread, until it is cancelled or fails."""
+"""The door to a stream: reads one, in a worker thread, until it is cancelled or fails."""
 
 from __future__ import annotations
 
