@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis_server
 import trio
+import trio.testing
 from consumers import (
     DEAD,
     GROUP,
@@ -268,12 +269,14 @@ async def test_what_a_consumer_rejects_goes_there_with_its_twins(server):
     async with reading(server) as reader:
         (delivery,) = await received(reader, 1)
         await until(lambda: reader.status().duplicates == 1)
-        await delivery.reject("no such customer")
+        await delivery.reject("no such customer\ud800" + 2000 * "!")
         await delivery.ack()  # too late, and harmless
         assert (reader.status().rejected, reader.status().acked) == (2, 0)
     first, second = dead_letters(server)
     ours = {name.encode(): value.encode() for name, value in to_fields(delivery.event).items()}
-    assert first.items() >= (ours | {b"dead_reason": b"no such customer", b"dead_attempts": b"1"}).items()
+    assert first.items() >= (ours | {b"dead_attempts": b"1"}).items()
+    assert first[b"dead_reason"].decode().startswith("no such customer\ufffd!!!")
+    assert len(first[b"dead_reason"].decode()) == 1000
     assert second[b"event_id"] == b"their-own"
     assert pending(server) == []
     # Put back on the stream it is an event like any other.
@@ -518,7 +521,8 @@ async def test_a_cluster(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"group": ""}, "group must not be empty"),
+        ({"group": ""}, "group must be a printable"),
+        ({"stream": "a\ud800"}, "stream must be"),
         ({"consumer": ""}, "consumer"),
         ({"shards": 0}, "shards must be more than 0"),
         ({"prefetch": 0, "max_attempts": 0}, "max_attempts"),
@@ -535,14 +539,18 @@ async def test_nonsense_is_refused(options, words):
             pass
 
 
-async def test_a_configuration_says_the_rest(server):
-    put(server, 1, stream="{s:1}")
+async def test_a_configuration_says_the_rest(server, logged):
+    put(server, 1, 2, 3, stream="{s:1}")
     config = RedisConfig(url=server.url, stream="s", shards=2)
     async with trio_cursor.open_reader(config, group=GROUP) as reader:
-        assert await dealt_with(reader, 1) == [id_of(1)]
+        (held,) = await received(reader, 1)
         await reader.aclose()
         with pytest.raises(trio.ClosedResourceError):
             await reader.receive()
+        await held.ack()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert [attempts for _, _, attempts in pending(server, stream="{s:1}")] == [0, 0]
+    assert not any("starts again" in line for line in logged())
 
 
 async def test_consumers_that_are_long_gone_are_forgotten(server, monkeypatch):

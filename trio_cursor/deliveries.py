@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import attrs
 import trio
 
+from trio_cursor.cursor.schemas.values import clean_text
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Event
 from trio_cursor.redis_groups import GroupConnection
@@ -34,6 +35,7 @@ KEEP_PART: Final = 3
 PAGE: Final = 100
 #: What the server said of a generation is believed for so long.
 _FRESH_SECONDS: Final = 1.0
+_LONGEST_REASON: Final = 1000
 _WAITING: Final = frozenset({Trouble.AWAY, Trouble.STALLED})
 
 
@@ -99,7 +101,7 @@ class Delivery:
         await self._desk.ack(self)
 
     async def reject(self, reason: str) -> None:
-        """Say that it cannot be dealt with: it goes to the dead letters, with the reason.
+        """Say that it cannot be dealt with: it goes to the dead letters, with (the beginning of) the reason.
 
         Waits for a server that is away.
 
@@ -190,6 +192,7 @@ class Desk:
     async def reject(self, delivery: Delivery, reason: str) -> None:
         """Settle it as dead."""
         await trio.lowlevel.checkpoint()
+        reason = clean_text(reason)[:_LONGEST_REASON]
         while delivery.ids:
             id_ = next(iter(delivery.ids))
             attempts = delivery.attempts if id_ == delivery.id else 1

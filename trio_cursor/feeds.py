@@ -39,13 +39,15 @@ class Feed:
     #: Up to here entries were read.
     position: str | None = None
 
-    async def run(self) -> NoReturn:
-        """Send deliveries until cancelled."""
+    async def run(self) -> None:
+        """Send deliveries until cancelled, or until nobody wants them any more."""
         while True:
             try:
                 await self._read()
             except StreamError as error:
                 await self.health.pause(error)
+            except trio.BrokenResourceError:
+                return
             except Exception as error:  # the border of a shard
                 self.health.note("error", f"{type(error).__name__} in trio_cursor; please report it")
                 log.exception("reading a stream failed and starts again", stream=self.member.stream)

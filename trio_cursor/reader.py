@@ -220,9 +220,9 @@ async def _hand_back(feed: Feed) -> None:
 
 def _refuse_nonsense(group: str, consumer: str | None, stream: str | None, shards: int, rules: Rules) -> None:
     faults = [
-        f"{name} must not be empty"
+        f"{name} must be a printable text that is not empty"
         for name, value in (("group", group), ("consumer", consumer), ("stream", stream))
-        if value == ""
+        if value is not None and not (value.strip() and value.isprintable())
     ]
     numbers = {
         "shards": shards,
