@@ -96,9 +96,9 @@ async def test_what_waited_long_is_asked_for_again(monkeypatch):
     monkeypatch.setattr("trio_cursor.deliveries._FRESH_SECONDS", -1.0)
     with own_server() as server:
         put(server, 1, 2, 3)
-        async with reading(server) as slow:
+        async with reading(server, claim_after_seconds=5) as slow:
             first = await received(slow, 1)
-            async with reading(server) as other:
+            async with reading(server, claim_after_seconds=5) as other:
                 put_foreign(server, 2)
                 assert await dealt_with(other, 1) == [id_of(2)]
             server.stall()
@@ -117,7 +117,7 @@ async def test_readers_of_one_group_share_and_each_group_gets_all(server):
     seen = {"a": [], "b": [], "other": []}
 
     async def consume(name, group):
-        async with reading(server, group=group, prefetch=1) as reader:
+        async with reading(server, group=group, prefetch=1, claim_after_seconds=5) as reader:
             async for delivery in reader:
                 seen[name].append(delivery.event.event_id)
                 await delivery.ack()
@@ -180,10 +180,10 @@ async def test_the_same_consumer_gets_at_once_what_it_had(server):
 
 async def test_a_slow_consumer_keeps_what_it_has(server):
     put(server, 1, 2, 3)
-    async with reading(server) as slow:
+    async with reading(server, claim_after_seconds=0.6) as slow:
         held = await received(slow, 1)  # the others are fetched, and wait
-        async with reading(server) as idle:
-            with trio.move_on_after(0.7) as scope:  # more than three times as long as it takes to lose them
+        async with reading(server, claim_after_seconds=0.6) as idle:
+            with trio.move_on_after(1.3) as scope:  # twice as long as it takes to lose them
                 await idle.receive()
             assert scope.cancelled_caught
         assert {attempts for _, _, attempts in pending(server)} == {1}

@@ -57,19 +57,21 @@ class Feed:
         """Over one connection. Raises `StreamError` when it is of no use any more."""
         await self._send()  # what was ready when the last one broke
         await self._take_ours()
-        if self.health.last_error is None:
-            self.health.well()  # else once that works which did not
         look_at = trio.current_time()
         while True:
             if trio.current_time() >= look_at:
                 await self._take_over()
                 seconds = self.rules.claim_after_seconds / KEEP_PART
                 look_at = trio.current_time() + seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            entries = await self.connection.read(self.rules.prefetch, within=look_at - trio.current_time())
+            # The first one says at once how things are; afterwards we wait.
+            within = look_at - trio.current_time() if self.health.state == "connected" else 0
+            entries = await self.connection.read(self.rules.prefetch, within=within)
             if entries is None:
                 await self._make_group()
-            elif entries:
-                self.has_group = True
+                self.health.well()
+                continue
+            self.has_group = True
+            if entries:
                 self.position = entries[-1].id
                 await self._offer(entries)
             else:
