@@ -214,6 +214,7 @@ async def test_at_the_end_the_rest_is_handed_back(server):
         found = await received(reader, 3)
         assert found[0].id == held[0].id
         assert [one.attempts for one in found] == [2, 1, 1]
+        assert [attempts for _, _, attempts in pending(server)] == [2, 1, 1]
     with pytest.raises(trio.ClosedResourceError):
         await found[0].ack()
 
@@ -285,31 +286,33 @@ async def test_what_a_consumer_rejects_goes_there_with_its_twins(server):
         assert await dealt_with(reader, 1) == [id_of(1)]
 
 
-async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(server):
+@pytest.mark.parametrize("name", ["me", None])
+async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(server, name):
     """A consumer that dies of an entry takes none of those that it had fetched with it."""
-    put(server, 1, 2)
+    put(server, 1, 2, 3)
     poison, deaths = id_of(1), 0
 
     async def live_and_die():
         nonlocal deaths
         while True:
-            async with reading(server, claim_after_seconds=0.01, max_attempts=3) as reader:
+            async with reading(server, consumer=name, claim_after_seconds=0.03, max_attempts=3) as reader:
                 async for delivery in reader:
                     if delivery.event.event_id == poison:
                         deaths += 1
+                        assert delivery.attempts == deaths
+                        if deaths > 1:
+                            await until(lambda: reader.status().held == 2)  # the next is taken
                         reader._healths[0].state = "waiting"  # as if killed: nothing is handed back
                         break
                     await delivery.ack()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(live_and_die)
-        await until(lambda: dead_letters(server))
+        await until(lambda: dead_letters(server) and pending(server) == [])
         nursery.cancel_scope.cancel()
     (letter,) = dead_letters(server)
     assert letter[b"dead_reason"] == b"delivered 3 times and never acknowledged"
     assert (letter[b"dead_attempts"], deaths) == (b"3", 3)
-    async with reading(server):
-        await until(lambda: pending(server) == [])
 
 
 async def test_an_entry_that_was_looked_at_once_too_often_is_not_looked_at_again(server):

@@ -44,7 +44,9 @@ async def test_every_version_answers_alike(version):
             assert await group.read(10, within=1) is None
             assert await group.pending(idle_ms=None, most=5) == []
             assert await group.pending(idle_ms=0, most=5) == []
-            assert await group.take(Pending("1-0", 1), idle_ms=0) is not None  # nothing is there
+            assert (
+                await group.take(Pending("1-0", 1), idle_ms=0, is_counted=True) is not None
+            )  # nothing is there
             assert not await group.bury("1-0", "why", 1)
             assert await group.forget_consumers(0) == 0
             await group.keep(["1-0"])
@@ -62,12 +64,22 @@ async def test_every_version_answers_alike(version):
             assert await group.pending(idle_ms=60_000, most=9) == []
 
             # Others': only if they have lain for so long, and then they are ours.
-            assert await group.take(Pending(three, 1), idle_ms=60_000) is None
-            assert summary([await group.take(Pending(three, 1), idle_ms=0)]) == [(three, id_of(3), 2)]
+            assert await group.take(Pending(three, 1), idle_ms=60_000, is_counted=True) is None
+            assert summary([await group.take(Pending(three, 1), idle_ms=0, is_counted=True)]) == [
+                (three, id_of(3), 2)
+            ]
             await other.hand_back([four], 0)
             assert await group.pending(idle_ms=60_000, most=9) == [Pending(four, 0)]
-            assert summary([await group.take(Pending(four, 0), idle_ms=60_000)]) == [(four, id_of(4), 1)]
+            assert summary([await group.take(Pending(four, 0), idle_ms=60_000, is_counted=True)]) == [
+                (four, id_of(4), 1)
+            ]
             await group.keep([one, two])
+            taken = await group.take(Pending(two, 1), idle_ms=0, is_counted=False)
+            assert taken.attempts == 2
+            assert [attempts for _, _, attempts in pending(server)] == [1, 1, 2, 1]
+            await group.count(two, 2)
+            assert [attempts for _, _, attempts in pending(server)] == [1, 2, 2, 1]
+            await group.count(two, 1)
             assert [attempts for _, _, attempts in pending(server)] == [1, 1, 2, 1]
 
             assert await group.done([id_of(1), id_of(2)]) == [False, False]
@@ -75,7 +87,7 @@ async def test_every_version_answers_alike(version):
             assert await group.done([id_of(1), id_of(2)]) == [True, False]
             assert await group.bury(three, "why", 2)
             assert not await group.bury(three, "why", 2)
-            assert await group.take(Pending(three, 2), idle_ms=0) is None
+            assert await group.take(Pending(three, 2), idle_ms=0, is_counted=True) is None
             await group.skip([four])
             assert pending(server) == []
             assert [letter[b"dead_reason"] for letter in dead_letters(server)] == [b"why"]
@@ -85,7 +97,7 @@ async def test_every_version_answers_alike(version):
             (five,) = put(server, 5)
             await group.read(1, within=1)
             server.call("XDEL", STREAM, five)
-            assert isinstance(await group.take(Pending(five, 1), idle_ms=0), Gone)
+            assert isinstance(await group.take(Pending(five, 1), idle_ms=0, is_counted=True), Gone)
             assert pending(server) == []
 
 

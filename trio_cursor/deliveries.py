@@ -75,6 +75,8 @@ class Delivery:
     ids: dict[str, None] = attrs.field(repr=False, init=False)
     #: When the server was asked whether somebody else has dealt with the generation.
     asked_at: float = attrs.field(factory=trio.current_time, repr=False, init=False)
+    #: The server knows of this attempt.
+    is_counted: bool = attrs.field(default=True, repr=False, init=False)
     #: The consumer has it.
     is_handed_out: bool = attrs.field(default=False, repr=False, init=False)
 
@@ -85,6 +87,8 @@ class Delivery:
         """Give it to the consumer; False: somebody else has dealt with it while it waited here."""
         if trio.current_time() - self.asked_at > _FRESH_SECONDS and await self._desk.is_done(self):
             return False
+        if not self.is_counted:
+            await self._desk.count(self)
         self.is_handed_out = True
         self._desk.counts["delivered"] += 1
         return True
@@ -167,6 +171,11 @@ class Desk:
             for first in range(0, len(ids), PAGE):
                 await self._insist(partial(self.connection.keep, ids[first : first + PAGE]))
 
+    async def count(self, delivery: Delivery) -> None:
+        """Tell the server of this attempt, now that there is one."""
+        await self._insist(partial(self.connection.count, delivery.id, delivery.attempts))
+        delivery.is_counted = True
+
     async def is_done(self, delivery: Delivery) -> bool:
         """Whether the group has dealt with it meanwhile; then its entries are acknowledged."""
         (is_done,) = await self._insist(partial(self.connection.done, [delivery.event.event_id]))
@@ -208,7 +217,9 @@ class Desk:
         # Asked of the server: what was fetched just now may never have come to us.
         while page := await self.connection.pending(idle_ms=None, after=after, most=PAGE):
             for entry in page:
-                attempts = entry.attempts if entry.id in tried else max(entry.attempts - 1, 0)
+                # Entries that are fetched count as tried once, before anybody has.
+                is_untried = entry.attempts == 1 and entry.id not in tried
+                attempts = 0 if is_untried else entry.attempts
                 by_attempts.setdefault(attempts, []).append(entry.id)
             after = page[-1].id
         for attempts, ids in by_attempts.items():

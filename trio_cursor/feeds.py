@@ -111,7 +111,9 @@ class Feed:
                 # Whoever wanted to move it to the dead letters has died of looking at it.
                 await self._bury(entry.id, entry.attempts)
                 continue
-            match await self.connection.take(entry, idle_ms=idle_ms):
+            # One that nobody will try again is counted here: looking at it may be what kills.
+            is_counted = entry.attempts >= self.rules.max_attempts
+            match await self.connection.take(entry, idle_ms=idle_ms, is_counted=is_counted):
                 case Gone():
                     self.desk.counts["trimmed"] += 1
                     log.warning(
@@ -120,9 +122,9 @@ class Feed:
                         id=entry.id,
                     )
                 case Found() as found:
-                    await self._offer([found])
+                    await self._offer([found], is_counted=is_counted)
 
-    async def _offer(self, entries: list[Found]) -> None:
+    async def _offer(self, entries: list[Found], *, is_counted: bool = True) -> None:
         """Hand out what is to be dealt with; the rest is settled."""
         fresh, others = deque[Delivery](), []
         for entry in entries:
@@ -132,7 +134,7 @@ class Feed:
                 case str() as reason:
                     await self._bury(entry.id, entry.attempts, reason)
                 case event:
-                    self._file(entry, event, fresh)
+                    self._file(entry, event, fresh, is_counted=is_counted)
         if others:
             await self.connection.skip(others)
             self.desk.counts["other"] += len(others)
@@ -163,13 +165,14 @@ class Feed:
             await self.sends.send(self.ready[0])
             self.ready.popleft()
 
-    def _file(self, entry: Found, event: Event, fresh: deque[Delivery]) -> None:
+    def _file(self, entry: Found, event: Event, fresh: deque[Delivery], *, is_counted: bool) -> None:
         twin = self.desk.held.get(event.event_id)
         if twin is not None:
             twin.ids[entry.id] = None
             self.desk.counts["duplicates"] += 1
             return
         delivery = Delivery(event, self.member.stream, entry.id, entry.attempts, self.desk)
+        delivery.is_counted = is_counted
         self.desk.held[event.event_id] = delivery
         fresh.append(delivery)
 

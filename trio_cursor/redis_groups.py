@@ -1,8 +1,8 @@
 """The door to a consumer group: every command that is about a group of one stream, over one connection.
 
 After an error or a cancellation the connection is made anew at the next call. Entries are taken over one by
-one, by XPENDING and XCLAIM: whoever dies of one entry must not have counted an attempt for its neighbours,
-as XAUTOCLAIM of several would, and how often it was delivered is known before anybody looks at it.
+one, by XPENDING and XCLAIM, and an attempt is counted when somebody tries: whoever dies of one entry must not
+have counted attempts for its neighbours, as XAUTOCLAIM would.
 """
 
 from __future__ import annotations
@@ -134,9 +134,18 @@ class GroupConnection:
         reply = await self._call(partial(unless_no_group, words=words))
         return [Pending(id_.decode(), int(attempts)) for id_, _, _, attempts in reply]
 
-    async def take(self, entry: Pending, *, idle_ms: int) -> Found | Gone | None:
-        """Make an entry ours if nobody has touched it for so long; None: somebody has, or it is done."""
-        words = ("XCLAIM", self._stream, self._group, self._consumer, idle_ms, entry.id)
+    async def take(self, entry: Pending, *, idle_ms: int, is_counted: bool) -> Found | Gone | None:
+        """Make an entry ours if nobody has touched it for so long; None: somebody has, or it is done.
+
+        Args:
+            entry: Which.
+            idle_ms: For how long.
+            is_counted: As an attempt, now; else by `count`, when somebody tries.
+
+        """
+        words: Words = ("XCLAIM", self._stream, self._group, self._consumer, idle_ms, entry.id)
+        if not is_counted:
+            words += ("RETRYCOUNT", entry.attempts)
 
         def work(link: Link) -> Found | Gone | None:
             reply = unless_no_group(link, words=words)
@@ -153,6 +162,10 @@ class GroupConnection:
     async def keep(self, ids: Sequence[str]) -> None:
         """Say that we still work on them, so that nobody else takes them over."""
         await self._claim(ids, "JUSTID")
+
+    async def count(self, id_: str, attempts: int) -> None:
+        """Say how often an entry was delivered."""
+        await self._claim([id_], "RETRYCOUNT", attempts, "JUSTID")
 
     async def hand_back(self, ids: Sequence[str], attempts: int) -> None:
         """Let others take them over at once, delivered as often as said."""
