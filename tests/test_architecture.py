@@ -26,7 +26,7 @@ FLOORS = [
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_streams", "redis_append", "redis_tending"),
-        *("redis_replay", "redis_pages"),
+        *("redis_replay", "redis_pages", "redis_steps", "redis_groups"),
     ],
     [
         *(
@@ -41,7 +41,7 @@ FLOORS = [
             "cursor.searching",
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
-        *("demand", "discretion", "redis_listening"),
+        *("demand", "discretion", "redis_listening", "deliveries", "feeds", "reader"),
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
@@ -86,13 +86,13 @@ DOORS_TO_THREADS = {
     "threads",
     *("cursor.guest", "eventlog", "scanner"),
     #: The network, and what others put into a directory for us.
-    *("redis_streams", "redis_append", "web", "sessions.session_files"),
+    *("redis_streams", "redis_append", "redis_groups", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
     *("asked", "hearing", "service", "keeping", "outputs", "cli"),
 }
 #: The borders of a workspace, of an output, of a source of sessions, and of the server.
 BORDERS = {
-    *("watcher", "outputs.follower", "redis_listening", "sessions.session_files"),
+    *("watcher", "outputs.follower", "redis_listening", "sessions.session_files", "feeds"),
     *("web.connection", "web.clients", "web.server"),
 }
 

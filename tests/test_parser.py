@@ -16,6 +16,7 @@ COMMANDS = [
     "show",
     "replay",
     "compare",
+    "consume",
     "workspaces",
     "status",
     "config",
@@ -23,7 +24,7 @@ COMMANDS = [
     "version",
 ]
 NOT_BUILT = [
-    *("top", "stats", "plot", "export", "consume"),
+    *("top", "stats", "plot", "export"),
     *("doctor", "audit", "purge", "hook", "service"),
 ]
 

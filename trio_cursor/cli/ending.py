@@ -25,6 +25,7 @@ _MODULES = {
     "run": ("trio_cursor.cli.run_command", "run"),
     "events": ("trio_cursor.cli.events_command", "events"),
     "tail": ("trio_cursor.cli.events_command", "tail"),
+    "consume": ("trio_cursor.cli.consume_command", "run"),
     "show": ("trio_cursor.cli.show_command", "run"),
     "replay": ("trio_cursor.cli.replay_command", "run"),
     "compare": ("trio_cursor.cli.compare_command", "run"),

@@ -23,6 +23,8 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     if found["logging.level"] is None and (given["verbose"] or given["quiet"]):
         found["logging.level"] = "debug" if given["verbose"] else "warning"
+    if given["command"] in ("run", "consume"):
+        found |= {"redis.url": arguments.redis_url, "redis.stream": arguments.stream}
     if given["command"] == "run":
         found |= _of_run(arguments)
     elif "redis_url" in given:
@@ -33,8 +35,6 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 def _of_run(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {
         "sessions.mode": arguments.sessions,
-        "redis.url": arguments.redis_url,
-        "redis.stream": arguments.stream,
         "outputs.json_lines.path": arguments.json_lines,
         "http.listen": arguments.http,
         "privacy.mode": arguments.privacy,

@@ -19,7 +19,7 @@ _WIDEST_HELP = 100
 
 #: Commands that have a name already and no work behind it yet.
 _NOT_BUILT = (
-    *("top", "stats", "plot", "export", "consume"),
+    *("top", "stats", "plot", "export"),
     *("doctor", "audit", "purge", "hook", "service"),
 )
 
@@ -112,6 +112,7 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("show", "one generation in full", _show, " ID")
     command("replay", "stored events to an output again", _replay)
     command("compare", "our events beside other producers'; exit 0 same, 3 not, 1 failed", _compare)
+    command("consume", "events from Redis, in a consumer group, each once", _consume_arguments)
     command("workspaces", "what was found, and why a workspace has nothing")
     command("status", "how the running service is; exit 0 well, 3 not, 4 none")
     command("config", "show or check the configuration, or write a file", _config, " show|check|init")
@@ -180,6 +181,17 @@ def _tail_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="whole prompts and answers")
 
 
+def _consume_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--redis-url", metavar="URL|env", help="where the stream is (default: as configured)")
+    add("--stream", metavar="NAME", help="the stream (default telemetry:events)")
+    add("--group", metavar="NAME", type=_name, default="trio-cursor",
+        help="the consumer group: its members share the events (default trio-cursor)")  # fmt: skip
+    add("--consumer", metavar="NAME", type=_name,
+        help="our name in it, the same after a restart (default: a new one)")  # fmt: skip
+    add("--count", metavar="N", type=_count, help="stop after N events")
+
+
 def _show(parser: argparse.ArgumentParser) -> None:
     import_module("trio_cursor.cli.show_command").add_arguments(parser)
 
@@ -213,6 +225,12 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text):  # noqa: PLR2004 - 64 bits
         raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number from 1")
     return int(text)
+
+
+def _name(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is no name")
+    return text
 
 
 def _rate(text: str) -> float:
