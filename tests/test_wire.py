@@ -11,7 +11,7 @@ import pytest
 
 from trio_cursor.events import event_id, to_object
 from trio_cursor.redis_keys import StreamKeys, keys_of, shard_of
-from trio_cursor.wire import BadEntryError, from_fields, is_trace, to_fields
+from trio_cursor.wire import BadEntryError, from_fields, is_trace, looks_like_ours, to_fields
 
 ID = "0b9d8a4e-0000-4000-8000-00000000abcd"
 
@@ -46,6 +46,7 @@ def test_an_event_comes_back_as_it_was():
     assert list(fields) == list(to_object(event))
     assert json.loads(fields["payload"]) == event.payload
     assert is_trace(encoded(fields))
+    assert looks_like_ours(encoded(fields))
     back = from_fields(encoded(fields))
     assert attrs.evolve(back, sequence=event.sequence) == attrs.evolve(event, event_id=back.event_id)
 
@@ -53,6 +54,8 @@ def test_an_event_comes_back_as_it_was():
 def test_an_entry_of_another_producer_has_the_id_that_ours_would_have():
     event = from_fields(foreign())
     assert event.event_id == event_id(ID)
+    assert not looks_like_ours(foreign(metadata='{"source":"python_monitor"}'))
+    assert not looks_like_ours(foreign(event_id="their-own", metadata='{"source":"hook"}'))
     assert (event.timestamp, event.session_id) == (1731234567125, "s")
     upper = from_fields(
         foreign(payload=json.dumps({"generation_id": ID.upper()}), event_id=str(uuid.uuid4()))

@@ -27,6 +27,10 @@ _OBJECTS: Final = ("metadata", "payload")
 FIELD_LIMIT: Final = 128 << 20
 
 
+#: In the metadata, as `to_fields` writes it.
+_OUR_SOURCE: Final = f'"source":"{SOURCE}"'.encode()
+
+
 class BadEntryError(ValueError):
     """An entry of a stream is no event; the text says why, in words that quote nothing of it."""
 
@@ -70,6 +74,11 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
         payload=payload,
         event_type=EVENT_TYPE,
     )
+
+
+def looks_like_ours(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether an entry says that a trio_cursor has sent it, which is found out before anything is parsed."""
+    return b"event_id" in fields and _OUR_SOURCE in fields.get(b"metadata", b"")
 
 
 def is_ours(fields: Mapping[bytes, bytes], event: Event) -> bool:

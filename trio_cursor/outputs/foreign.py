@@ -23,7 +23,7 @@ from trio_cursor.redis_listening import listen_to_stream
 from trio_cursor.redis_pages import BEGINNING
 from trio_cursor.redis_streams import Entry, StreamReader
 from trio_cursor.status import SourceState
-from trio_cursor.wire import BadEntryError, from_fields, is_ours, is_trace
+from trio_cursor.wire import BadEntryError, from_fields, is_trace, looks_like_ours
 
 log = get_logger(__name__)
 
@@ -60,7 +60,8 @@ class ForeignEntries:
         for number, (id_, fields) in enumerate(entries):
             if number % _STRIDE == _STRIDE - 1:
                 await trio.lowlevel.checkpoint()
-            if not is_trace(fields):
+            # Most are those of our like, from other machines: not worth a look at what may be a megabyte.
+            if not is_trace(fields) or looks_like_ours(fields):
                 continue
             try:
                 event = from_fields(fields)
@@ -70,8 +71,7 @@ class ForeignEntries:
                         "an entry of the stream is no event", stream=self.keys.stream, id=id_, why=error
                     )
                 continue
-            if not is_ours(fields, event):
-                markers.append((self.keys.seen(event.event_id), id_))
+            markers.append((self.keys.seen(event.event_id), id_))
         if markers:
             self.state.taken += await reader.remember(markers, seconds=self.marker_seconds)
         return False
