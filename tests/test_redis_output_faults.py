@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from functools import partial
 
@@ -102,19 +103,40 @@ def no_room(server):
     return partial(server.call, "CONFIG", "SET", "maxclients", "100")
 
 
+def loading(server):
+    """It reads its data for a while after its start, and says so between any two megabytes."""
+    for number in range(8):
+        server.call("SET", f"large{number}", os.urandom(2 << 20))
+    server.call("SAVE")
+    server.kill()
+    server.options += ["--key-load-delay", "80000"]
+    server.start()
+    return lambda: None
+
+
+#: What is said of each in its own words by each version...
+BY_VERSION = [
+    (read_only, ("READONLY",)),
+    (full, ("OOM",)),
+    (few_replicas, ("NOREPLICAS",)),
+    (no_stream, ("WRONGTYPE",)),
+]
+#: ... and what all have said in the same words for ever.
+BY_ALL = [
+    (away, ("ConnectionRefusedError", "FileNotFoundError", "ConnectionError")),
+    (loading, ("LOADING",)),
+    (wrong_password, ("AuthenticationError",)),
+    (no_room, ("as many clients as it may have", "the connection was closed")),
+]
+
+
 @pytest.mark.parametrize(
-    ("break_it", "words"),
+    ("version", "break_it", "words"),
     [
-        (away, ("ConnectionRefusedError", "FileNotFoundError", "ConnectionError")),
-        (read_only, ("READONLY",)),
-        (full, ("OOM",)),
-        (no_stream, ("WRONGTYPE",)),
-        (few_replicas, ("NOREPLICAS",)),
-        (wrong_password, ("AuthenticationError",)),
-        (no_room, ("as many clients as it may have", "the connection was closed")),
+        *((version, *case) for version in redis_server.versions() for case in BY_VERSION),
+        *((redis_server.versions()[0], *case) for case in BY_ALL),
     ],
 )
-@pytest.mark.parametrize("version", redis_server.versions())
 async def test_what_a_server_refuses_waits_in_the_log(tmp_path, version, break_it, words):
     with own_server("--save", "3600 1", version=version) as server:
         async with following(tmp_path, config(server.tcp_url)) as (log, states):
