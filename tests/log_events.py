@@ -102,8 +102,9 @@ async def append_for_ever(log: EventLog) -> None:
         await log.append(step)
 
 
-async def run(directory: Path, lines: Path | None) -> None:
+async def run(directory: Path, lines: Path | None, begun: int) -> None:
     async with open_event_log(directory) as log, trio.open_nursery() as nursery:
+        os.write(begun, b"1")
         nursery.start_soon(append_for_ever, log)
         if lines:
             output = JsonLinesFile(lines)
@@ -113,10 +114,15 @@ async def run(directory: Path, lines: Path | None) -> None:
 def main(directory: str, *rest: str) -> None:
     lines = Path(rest[0]) if len(rest) > 1 else None
     chance = random.Random(7)
-    for _ in range(int(rest[-1])):
+    for number in range(int(rest[-1])):
+        hears, begun = os.pipe()
         child = os.fork()
         if child == 0:
-            trio.run(run, Path(directory), lines)
+            trio.run(run, Path(directory), lines, begun)
+        os.close(begun)
+        if number % 4:
+            os.read(hears, 1)  # else it may be killed while it opens the log
+        os.close(hears)
         time.sleep(chance.uniform(0.005, 0.06))  # when the blow falls is left to chance, on purpose
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

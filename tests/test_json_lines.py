@@ -213,7 +213,7 @@ async def test_killed_anywhere_each_event_is_in_the_file_once_and_in_order(tmp_p
             while state.sequence < log.last_sequence:  # noqa: ASYNC110 - only its state says it
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
-    assert log.last_sequence > 50
+    assert log.last_sequence > 30
     assert numbers(path) == list(range(log.last_sequence))
 
 
