@@ -29,6 +29,7 @@ from trio_cursor.config import Config
 from trio_cursor.eventlog import Entry, EventLog, open_event_log
 from trio_cursor.outputs import redis_stream, stream_care
 from trio_cursor.outputs.follower import follow
+from trio_cursor.outputs.stream_opening import open_redis_streams
 from trio_cursor.records import Event
 from trio_cursor.redis_append import StreamAppender
 from trio_cursor.redis_link import Link
@@ -73,7 +74,7 @@ def impatient() -> None:
 async def produce(directory: Path, config: Config, load: Load) -> None:
     """Take in what is left, and return once every output has everything."""
     async with open_event_log(directory) as log, trio.open_nursery() as nursery:
-        outputs = redis_stream.open_redis_streams(config, log, lambda: time.time_ns() // 1_000_000)
+        outputs = await open_redis_streams(config, log, lambda: time.time_ns() // 1_000_000)
         for output, state in outputs:
             nursery.start_soon(follow, output, log, state)
         await take_in(log, load)

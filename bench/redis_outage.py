@@ -19,7 +19,7 @@ from redis_server import own_server
 
 from trio_cursor.eventlog import Entry, open_event_log
 from trio_cursor.outputs.follower import follow
-from trio_cursor.outputs.redis_stream import open_redis_streams
+from trio_cursor.outputs.stream_opening import open_redis_streams
 
 AT_ONCE = 100
 #: What is arriving must be much before memory counts as level.
@@ -37,7 +37,7 @@ def rss_mb() -> float:
 
 async def measure(directory: Path, server, events: int) -> None:
     async with open_event_log(directory) as log, trio.open_nursery() as nursery:
-        ((output, state),) = open_redis_streams(configured(server.tcp_url), log, now_ms)
+        ((output, state),) = await open_redis_streams(configured(server.tcp_url), log, now_ms)
         nursery.start_soon(follow, output, log, state)
 
         async def arrive(first: int, last: int) -> None:

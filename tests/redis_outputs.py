@@ -13,7 +13,7 @@ from log_events import event
 from trio_cursor.config import Config, RedisConfig
 from trio_cursor.eventlog import open_event_log
 from trio_cursor.outputs.follower import follow
-from trio_cursor.outputs.redis_stream import open_redis_streams
+from trio_cursor.outputs.stream_opening import open_redis_streams
 from trio_cursor.wire import from_fields
 
 STREAM = "telemetry:events"
@@ -51,7 +51,7 @@ def sent(server, stream=STREAM):
 async def following(directory, where):
     """A log with the outputs of a configuration behind it, and their states."""
     async with open_event_log(directory) as log, trio.open_nursery() as nursery:
-        outputs = open_redis_streams(where, log, now_ms)
+        outputs = await open_redis_streams(where, log, now_ms)
         for output, state in outputs:
             nursery.start_soon(follow, output, log, state)
         yield log, [state for _, state in outputs]

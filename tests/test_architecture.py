@@ -26,7 +26,7 @@ FLOORS = [
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_streams", "redis_append", "redis_tending"),
-        *("redis_replay", "redis_pages", "redis_steps", "redis_groups"),
+        *("redis_batches", "redis_replay", "redis_pages", "redis_steps", "redis_groups"),
     ],
     [
         *(

@@ -23,7 +23,7 @@ from trio_cursor.config import Config, CursorConfig, HttpConfig, RedisConfig, Se
 from trio_cursor.eventlog import Entry, open_event_log
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.foreign import foreign_entries
-from trio_cursor.outputs.redis_stream import open_redis_streams
+from trio_cursor.outputs.stream_opening import open_redis_streams
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.wire import from_fields, to_fields
 
@@ -202,7 +202,7 @@ async def sending(server, directory, events):
         async with open_event_log(directory) as log, trio.open_nursery() as nursery:
             await log.append(just_now(events))
             [one] = await foreign_entries(config, log)
-            [(output, state)] = open_redis_streams(config, log, redis_outputs.now_ms, [one])
+            [(output, state)] = await open_redis_streams(config, log, redis_outputs.now_ms, [one])
             nursery.start_soon(follow, output, log, state)
             await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(one.listen)

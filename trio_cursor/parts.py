@@ -225,9 +225,9 @@ async def _outputs(
         found.append((lines, OutputState(lines.name)))
     if config.redis.url is not None:
         # redis-py takes 70 ms to import, which nobody has to wait for who has no Redis.
-        from trio_cursor.outputs.redis_stream import open_redis_streams  # noqa: PLC0415
+        from trio_cursor.outputs.stream_opening import open_redis_streams  # noqa: PLC0415
 
-        found += open_redis_streams(config, events, _now_ms, foreign)
+        found += await open_redis_streams(config, events, _now_ms, foreign)
     for output, state in found:
         # Known from the start, before the output was reached: retention and whoever waits for the output
         # must believe neither that it has everything nor that it has nothing.

@@ -15,42 +15,43 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import trio
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_batches import ADD, StreamEntry
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.redis_link import Link
 from trio_cursor.redis_nodes import KnownNodes
-from trio_cursor.redis_trouble import StreamError, Trouble
+from trio_cursor.redis_trouble import StreamError, Trouble, is_forbidden
 from trio_cursor.threads import run_or_leave
-from trio_cursor.wire import to_fields
 
 AnswerT = TypeVar("AnswerT")
 
 #: The longest silence before an answer: a server that writes its data to a slow disk may take some.
-ANSWER_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 10.0
 #: A mark outlives a holiday, and not a laptop that was given away.
 _MARK_SECONDS: Final = 90 * 86_400
-#: XADD comes before what remembers it: a server without memory refuses it, and then nothing was written. Its
-#: error is handed on as it is, since each version words one that a script raises in its own way.
-_SCRIPT: Final = """
+#: The mark is written first, as it is: whoever may not, or finds the memory full, adds nothing either. For a
+#: script that is stopped half-way there is no way back.
+_SCRIPT: Final = (
+    ADD
+    + """
 local mark = redis.call('GET', KEYS[2]) or ''
 if mark ~= ARGV[1] then return {0, mark} end
+local kept = redis.pcall('SET', KEYS[2], mark, 'EX', ARGV[3])
+if kept.err then return kept end
 local at, added = 5, 0
 for number = 3, #KEYS do
-  local count = tonumber(ARGV[at])
-  if not redis.call('GET', KEYS[number]) then
-    local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + count))
-    if type(id) == 'table' and id.err then return id end
-    redis.call('SET', KEYS[number], id, 'EX', ARGV[4])
-    added = added + 1
-  end
-  at = at + count + 1
+  local last = at + tonumber(ARGV[at])
+  local one = add(KEYS[1], KEYS[number], ARGV[4], false, at + 1, last)
+  if type(one) == 'table' then return one end
+  at, added = last + 1, added + one
 end
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 return {1, added}
 """
+)
 
 
 @attrs.frozen
@@ -64,8 +65,8 @@ class Mark:
         return f"{self.sequence} {self.event_id}"
 
     @classmethod
-    def of(cls, event: Event) -> Mark:
-        return cls(event.sequence, event.event_id)
+    def of(cls, entry: StreamEntry) -> Mark:
+        return cls(entry.sequence, entry.event_id)
 
     @classmethod
     def parsed(cls, text: str) -> Mark | None:
@@ -112,16 +113,20 @@ class StreamAppender:
         self._link = Link(address, keys.stream, answer_seconds=ANSWER_SECONDS, known=known)
         self._may_script = True
 
-    async def mark(self) -> Mark | None:
-        """The mark that the server has; None: it has none, or none of ours. Raises `StreamError`."""
+    async def mark(self) -> str:
+        """The mark that the server has, as it stands there; empty: none. Raises `StreamError`."""
         found = await self.in_thread(partial(self.ask, "GET", self._mark_key))
-        return None if found is None else Mark.parsed(found.decode("utf-8", "replace"))
+        return "" if found is None else found.decode("utf-8", "replace")
 
-    async def append(self, events: Sequence[Event], expected: Mark | None) -> int:
-        """Append events, all or, if it raises, perhaps some, never one twice.
+    async def entries_of(self, events: Sequence[Event]) -> list[StreamEntry]:
+        """Events as they go to the server; of megabytes this takes a while, and so it is done in a thread."""
+        return await self.in_thread(lambda: [StreamEntry.of(event) for event in events])
+
+    async def append(self, entries: Sequence[StreamEntry], expected: str) -> int:
+        """Append entries, all or, if it raises, perhaps some, never one twice.
 
         Args:
-            events: In order; together not so many that the server is held up by them.
+            entries: In order; a batch.
             expected: The mark that the server should have.
 
         Returns:
@@ -132,7 +137,7 @@ class StreamAppender:
             StreamError: It could not be done, or was and the answer did not come.
 
         """
-        return await self.in_thread(partial(self._append, events, expected))
+        return await self.in_thread(partial(self._append, entries, expected))
 
     async def in_thread(self, work: Callable[[], AnswerT]) -> AnswerT:
         """Work with `ask` in a thread. Raises `StreamError`."""
@@ -153,29 +158,32 @@ class StreamAppender:
         """Close the connection, without a wait for anybody."""
         self._link.close()
 
-    def _append(self, events: Sequence[Event], expected: Mark | None) -> int:
-        entries = [[word for pair in to_fields(event).items() for word in pair] for event in events]
-        markers = [self._keys.seen(event.event_id) for event in events]
-        before, after = "" if expected is None else str(expected), str(Mark.of(events[-1]))
+    def _append(self, entries: Sequence[StreamEntry], before: str) -> int:
+        markers = [self._keys.seen(entry.event_id) for entry in entries]
+        after = str(Mark.of(entries[-1]))
         if self._may_script:
             try:
                 return self._by_script(entries, markers, before, after)
-            except NoPermissionError:
+            except ResponseError as error:
+                if not is_forbidden(error):
+                    raise
                 # Scripts are forbidden, or what is in this one: then the commands by themselves say so.
                 self._may_script = False
         return self._by_transaction(entries, markers, before, after)
 
-    def _by_script(self, entries: list[list[str]], markers: list[str], before: str, after: str) -> int:
+    def _by_script(self, entries: Sequence[StreamEntry], markers: list[str], before: str, after: str) -> int:
         keys = [self._keys.stream, self._mark_key, *markers]
         words: list[str | int] = [before, after, _MARK_SECONDS, self._marker_seconds]
         for entry in entries:
-            words += [len(entry), *entry]
+            words += [len(entry.words), *entry.words]
         is_done, rest = self._link.ask("EVAL", _SCRIPT, len(keys), *keys, *words)
         if not is_done:
             raise MovedMarkError
         return int(rest)
 
-    def _by_transaction(self, entries: list[list[str]], markers: list[str], before: str, after: str) -> int:
+    def _by_transaction(
+        self, entries: Sequence[StreamEntry], markers: list[str], before: str, after: str
+    ) -> int:
         """The same for a server that allows no scripts, in two calls."""
         stream = self._keys.stream
         _, found, *seen, _ = self._link.ask_all(
@@ -195,7 +203,7 @@ class StreamAppender:
         words: list[tuple[str | int, ...]] = [("MULTI",)]
         for entry, marker in fresh:
             words += [
-                ("XADD", stream, "*", *entry),
+                ("XADD", stream, "*", *entry.words),
                 ("SET", marker, after, "EX", self._marker_seconds),
             ]
         words += [("SET", self._mark_key, after, "EX", _MARK_SECONDS), ("EXEC",)]
@@ -205,7 +213,7 @@ class StreamAppender:
             # If the key has become something else in between, nothing must remember what is not there.
             undo = [("SET", marker, "", "PX", 1) for _, marker in fresh]
             with suppress(ResponseError):
-                self._link.ask_all([*undo, ("SET", self._mark_key, before, *(() if before else ("PX", 1)))])
+                self._link.ask_all([*undo, ("SET", self._mark_key, before, "EX", _MARK_SECONDS)])
             raise
         if answer is None:
             raise StreamError(Trouble.AWAY, "somebody else has written the same at the same time")

@@ -12,6 +12,9 @@ import attrs
 
 from trio_cursor.records import Event
 
+#: The most that a configuration may ask for.
+MOST_SHARDS = 1024
+
 
 @attrs.frozen
 class StreamKeys:

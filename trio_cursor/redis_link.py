@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from trio_cursor.redis_address import RedisAddress
@@ -28,6 +29,8 @@ Word: TypeAlias = str | int | bytes
 
 #: What we are called in CLIENT LIST.
 CLIENT_NAME: Final = f"trio-cursor/{__version__}"
+#: How the answer to a value begins that is larger than the server takes; it closes the connection at once.
+_TOO_LARGE: Final = b"Protocol error"
 #: For names, several addresses, sentinels and redirections together.
 OPENING_SECONDS: Final = 6.0
 #: A large answer over a slow line; of silence there is less patience.
@@ -89,13 +92,23 @@ class Link:
             if self._entrance is not None and not self._is_cut:
                 self._known.put_last(self._entrance)
             # Not chained: the text of redis-py's errors may quote commands.
-            raise translated(error) from None
+            raise translated(self._last_words(error)) from None
         finally:
             with self._lock:
                 self._is_running = False
                 if self._is_cut or not is_well:
                     self._disconnect()
         return answer
+
+    def _last_words(self, error: Exception) -> Exception:
+        """What the server said before it closed the connection on which we were still sending."""
+        if self._handle is None or not isinstance(error, RedisConnectionError | OSError):
+            return error
+        with suppress(OSError):
+            self._handle.setblocking(False)
+            if _TOO_LARGE in self._handle.recv(1000):
+                return ResponseError(_TOO_LARGE.decode())
+        return error
 
     def ask(self, *words: Word) -> Any:
         """Send a command and give the answer; connects first if need be. Raises what redis-py raises."""

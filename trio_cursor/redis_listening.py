@@ -66,7 +66,7 @@ class Taker(Protocol):
         """Entries may have been missed, and what is left is read again: store the stream's beginning."""
 
     def caught_up(self) -> None:
-        """All that was in the stream at the start was taken. Called once."""
+        """All that was in the stream at the start was taken; and so with each connection."""
 
     def lost(self, *, is_away: bool) -> None:
         """It cannot be read for now; `is_away`: since the server is not there, which may soon be over."""
@@ -143,6 +143,7 @@ class _Listening:
 
     async def listen(self, reader: StreamReader) -> NoReturn:
         """Read for ever over one connection. Raises `StreamError` when it is of no use any more."""
+        self._begin()
         check_at = -math.inf
         while True:
             began = trio.current_time()
@@ -171,6 +172,10 @@ class _Listening:
                 await self.taker.store(self.position)
                 self._stored()
             self.has_stumbled = False
+
+    def _begin(self) -> None:
+        """Nobody knows what has come while there was no connection."""
+        self.target, self.is_caught_up = None, False
 
     def note(self, word: str, why: str) -> bool:
         """Write down that it does not work, and say so if it is news. Returns whether it is."""

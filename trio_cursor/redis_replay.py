@@ -12,31 +12,27 @@ from typing import Any, Final
 
 from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_batches import ADD, StreamEntry, batches
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.redis_link import Link
-from trio_cursor.wire import to_fields
 
 #: The longest silence before an answer.
 ANSWER_SECONDS: Final = 5.0
-#: The server does nothing else while it appends so much.
-_BATCH_EVENTS: Final = 100
-_BATCH_BYTES: Final = 1_000_000
-#: XADD comes before what remembers it. Its error is handed on as it is: each version words one that a script
-#: raises in its own way.
-_SCRIPT: Final = """
+_SCRIPT: Final = (
+    ADD
+    + """
+local kept = redis.pcall('SET', KEYS[2], '', 'PX', 1)
+if kept.err then return kept end
 local at, added = 3, 0
-for number = 2, #KEYS do
-  local count = tonumber(ARGV[at])
-  if ARGV[2] == 'force' or not redis.call('GET', KEYS[number]) then
-    local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + count))
-    if type(id) == 'table' and id.err then return id end
-    redis.call('SET', KEYS[number], id, 'EX', ARGV[1])
-    added = added + 1
-  end
-  at = at + count + 1
+for number = 3, #KEYS do
+  local last = at + tonumber(ARGV[at])
+  local one = add(KEYS[1], KEYS[number], ARGV[1], ARGV[2] == 'force', at + 1, last)
+  if type(one) == 'table' then return one end
+  at, added = last + 1, added + one
 end
 return added
 """
+)
 
 
 class StreamReplay:
@@ -63,32 +59,20 @@ class StreamReplay:
         Raises `StreamError`; what became of the batch in hand is not known then, but none is there twice if
         it is sent again.
         """
-        for batch in _batches(events):
+        for batch in batches(map(StreamEntry.of, events)):
             yield len(batch), self._link.run(partial(self._append, batch))
 
     def close(self) -> None:
         self._link.close()
 
-    def _append(self, batch: list[tuple[str, list[str]]]) -> int:
-        keys = [self._keys.stream, *(self._keys.seen(event_id) for event_id, _ in batch)]
+    def _append(self, batch: list[StreamEntry]) -> int:
+        # The second one is written to no end: whoever may not add markers adds no entries either.
+        keys = [
+            self._keys.stream,
+            self._keys.seen("replay"),
+            *(self._keys.seen(one.event_id) for one in batch),
+        ]
         words: list[Any] = [*self._options]
-        for _, entry in batch:
-            words += [len(entry), *entry]
+        for entry in batch:
+            words += [len(entry.words), *entry.words]
         return int(self._link.ask("EVAL", _SCRIPT, len(keys), *keys, *words))
-
-
-def _batches(events: Sequence[Event]) -> Iterator[list[tuple[str, list[str]]]]:
-    """Ids and entries, so many that they do not hold up the server; one that is larger by itself."""
-    batch: list[tuple[str, list[str]]] = []
-    size = 0
-    for event in events:
-        entry = [word for pair in to_fields(event).items() for word in pair]
-        # In bytes: what is no ASCII stands in the objects as escapes, and else is short.
-        bytes_ = sum(map(len, entry))
-        if batch and (len(batch) == _BATCH_EVENTS or size + bytes_ > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append((event.event_id, entry))
-        size += bytes_
-    if batch:
-        yield batch

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
+
+from trio_cursor.redis_trouble import is_forbidden
 
 #: Sends a command and gives the answer; raises what redis-py raises.
 Ask = Callable[..., Any]
@@ -43,7 +45,9 @@ def trim(ask: Ask, stream: str, bounds: Bounds) -> Trimmed:
     """Trim a stream down to its length, as far as may be. Raises what redis-py raises."""
     try:
         return _trim(ask, stream, bounds)
-    except NoPermissionError:
+    except ResponseError as error:
+        if not is_forbidden(error):
+            raise
         return Trimmed(0, is_forbidden=True)
 
 
@@ -76,7 +80,7 @@ def _server_ms(ask: Ask, *, newest_ms: int) -> int:
     """
     try:
         seconds, microseconds = ask("TIME")
-    except NoPermissionError:
+    except ResponseError:
         return newest_ms
     return int(seconds) * 1000 + int(microseconds) // 1000
 

@@ -38,11 +38,15 @@ class Trouble(enum.Enum):
 class StreamError(TrioCursorError):
     """A server does not do what it was asked for. The text says what is known and a hint."""
 
-    def __init__(self, trouble: Trouble, text: str, *, is_broken: bool = False) -> None:
+    def __init__(
+        self, trouble: Trouble, text: str, *, is_broken: bool = False, is_too_large: bool = False
+    ) -> None:
         super().__init__(text)
         self.trouble = trouble
         #: The connection stood, and broke.
         self.is_broken = is_broken
+        #: The server takes no values as large as one of those that it was sent.
+        self.is_too_large = is_too_large
 
 
 #: Of a script 6.2 says before it where in the script it was.
@@ -50,6 +54,8 @@ _CODE = re.compile(r"(?:@user_script: ?\d+: -)?([A-Z]{3,20})\b")
 #: It was sent more than it takes, and closes the connection.
 _TOO_MUCH = "Protocol error"
 #: How the rules of a user are said to forbid something in a script: by 6.2, and by later versions.
+#: A command that was renamed away, and one that a provider switched off.
+_UNKNOWN = ("unknown command", "command is not available")
 _DENIED_IN_SCRIPT = ("The user executing the script", "ACL failure in script")
 _PASSING: Final = {
     "LOADING": "it reads its data from the disk",
@@ -76,6 +82,12 @@ _CODES: Final = {
 }
 
 
+def is_forbidden(error: Exception) -> bool:
+    """Whether a command may not be used: by the user's rules, or since it was renamed away."""
+    text = str(error).lower()
+    return isinstance(error, exceptions.NoPermissionError) or any(words in text for words in _UNKNOWN)
+
+
 def translated(error: Exception) -> StreamError:
     """What an error of redis-py, or of what is below it, means to the caller."""
     match error:
@@ -86,7 +98,7 @@ def translated(error: Exception) -> StreamError:
             )
         case exceptions.BusyLoadingError() | exceptions.ResponseError():
             if str(error).startswith(_TOO_MUCH):
-                return StreamError(Trouble.REFUSED, "ERR: it takes no values as large", is_broken=True)
+                return StreamError(Trouble.REFUSED, "ERR: it takes no values as large", is_too_large=True)
             return _of_answer(_CODES.get(type(error)) or _code(str(error)))
         case exceptions.TimeoutError():
             return StreamError(Trouble.STALLED, "TimeoutError: it does not answer")

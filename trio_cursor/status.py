@@ -78,7 +78,7 @@ class OutputState:
     """What one follower writes down."""
 
     name: str
-    #: connected | behind | error | closed
+    #: connected | waiting | error | closed
     state: str = "connected"
     sequence: int = 0
     errors: int = 0

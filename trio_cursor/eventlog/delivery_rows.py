@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trio_cursor.eventlog.formats import EVENT_ID
-from trio_cursor.eventlog.texts import exact
+from trio_cursor.eventlog.texts import exact, restored
 from trio_cursor.records import Event
 
 
@@ -19,6 +20,19 @@ def load_cursor(connection: Any, name: str) -> tuple[int, str]:
 def save_cursor(connection: Any, name: str, sequence: int, detail: str) -> None:
     """Move the cursor of an output."""
     connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (exact(name), sequence, detail))
+
+
+def load_cursors(connection: Any, prefix: str) -> dict[str, tuple[int, str]]:
+    """All cursors whose names begin so."""
+    rows = connection.execute("SELECT name, seq, detail FROM cursors")
+    return {name: (row[1], row[2]) for row in rows if (name := restored(row[0])).startswith(prefix)}
+
+
+def replace_cursors(connection: Any, old: Iterable[str], new: Mapping[str, tuple[int, str]]) -> None:
+    """Forget some cursors, and have others instead."""
+    connection.executemany("DELETE FROM cursors WHERE name = ?", [(exact(name),) for name in old])
+    for name, (sequence, detail) in new.items():
+        save_cursor(connection, name, sequence, detail)
 
 
 def load_producer_id(connection: Any) -> str:

@@ -6,7 +6,7 @@ their keys, what is pending, positions. A position never moves past what is in n
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,14 @@ class EventLog:
 
     async def save_cursor(self, name: str, sequence: int, detail: str = "") -> None:
         await self._write(lambda connection: delivery_rows.save_cursor(connection, name, sequence, detail))
+
+    async def cursors(self, prefix: str) -> dict[str, tuple[int, str]]:
+        """The cursors of all outputs whose names begin so, whether they are asked for today or not."""
+        return await self._read("cursor", lambda connection: delivery_rows.load_cursors(connection, prefix))
+
+    async def replace_cursors(self, old: Iterable[str], new: Mapping[str, tuple[int, str]]) -> None:
+        """Forget some cursors, and have others instead."""
+        await self._write(lambda connection: delivery_rows.replace_cursors(connection, old, new))
 
     async def producer_id(self) -> str:
         """By which servers know this log; another one in each log."""

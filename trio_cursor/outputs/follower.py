@@ -83,17 +83,20 @@ async def follow(output: Output, events: EventLog, state: OutputState) -> None:
 
 async def _follow(output: Output, events: EventLog, state: OutputState) -> NoReturn:
     pause = _RETRY_FIRST_SECONDS
-    resumed = False
+    resumed = has_moved = False
     while True:
         try:
             if not resumed:
                 await _resume(output, events, state)
                 resumed = True
             await _hand_over(output, events, state)
-            pause = _RETRY_FIRST_SECONDS
+            pause, has_moved = _RETRY_FIRST_SECONDS, False
         except OutputMovedError:
-            resumed = False
-            continue
+            # Once is no trouble; again before anything was taken is somebody else at the same time.
+            resumed, was_moved, has_moved = False, has_moved, True
+            if not was_moved:
+                continue
+            _note(state, "it has less or more than was thought, again and again")
         except OutputClosedError:
             raise
         except (OutputError, StateError) as error:

@@ -92,6 +92,9 @@ class ForeignEntries:
     def lost(self, *, is_away: bool) -> None:
         if not is_away:
             self.settled.set()
+        elif self.settled.is_set():
+            # Others may send while neither of us is there.
+            self.settled = trio.Event()
 
 
 async def foreign_entries(config: Config, events: EventLog) -> list[ForeignEntries]:
