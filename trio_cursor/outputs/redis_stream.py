@@ -123,7 +123,7 @@ class RedisStream:
             raise OutputMovedError  # it was left by a cancelled `resume`
         return self._appender
 
-    async def _resume(self, sequence: int, kept: _Kept | None) -> int:
+    async def _resume(self, sequence: int, kept: _Kept) -> int:
         self.close()
         self._state.dead = await self._log.count_dead(self.name)
         self._producer_id = await self._log.producer_id()
@@ -131,12 +131,12 @@ class RedisStream:
         self._mark, self._found = await self._connected.mark(), 0
         if self._mark == "":
             return await self._begin(sequence, kept)
-        if kept is not None and self._mark == kept.mark:
+        if self._mark == kept.mark:
             return sequence
         mark = Mark.parsed(self._mark)
         if mark is None or await self._log.event_id_at(mark.sequence) != mark.event_id:
             return await self._be_another(sequence)
-        known = None if kept is None else Mark.parsed(kept.mark)
+        known = Mark.parsed(kept.mark)
         if known is not None and mark.sequence < known.sequence:
             self._note_rollback(known, mark.sequence)
             return mark.sequence
@@ -155,21 +155,12 @@ class RedisStream:
             known=self._known_nodes,
         )
 
-    async def _begin(self, sequence: int, kept: _Kept | None) -> int:
+    async def _begin(self, sequence: int, kept: _Kept) -> int:
         """The server knows nothing of us: it is new to us, or was emptied, or nothing was for it yet."""
-        if kept is not None and kept.mark == "":
+        if kept.mark == "":
             return sequence
-        recent = await self._recent()
-        if kept is None:
-            if recent:
-                log.info(
-                    "what was captured long ago is not sent to a new stream; `replay` does that",
-                    output=self.name,
-                    events=recent,
-                )
-            return recent
         # It gets what was captured within the life of the markers, and what it was still to get.
-        begin = min(sequence, recent)
+        begin = min(sequence, await self._recent())
         known = Mark.parsed(kept.mark)
         if known is not None and kept.producer_id == self._producer_id:
             self._note_rollback(known, begin)
@@ -257,11 +248,10 @@ class _Kept:
         return json.dumps(attrs.asdict(self))
 
     @classmethod
-    def parsed(cls, text: str) -> _Kept | None:
-        """The reverse; None: nothing was stored yet."""
-        found = json.loads(text) if text else None
-        return None if found is None else cls(found["mark"], found["producer_id"])
+    def parsed(cls, text: str) -> _Kept:
+        """The reverse."""
+        return cls(**json.loads(text))
 
 
-#: What is stored for an output that was sent nothing yet, and is not new.
+#: What is stored for an output that was sent nothing yet.
 NOTHING_SENT: Final = str(_Kept("", ""))

@@ -39,25 +39,38 @@ async def open_redis_streams(
         output = RedisStream(address, keys, number, options, events=events, state=state, now_ms=now_ms)
         output.others = others.get(keys.stream)
         found.append((output, state))
-    await _share_out_anew(
-        events, f"redis_stream:{address} ", redis.stream, [output.name for output, _ in found]
+    await _share_out(
+        events,
+        redis.stream,
+        f"redis_stream:{address} ",
+        [output.name for output, _ in found],
+        since_ms=now_ms() - options.marker_seconds * 1000,
     )
     return found
 
 
-async def _share_out_anew(events: EventLog, prefix: str, stream: str, names: list[str]) -> None:
-    """If the number of shards has changed, all go on from where the last one of the former ones was.
+async def _share_out(events: EventLog, stream: str, prefix: str, names: list[str], *, since_ms: int) -> None:
+    """See that each output has a cursor.
 
-    A workspace may have moved to a shard that is farther than that one. What is on a shard already is known
-    there by its markers; on another one it is there a second time.
+    A new stream gets what was captured since then, within the life of the markers. If the number of shards
+    has changed, all go on from where the last one of the former ones was, since a workspace may have moved
+    to a shard that is farther. What is on a shard already is known there by its markers; what moved is there
+    twice.
     """
     family = {keys.stream for keys in (*keys_of(stream, 1), *keys_of(stream, MOST_SHARDS))}
     known = await events.cursors(prefix)
     former = {name: cursor for name, cursor in known.items() if name.removeprefix(prefix) in family}
-    if not former or former.keys() == set(names):
+    if former.keys() == set(names):
         return
-    begin = min(sequence for sequence, _ in former.values())
-    log.info("the number of shards has changed", stream=stream, shards=len(names), after=begin)
+    if former:
+        begin = min(sequence for sequence, _ in former.values())
+        log.info("the number of shards has changed", stream=stream, shards=len(names), after=begin)
+    elif begin := await events.sequence_before(since_ms):
+        log.info(
+            "what was captured long ago is not sent to a new stream; `replay` does that",
+            stream=stream,
+            events=begin,
+        )
     await events.replace_cursors(
         set(former), {name: (begin, former[name][1] if name in former else NOTHING_SENT) for name in names}
     )
