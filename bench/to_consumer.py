@@ -122,10 +122,12 @@ def output_alone(url: str, place: Path, events: int) -> list[float]:
     async def append() -> None:
         async with following(place, config(url)) as (log, _):
             for number in range(events + 1):
-                await trio.sleep(chance.uniform(*PAUSES) if number else 1)
+                await trio.sleep(chance.uniform(*PAUSES))
                 made = event(number, text=ANSWER)
                 appended[made.generation_id] = time.time_ns()
                 await log.append(Entry((((made.event_id,), made),)))
+                if not number:  # now both sides are there
+                    await trio.to_thread.run_sync(arrivals, out, 0, 1)
             await trio.to_thread.run_sync(arrivals, out, 0, events + 1)
 
     with child(__file__, "--consume", url, out=out):
