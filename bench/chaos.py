@@ -1,7 +1,7 @@
-"""Kill the producer, the server, or both, over and over, and count what was lost and what came twice.
+"""Kill producers, servers, masters and consumers, over and over, and count what was lost and what came twice.
 
 `nox -s chaos` runs all of it; `nox -s chaos -- --short` a little of each part. Exit 1 if anything was lost,
-came twice, or came out of order in its workspace.
+came twice, came out of order in its workspace, or was left lying. What cannot be played here is named.
 """
 
 from __future__ import annotations
@@ -9,77 +9,29 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import attrs
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chaos_producer import POINTS, Load, forked, generation, killed_at, workspace_of
-from redis_server import RedisServer, own_server, version_on_path, versions
+import chaos_consumers
+from chaos_count import Count, configured, counted
+from chaos_failovers import fail_over_cluster, fail_over_sentinel, has_ended
+from chaos_producer import POINTS, Load, forked, killed_at
+from redis_server import RedisServer, free_port, own_server, programs, version_on_path, versions
 
-from trio_cursor.config import Config, RedisConfig
-from trio_cursor.redis_keys import keys_of
+from trio_cursor.config import Config
 
-STREAM = "telemetry:events"
 SEED = 5
-
-
-@attrs.frozen
-class Count:
-    """What came of a part."""
-
-    kills: int
-    generations: int
-    lost: int
-    doubled: int
-    #: Workspaces whose generations are not in their order.
-    disordered: int
-    seconds: float
-
-    @property
-    def is_well(self) -> bool:
-        return not (self.lost or self.doubled or self.disordered)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.kills} kills, {self.generations} generations: lost {self.lost}, doubled {self.doubled},"
-            f" workspaces out of order {self.disordered}; {self.seconds:.0f} s"
-        )
-
-
-def configured(url: str, shards: int = 1) -> Config:
-    return Config(redis=RedisConfig(url=url, max_length=0, shards=shards))
-
-
-def counted(server: RedisServer, load: Load, *, kills: int, began: float, shards: int = 1) -> Count:
-    """Compare what is on the stream with what was to be there."""
-    numbers = {generation(number).event_id: number for number in range(1, load.generations + 1)}
-    found: defaultdict[int, int] = defaultdict(int)
-    order: defaultdict[str, list[int]] = defaultdict(list)
-    for keys in keys_of(STREAM, shards):
-        after = "-"
-        while entries := server.call("XRANGE", keys.stream, after, "+", "COUNT", 1000):
-            for _, fields in entries:
-                number = numbers[fields[b"event_id"].decode()]
-                found[number] += 1
-                order[workspace_of(number)].append(number)
-            after = f"({entries[-1][0].decode()}"
-    return Count(
-        kills=kills,
-        generations=load.generations,
-        lost=load.generations - len(found),
-        doubled=sum(found.values()) - len(found),
-        disordered=sum(seen != sorted(seen) for seen in order.values()),
-        seconds=time.monotonic() - began,
-    )
 
 
 def kill_producers(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
@@ -90,13 +42,13 @@ def kill_producers(server: RedisServer, directory: Path, kills: int, generations
     for number in range(kills):
         point = chance.choice(POINTS) if number % 2 else None
         steps = [] if point is None else [killed_at(point, chance)]
-        child = forked(server, directory, config, load, *steps)
+        child = forked([server], directory, config, load, *steps)
         die_by = time.monotonic() + (chance.uniform(0.01, 0.1) if point is None else 1)
         while time.monotonic() < die_by and not has_ended(child):
             time.sleep(0.001)
         end(child)
     finish(server, directory, config, load)
-    return counted(server, load, kills=kills, began=began)
+    return counted(server.call, load, kills=kills, began=began)
 
 
 def kill_servers(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
@@ -104,12 +56,12 @@ def kill_servers(server: RedisServer, directory: Path, kills: int, generations: 
     began, chance = time.monotonic(), random.Random(SEED)
     load = Load(generations, at_once=2, pause=0.001)
     config = configured(server.url)
-    child = forked(server, directory, config, load)
+    child = forked([server], directory, config, load)
     for _ in range(kills):
         strike(server, chance)
     os.waitpid(child, 0)
     finish(server, directory, config, load)
-    return counted(server, load, kills=kills, began=began)
+    return counted(server.call, load, kills=kills, began=began)
 
 
 def kill_both(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
@@ -118,7 +70,7 @@ def kill_both(server: RedisServer, directory: Path, kills: int, generations: int
     load = Load(generations, at_once=3, pause=0.002, in_a_life=generations // kills)
     config = configured(server.url)
     for _ in range(kills):
-        child = forked(server, directory, config, load)
+        child = forked([server], directory, config, load)
         if chance.random() < 0.5:
             strike(server, chance)
             time.sleep(chance.uniform(0, 0.05))
@@ -128,11 +80,7 @@ def kill_both(server: RedisServer, directory: Path, kills: int, generations: int
             end(child)
             strike(server, chance)
     finish(server, directory, config, load)
-    return counted(server, load, kills=2 * kills, began=began)
-
-
-def has_ended(child: int) -> bool:
-    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return counted(server.call, load, kills=2 * kills, began=began)
 
 
 def end(child: int) -> None:
@@ -157,7 +105,7 @@ def strike(server: RedisServer, chance: random.Random) -> None:
 
 def finish(server: RedisServer, directory: Path, config: Config, load: Load) -> None:
     """Let a last one do what is left."""
-    child = forked(server, directory, config, attrs.evolve(load, in_a_life=None, at_once=50))
+    child = forked([server], directory, config, attrs.evolve(load, in_a_life=None, at_once=50))
     _, status = os.waitpid(child, 0)
     if status:
         raise SystemExit(f"the last producer failed ({status})")
@@ -166,33 +114,98 @@ def finish(server: RedisServer, directory: Path, config: Config, load: Load) -> 
 Part = Callable[[RedisServer, Path, int, int], Count]
 
 
-def play(what: str, part: Part, version: str, kills: int, generations: int) -> bool:
-    """One part on a server of its own; says what came of it."""
-    with own_server(version=version) as server, tempfile.TemporaryDirectory(prefix="chaos-") as place:
-        count = part(server, Path(place), kills, generations)
-    print(f"{what} [Redis {version}]: {count}", flush=True)
-    return count.is_well
+class Play:
+    """Plays part after part, says what came of each, and remembers whether all went well."""
+
+    def __init__(self) -> None:
+        self.is_well = True
+
+    def on_server(self, what: str, part: Part, version: str, kills: int, generations: int) -> None:
+        """One part on a server of its own."""
+
+        def played(directory: Path) -> Count:
+            with own_server(version=version) as server:
+                return part(server, directory, kills, generations)
+
+        self._play(what, version, played)
+
+    def consumers(self, version: str, seconds: int) -> None:
+        def played(_: Path) -> str:
+            with own_server(version=version) as server:
+                figures = chaos_consumers.main(seconds, server)
+            return ", ".join(f"{name} {count:,}" for name, count in figures.items())
+
+        self._play("consumers killed", version, played)
+
+    def failovers(self, version: str, rounds: int) -> None:
+        self._play("master in a cluster killed", version, lambda at: fail_over_cluster(version, at, rounds))
+        self._play("master of Sentinel killed", version, lambda at: fail_over_sentinel(version, at, rounds))
+
+    def _play(self, what: str, version: str, part: Callable[[Path], Count | str]) -> None:
+        with tempfile.TemporaryDirectory(prefix="chaos-") as place:
+            try:
+                outcome = part(Path(place))
+            except (AssertionError, pytest.fail.Exception) as error:
+                outcome, is_well = f"FAILED: {error}", False
+            else:
+                is_well = isinstance(outcome, str) or outcome.is_well
+        self.is_well &= is_well
+        print(f"{what} [Redis {version}]: {outcome}{'' if is_well else '  <-- FAILED'}", flush=True)
+
+
+def obstacle() -> str | None:
+    """Why nothing can be played on this machine; None: it can."""
+    if not hasattr(os, "fork"):
+        return "it takes fork, which this system has not"
+    if not programs():
+        return "no redis-server on PATH, and none in a wheel for this platform and Python"
+    try:
+        free_port()
+    except OSError as error:
+        return f"no server can listen on 127.0.0.1: {error}"
+    return None
+
+
+def absent() -> list[str]:
+    """Kinds of servers that it is made for and that are not here."""
+    lines = {version.split(".")[0] for version in programs()}
+    found = [f"Redis {line}" for line in ("6", "7", "8") if line not in lines]
+    return found + ["Valkey"] * (shutil.which("valkey-server") is None)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="20 kills of each kind")
+    parser.add_argument("--short", action="store_true", help="a little of each part")
     arguments = parser.parse_args()
+    if (why := obstacle()) is not None:
+        print(f"not run: anything: {why}")
+        return 1
     found = versions()
     # The machine's own server is the reference, where there is one.
     first = version_on_path() or found[0]
-    results = []
+    play = Play()
     if arguments.short:
-        results.append(play("producer killed", kill_producers, first, 20, 400))
-        results.append(play("server killed", kill_servers, first, 20, 4000))
-        results.append(play("both killed", kill_both, first, 20, 400))
+        play.on_server("producer killed", kill_producers, first, 20, 400)
+        play.on_server("server killed", kill_servers, first, 20, 4000)
+        play.on_server("both killed", kill_both, first, 20, 400)
+        play.consumers(first, 5)
+        play.failovers(first, 1)
+        others = ", ".join(version for version in found if version != first)
+        print(f"not run: Redis {others or '-'}, and most of each part (without --short)")
     else:
         for version in sorted(found, key=lambda version: version != first):
             kills, generations = (1000, 20_000) if version == first else (200, 4_000)
-            results.append(play("producer killed", kill_producers, version, kills, generations))
-        results += [play("server killed", kill_servers, version, 50, 10_000) for version in found]
-        results.append(play("both killed", kill_both, first, 100, 3_000))
-    return 0 if all(results) else 1
+            play.on_server("producer killed", kill_producers, version, kills, generations)
+        for version in found:
+            play.on_server("server killed", kill_servers, version, 50, 10_000)
+        play.on_server("both killed", kill_both, first, 100, 3_000)
+        for version in found:
+            play.consumers(version, 30)
+        for version in found:
+            play.failovers(version, 6)
+    if missing := absent():
+        print(f"not run: {', '.join(missing)}: not on this machine")
+    return 0 if play.is_well else 1
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from chaos_producer import end_with
 from log_events import event
 from redis_server import RedisServer, own_server, versions
 from scans import uuid
@@ -98,12 +99,6 @@ async def consume(url: str, consumer: str | None, path: Path, parent: int) -> No
                 work(store, delivery)
                 await trio.sleep(WORK_SECONDS)  # there is time to die between the effect and the ack
                 await delivery.ack()
-
-
-async def end_with(parent: int) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 - nobody calls
-        await trio.sleep(0.5)
-    os._exit(1)
 
 
 # --- the world around ---

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,10 @@ def impatient() -> None:
     stream_care.TEND_SECONDS = 1.0
 
 
-async def produce(directory: Path, config: Config, load: Load) -> None:
+async def produce(directory: Path, config: Config, load: Load, parent: int) -> None:
     """Take in what is left, and return once every output has everything."""
     async with open_event_log(directory) as log, trio.open_nursery() as nursery:
+        nursery.start_soon(end_with, parent)
         outputs = await open_redis_streams(config, log, lambda: time.time_ns() // 1_000_000)
         for output, state in outputs:
             nursery.start_soon(follow, output, log, state)
@@ -83,6 +84,12 @@ async def produce(directory: Path, config: Config, load: Load) -> None:
         await trio.sleep(3 * redis_stream.RedisStream.idle_seconds)
         await has_everything(log, [state for _, state in outputs])
         nursery.cancel_scope.cancel()
+
+
+async def end_with(parent: int) -> None:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nobody calls
+        await trio.sleep(0.5)
+    os._exit(1)
 
 
 async def has_everything(log: EventLog, states: list[OutputState]) -> None:
@@ -105,19 +112,25 @@ async def take_in(log: EventLog, load: Load) -> None:
 
 
 def forked(
-    server: RedisServer, directory: Path, config: Config, load: Load, *prepare: Callable[[], None]
+    servers: Sequence[RedisServer],
+    directory: Path,
+    config: Config,
+    load: Load,
+    *prepare: Callable[[], None],
 ) -> int:
-    """Start a producer in a child; gives its process id."""
+    """Start a producer in a child; gives its process id. All the servers that run are named."""
+    parent = os.getpid()
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        server.leave_to_the_parent()
+        for server in servers:
+            server.leave_to_the_parent()
         impatient()
         for step in prepare:
             step()
-        trio.run(produce, directory, config, load)
+        trio.run(produce, directory, config, load, parent)
         code = 0
     except BaseException:  # noqa: BLE001 - the child ends with it
         traceback.print_exc()

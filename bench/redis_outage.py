@@ -13,7 +13,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chaos import configured, counted
+from chaos_count import configured, counted
 from chaos_producer import Load, generation
 from redis_server import own_server
 
@@ -81,7 +81,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as place,
     ):
         trio.run(measure, Path(place), server, arguments.events)
-        count = counted(server, Load(arguments.events), kills=1, began=began)
+        count = counted(server.call, Load(arguments.events), kills=1, began=began)
     print(count)
     return 0 if count.is_well else 1
 

