@@ -82,9 +82,10 @@ def _directory(item: Directory, look: CursorLook, *, is_named: bool, is_any: boo
     if any(one.is_read for one in look.databases if one.workspace.profile == mine[0].user_dir):
         return note(name, item.path, "it has no workspace", "open a folder in Cursor")
     what = "neither a workspace nor a conversation is in it"
-    return (
-        finding(name, item.path, what, _ELSEWHERE) if is_named else note(name, item.path, what, _NOT_STARTED)
-    )
+    is_like_cursors = all("no such directory" not in one.reason for one in mine[0].notes)
+    if is_named and not is_like_cursors:
+        return finding(name, item.path, what, _ELSEWHERE)
+    return note(name, item.path, what, _NOT_STARTED)
 
 
 def databases(facts: Facts) -> Iterator[Check]:

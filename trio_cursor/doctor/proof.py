@@ -7,6 +7,7 @@ a rest of the same length after each look: what changes in rests as well is chan
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,11 +20,11 @@ import trio
 
 from trio_cursor.asked import window_ms
 from trio_cursor.config import Config
-from trio_cursor.cursor.guest import Guest, Page
+from trio_cursor.cursor.guest import Guest, Page, TimedOut
 from trio_cursor.cursor.schemas.known import reread_database, scan_database
 from trio_cursor.doctor import fingerprints
 from trio_cursor.doctor.check import Check, finding, note, ok
-from trio_cursor.doctor.looking import CursorLook, completed
+from trio_cursor.doctor.looking import CursorLook, completed, in_time
 from trio_cursor.observations import Turn, Wanted
 from trio_cursor.records import Page as SchemaPage
 
@@ -34,6 +35,9 @@ ROUNDS: Final = 5
 #: For one look at all databases, and for hashing what there is once.
 _LOOK_SECONDS: Final = 20.0
 _HASH_SECONDS: Final = 60.0
+_GRACE_SECONDS: Final = 2.0
+#: After so long no further round is begun.
+_ALL_SECONDS: Final = 120.0
 #: A rest is at least so long, so that whoever writes now and then is seen to.
 _LEAST_REST_SECONDS: Final = 0.2
 #: Turns of a page whose texts are read, too.
@@ -86,7 +90,7 @@ def changes(before: Marks, after: Marks) -> set[str]:
 
 async def prove(config: Config, look: CursorLook, guest: Guest) -> list[Check]:
     """Prove it as far as it can be proven."""
-    record = Record()
+    record, end = Record(), trio.current_time() + _ALL_SECONDS
     before = await take_marks(look)
     while before is not None:
         began = trio.current_time()
@@ -95,7 +99,8 @@ async def prove(config: Config, look: CursorLook, guest: Guest) -> list[Check]:
         if (after := await take_marks(look)) is None:
             break
         record.take_look(before, after)
-        if not record.unproven or record.rounds == ROUNDS:
+        is_late = trio.current_time() + seconds > end
+        if not record.unproven or record.rounds == ROUNDS or is_late:
             return list(verdict(record))
         await trio.sleep(max(seconds, _LEAST_REST_SECONDS))
         before = await take_marks(look)
@@ -106,9 +111,11 @@ async def prove(config: Config, look: CursorLook, guest: Guest) -> list[Check]:
 
 async def take_marks(look: CursorLook) -> Marks | None:
     """Hash everything, in a child process; None: it does not come to an end."""
+    # What did not answer the door would not answer the child.
+    known = [item for item in look.databases if not isinstance(item.failure, TimedOut)]
     directories = dict.fromkeys(
         str(place)
-        for item in look.databases
+        for item in known
         for place in (
             Path(item.workspace.profile),
             Path(item.workspace.database).parent.parent,
@@ -116,15 +123,20 @@ async def take_marks(look: CursorLook) -> Marks | None:
         )
     )
     # What is left out is never opened, by nobody.
-    databases = [item.workspace.database for item in look.databases if item.left_out is None]
+    databases = [item.workspace.database for item in known if item.left_out is None]
     asked = json.dumps({"directories": list(directories), "databases": databases})
-    with trio.move_on_after(_HASH_SECONDS):
-        done = await trio.run_process(
-            [sys.executable, "-I", fingerprints.__file__], stdin=asked.encode(), capture_stdout=True
-        )
+    return await in_time(partial(_hash, asked.encode()), _HASH_SECONDS + _GRACE_SECONDS)
+
+
+def _hash(asked: bytes) -> Marks | None:
+    """In a thread: a child that hangs in the kernel cannot be killed, and is left alone with it."""
+    words = [sys.executable, "-I", fingerprints.__file__]
+    try:
+        done = subprocess.run(words, input=asked, stdout=subprocess.PIPE, check=True, timeout=_HASH_SECONDS)
         marks: dict[str, list[Any]] = json.loads(done.stdout)
-        return marks
-    return None
+    except (subprocess.SubprocessError, ValueError):
+        return None
+    return marks
 
 
 async def _look_at_all(config: Config, look: CursorLook, guest: Guest, record: Record) -> None:
@@ -133,7 +145,7 @@ async def _look_at_all(config: Config, look: CursorLook, guest: Guest, record: R
     with trio.move_on_after(_LOOK_SECONDS) as scope:
         async with trio.open_nursery() as nursery:
             for item in look.databases:
-                if item.left_out is None:
+                if item.left_out is None and not isinstance(item.failure, TimedOut):
                     nursery.start_soon(_look_at, item.workspace.database, config, look, guest, record)
     record.is_cut_short = scope.cancelled_caught
 
