@@ -14,6 +14,8 @@ import cursor_files
 import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, command, on_terminal, run_once, until
+from scans import session as a_session
+from test_cli import SITE
 from test_status_command import workspace_status
 
 from trio_cursor.cli import main
@@ -24,9 +26,11 @@ from trio_cursor.cursor.guest import QUARANTINED
 from trio_cursor.doctor import Check, Level, Section, looking
 from trio_cursor.doctor import running as looking_at_service
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
-from trio_cursor.eventlog import open_for_writing, transaction
+from trio_cursor.eventlog import append_events, open_for_writing, transaction
+from trio_cursor.events import build_gap
+from trio_cursor.records import Gap
 from trio_cursor.state_dir import held
-from trio_cursor.status import OutputStatus, disabled
+from trio_cursor.status import OutputStatus, PrivacyStatus, disabled
 from trio_cursor.status_file import FILE_NAME as STATUS_NAME
 from trio_cursor.status_file import write_status
 
@@ -140,6 +144,15 @@ def test_a_directory_that_does_not_answer_is_a_finding_and_no_hang(doctor, monke
         back.set()
     assert found.the("cursor.directory")["what"] == "it does not answer"
     assert "disk or mount" in found.the("cursor.directory")["do"]
+
+
+def test_each_of_several_directories_has_its_own_workspaces(doctor, user_dir, tmp_path):
+    cursor_files.make_workspace(user_dir, "a1", [asked()])
+    other = cursor_files.make_user_dir(tmp_path / "other")
+    for name in ("b1", "b2"):
+        cursor_files.make_workspace(other, name, [asked()])
+    found = doctor("--cursor-dir", str(other.parent))
+    assert [item["what"] for item in found.of("cursor.directory")] == ["1 workspace", "2 workspaces"]
 
 
 # -- Databases -----------------------------------------------------------------------------------------
@@ -272,13 +285,22 @@ def test_permissions_of_the_state_directory(doctor, state):
 
 def test_an_event_log_that_cannot_be_used_is_a_finding(doctor, state):
     with closing(open_for_writing(state)) as connection:
-        assert doctor().the("log", "ok")["what"].startswith("0 events")
+        assert doctor().the("log", "ok")["what"].startswith("0 records")
         connection.execute("PRAGMA user_version=99")
     newer = doctor().the("log")
     assert "written by a newer trio_cursor (format 99)" in newer["what"]
     assert newer["do"] == "update this one"
     (state / LOG_NAME).write_bytes(b"no log" * 1000)
     assert "cannot be used" in doctor().the("log")["what"]
+
+
+def test_what_was_missed_is_said(doctor, state):
+    gap = build_gap(SITE, Gap("ring", 1, 2, "rolled out"), session=a_session("s"), captured_at=NOW, host="h")
+    with closing(open_for_writing(state)) as connection, transaction(connection):
+        append_events(connection, [((), gap)])
+    found = doctor()
+    assert found.the("log.gaps", "note")["what"].startswith("1 times generations left Cursor's list of 100")
+    assert found.code == 0
 
 
 def test_a_damaged_event_log_is_found(doctor, state):
@@ -342,7 +364,7 @@ def test_what_the_service_says_is_wrong_is_a_finding_each(doctor, state):
     output = OutputStatus("json_lines:/full", "error", 3, 4, 1, "no space left")
     alarms = (f"/home/dev: timeout: {QUARANTINED}", "output json_lines:/full: no space left", "else")
     with held(state):
-        write_status(state, running(alarms=alarms, outputs=(output,), gaps=2))
+        write_status(state, running(alarms=alarms, outputs=(output,)))
         found = doctor()
     says = [(item["what"], item["do"]) for item in found.of("service.alarm")]
     assert [what for what, _ in says] == list(alarms)
@@ -350,7 +372,20 @@ def test_what_the_service_says_is_wrong_is_a_finding_each(doctor, state):
     assert "events wait in the event log" in says[1][1]
     assert "`status`" in says[2][1]
     assert found.the("service.output", "note")["what"] == "4 events behind (error)"
-    assert "list of 100" in found.the("service.gaps", "note")["what"]
+
+
+def test_a_service_with_other_options_is_told(doctor, state):
+    output = OutputStatus("redis_stream:redis://elsewhere s", "connected", 3, 0, 0, None)
+    with held(state):
+        write_status(state, running(outputs=(output,), privacy=PrivacyStatus("metadata", 3)))
+        found = doctor()
+    assert found.code == 0
+    assert [item["what"] for item in found.of("service.differs")] == [
+        "its privacy mode is metadata, and here it is full",
+        "it watches what was not looked at here: /c",
+    ]
+    assert "has redis_stream:redis://elsewhere s" in found.the("redis", "note")["what"]
+    assert "3 records" in found.the("service.privacy", "note")["what"]
 
 
 def test_a_service_that_is_silent_or_says_what_nobody_understands(doctor, monkeypatch, state):

@@ -85,6 +85,14 @@ def test_a_wrong_password_and_a_port_without_a_server(doctor, server):
     assert "nothing listens there" in away["what"]
 
 
+def test_a_password_that_would_go_over_the_network_is_a_bad_configuration(capsys):
+    assert main(["doctor", "--redis-url", f"redis://user:{PASSWORD}@redis.example.org"]) == 78
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "unencrypted" in err
+    assert PASSWORD not in err
+
+
 def test_a_server_that_never_answers_is_a_finding_and_no_hang(doctor, monkeypatch):
     monkeypatch.setattr("trio_cursor.doctor.stream.ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -73,8 +73,7 @@ def _directory(item: Directory, look: CursorLook, *, is_named: bool, is_any: boo
         )
     if item.trouble:
         return finding(name, item.path, item.trouble, _remedy(item.trouble))
-    # Under its real name, or with User behind it.
-    mine = [listing for listing in look.listings if len(look.there) == 1 or listing.user_dir == item.path]
+    mine = [listing for listing in look.listings if listing.user_dir == item.user_dir]
     workspaces = [one for listing in mine for one in listing.workspaces if not one.is_global]
     if workspaces or not mine:
         count = f"{len(workspaces):,} workspace{'s' * (len(workspaces) != 1)}" if mine else "found"

@@ -101,10 +101,10 @@ def _silent(facts: Facts) -> Iterator[Check]:
     """What did not answer in time."""
     directory = facts.config.state.dir
     silent = {
-        "state": (directory, facts.own is None or facts.service is None),
-        "sessions": ("sessions", facts.announced is None),
+        "state": (directory, _OWN_SECONDS, facts.own is None or facts.service is None),
+        "sessions": ("sessions", _ANNOUNCED_SECONDS, facts.announced is None),
     }
-    for name, (subject, is_silent) in silent.items():
+    for name, (subject, seconds, is_silent) in silent.items():
         if is_silent:
-            what = f"it did not answer within {_OWN_SECONDS:g} s"
+            what = f"no answer within {seconds:g} s"
             yield finding(name, subject, what, "see whether the disk of the state directory answers (ls it)")

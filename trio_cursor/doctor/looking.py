@@ -32,6 +32,7 @@ from trio_cursor.cursor.listing import Lister, Listing, list_workspaces
 from trio_cursor.cursor.schemas import FollowUp, Step
 from trio_cursor.cursor.schemas.known import Reading, readable_columns, scan_database
 from trio_cursor.cursor.selection import hides_its_folder, included
+from trio_cursor.cursor.user_dirs import user_dirs
 from trio_cursor.observations import RingEntry, TableRow
 from trio_cursor.records import Page as SchemaPage
 from trio_cursor.records import Workspace
@@ -53,6 +54,8 @@ class Directory:
     is_there: bool
     #: Why nothing can be said of it, in words.
     trouble: str | None = None
+    #: Its `User` directory under its real name, by which it is listed.
+    user_dir: str | None = None
 
 
 @attrs.define(eq=False)
@@ -140,7 +143,7 @@ def _directory(path: str) -> Directory:
     except OSError as error:
         return Directory(path, is_there=True, trouble=f"it cannot be looked at ({error.strerror})")
     list_workspaces(path)
-    return Directory(path, is_there=True)
+    return Directory(path, is_there=True, user_dir=user_dirs((path,))[0])
 
 
 def _why_left_out(config: Config, workspace: Workspace) -> str | None:

@@ -71,7 +71,10 @@ def event_log(facts: Facts) -> Iterator[Check]:
         what = f"it is damaged: {own.pages}"
         yield finding(name, subject, what, "stop the service, move the file away, and run --since all")
     else:
-        yield ok(name, subject, f"{own.events:,} events, {megabytes}")
+        yield ok(name, subject, f"{own.events:,} records, {megabytes}")
+    if own.gaps:
+        what = f"{own.gaps:,} times generations left Cursor's list of 100 before they were seen"
+        yield note("log.gaps", subject, what, "keep the service running; `events --gaps` has them")
     if own.pages is None:
         yield note(name, subject, "it is too large to be looked through for damage here", is_detail=True)
     if own.log_format < formats.FORMAT:
@@ -117,6 +120,7 @@ def service(facts: Facts) -> Iterator[Check]:
     else:
         try:
             yield from list(_status(look.status))
+            yield from list(_differences(look.status, facts))
         except (KeyError, TypeError, ValueError, AttributeError):
             what = "one of another version runs, whose status is written otherwise"
             yield finding(name, subject, what, "start it again with this version")
@@ -148,11 +152,20 @@ def _status(found: dict[str, Any]) -> Iterator[Check]:
     yield from _notes(found, subject)
 
 
+def _differences(found: dict[str, Any], facts: Facts) -> Iterator[Check]:
+    """Where it does otherwise than it would if it was started now: other options, another configuration."""
+    name, subject, do = "service.differs", "service", "give it, or this command, the same options"
+    mode, ours = (found.get("privacy") or {}).get("mode", FULL), facts.config.privacy.mode
+    if found["state"] == "running" and mode != ours:
+        yield note(name, subject, f"its privacy mode is {mode}, and here it is {ours}", do)
+    looks = facts.cursor.directories if facts.cursor else ()
+    known = {path for item in looks for path in (item.path, item.user_dir)}
+    if others := [str(path) for path in found["searched"] if path not in known]:
+        yield note(name, subject, f"it watches what was not looked at here: {', '.join(others)}", do)
+
+
 def _notes(found: dict[str, Any], subject: str) -> Iterator[Check]:
     """What is no alarm, and good to know."""
-    if gaps := int(found["gaps"]):
-        what = f"{gaps:,} times generations left Cursor's list of 100 before they were seen"
-        yield note("service.gaps", subject, what, "keep the service running; `events --gaps` has them")
     if (found.get("http") or {}).get("state") == "error":
         what = f"HTTP on {found['http']['address']}: {found['http']['last_error']}"
         yield note("service.http", subject, what, "name another port with --http, or --http off")

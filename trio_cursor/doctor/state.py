@@ -18,6 +18,7 @@ from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
 from trio_cursor.eventlog.reading import last_sequence
+from trio_cursor.events import GAP_TYPE
 from trio_cursor.sqlite_library import sqlite3
 
 #: How long the log may be looked through for damage: it may have gigabytes.
@@ -47,6 +48,8 @@ class OwnLook:
     #: Sequence of the newest record ever, and records that are kept.
     last_sequence: int = 0
     events: int = 0
+    #: Of these, those that say that generations were missed.
+    gaps: int = 0
     #: Why the file for JSON lines cannot be written, in words; None: it can, or there is none.
     json_lines_trouble: str | None = None
 
@@ -88,6 +91,8 @@ def _look_at_log(look: OwnLook) -> None:
         look.log_format = formats.format_of(connection)
         look.last_sequence = last_sequence(connection)
         look.events = int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+        gaps = connection.execute("SELECT count(*) FROM events WHERE type = ?", (GAP_TYPE,))
+        look.gaps = int(gaps.fetchone()[0])
         look.pages = _pages(connection)
 
 

@@ -33,8 +33,14 @@ _DO: Final = {
 def servers(facts: Facts) -> Iterator[Check]:
     """Whether it answers, and is one that we can work with."""
     if facts.config.redis.url is None:
-        what = "no Redis is configured: events stay in our event log"
-        yield note("redis", "Redis", what, None)
+        what, do = "no Redis is configured: events stay in our event log", None
+        status = facts.service.status if facts.service else None
+        names = (str(item.get("name")) for item in (status or {}).get("outputs") or [])
+        if sent := [name for name in names if name.startswith("redis_stream:")]:
+            # It was started with options that we were not given.
+            what = f"no Redis is configured here, but the running service has {', '.join(sent)}"
+            do = "name it with --redis-url, too, to have it looked at"
+        yield note("redis", "Redis", what, do)
         return
     for look in facts.streams:
         subject = look.server if len(facts.streams) == 1 else _subject(look)
