@@ -45,7 +45,7 @@ FLOORS = [
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
-    ["supervisor", "handle", "keeping", "status_board", "web"],
+    ["supervisor", "handle", "keeping", "status_board", "web", "doctor"],
     ["hearing", "parts", "service"],
     ["demo"],
     ["cli"],
@@ -89,6 +89,8 @@ DOORS_TO_THREADS = {
     *("redis_streams", "redis_append", "redis_groups", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
     *("asked", "hearing", "service", "keeping", "outputs", "cli"),
+    #: Everything, once; what hangs is a finding.
+    "doctor",
 }
 #: The borders of a workspace, of an output, of a source of sessions, and of the server.
 BORDERS = {

@@ -19,13 +19,14 @@ COMMANDS = [
     "consume",
     "workspaces",
     "status",
+    "doctor",
     "config",
     "demo",
     "version",
 ]
 NOT_BUILT = [
     *("top", "stats", "plot", "export"),
-    *("doctor", "audit", "purge", "hook", "service"),
+    *("audit", "purge", "hook", "service"),
 ]
 
 

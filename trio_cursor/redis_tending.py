@@ -65,7 +65,7 @@ def _trim(ask: Ask, stream: str, bounds: Bounds) -> Trimmed:
     server_ms = _server_ms(ask, newest_ms=_id(found[b"last-generated-id"])[0])
     bound = (max(0, server_ms - int(bounds.min_age_hours * _HOUR_MS)), 0)
     holder = None
-    for name, first in _unread(ask, stream):
+    for name, first in unread(ask, stream):
         if first < bound:
             bound, holder = first, name
     removed = int(ask("XTRIM", stream, "MINID", "~", f"{bound[0]}-{bound[1]}", "LIMIT", excess))
@@ -90,7 +90,7 @@ def _node_entries(removed: int) -> int:
     return 100 if removed else 0
 
 
-def _unread(ask: Ask, stream: str) -> Iterator[tuple[str, tuple[int, int]]]:
+def unread(ask: Ask, stream: str) -> Iterator[tuple[str, tuple[int, int]]]:
     """Each consumer group with the id of the first entry that it has not acknowledged."""
     for group in map(_pairs, ask("XINFO", "GROUPS", stream)):
         name = group[b"name"]

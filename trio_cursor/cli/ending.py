@@ -31,6 +31,7 @@ _MODULES = {
     "compare": ("trio_cursor.cli.compare_command", "run"),
     "workspaces": ("trio_cursor.cli.workspaces_command", "run"),
     "status": ("trio_cursor.cli.status_command", "run"),
+    "doctor": ("trio_cursor.cli.doctor_command", "run"),
     "config": ("trio_cursor.cli.config_command", "run"),
     "demo": ("trio_cursor.demo.command", "main"),
     "version": ("trio_cursor.cli.version_command", "run"),

@@ -20,7 +20,7 @@ _WIDEST_HELP = 100
 #: Commands that have a name already and no work behind it yet.
 _NOT_BUILT = (
     *("top", "stats", "plot", "export"),
-    *("doctor", "audit", "purge", "hook", "service"),
+    *("audit", "purge", "hook", "service"),
 )
 
 _EPILOG = """\
@@ -109,13 +109,14 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("run", "watch Cursor in the foreground (the default)", _run_arguments)
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
-    command("show", "one generation in full", _show, " ID")
+    command("show", "one generation in full", _of("show"), " ID")
     command("replay", "stored events to an output again", _replay)
     command("compare", "our events beside other producers'; exit 0 same, 3 not, 1 failed", _compare)
     command("consume", "events from Redis, in a consumer group, each once", _consume_arguments)
     command("workspaces", "what was found, and why a workspace has nothing")
     command("status", "how the running service is; exit 0 well, 3 not, 4 none")
-    command("config", "show or check the configuration, or write a file", _config, " show|check|init")
+    command("doctor", "why there is no telemetry, and what to do; exit 0 well, 3 not", _of("doctor"))
+    command("config", "show or check the configuration, or write a file", _of("config"), " show|check|init")
     command("demo", "a living fake Cursor in a directory", _demo, " DIR")
     command("version", "ours, Python's, trio's, redis-py's, and which SQLite")
     return parser, commands
@@ -192,8 +193,9 @@ def _consume_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", metavar="N", type=_count, help="stop after N events")
 
 
-def _show(parser: argparse.ArgumentParser) -> None:
-    import_module("trio_cursor.cli.show_command").add_arguments(parser)
+def _of(command: str) -> Callable[[argparse.ArgumentParser], None]:
+    """The options that it declares itself."""
+    return lambda parser: import_module(f"trio_cursor.cli.{command}_command").add_arguments(parser)
 
 
 def _compare(parser: argparse.ArgumentParser) -> None:
@@ -203,11 +205,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 
 def _replay(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
-    import_module("trio_cursor.cli.replay_command").add_arguments(parser)
-
-
-def _config(parser: argparse.ArgumentParser) -> None:
-    import_module("trio_cursor.cli.config_command").add_arguments(parser)
+    _of("replay")(parser)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

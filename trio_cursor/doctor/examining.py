@@ -1,0 +1,110 @@
+"""The table of all checks, and how what they look at is gathered. New: a function, and its line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, aclosing
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import attrs
+import trio
+
+from trio_cursor.config import Config
+from trio_cursor.cursor.guest import Guest
+from trio_cursor.doctor import cursor_checks, own_checks, stream_checks
+from trio_cursor.doctor.check import Check, finding
+from trio_cursor.doctor.facts import Announced, Facts, FindAnnounced
+from trio_cursor.doctor.looking import CursorLook, guest_of, in_time, list_cursor, read_all
+from trio_cursor.doctor.machine import this_machine
+from trio_cursor.doctor.proof import prove
+from trio_cursor.doctor.running import look_at_service
+from trio_cursor.doctor.state import look_at_own
+from trio_cursor.doctor.stream import look_at_streams
+
+CheckFunction: TypeAlias = Callable[[Facts], Iterator[Check]]
+
+#: In the order in which they are told, by section.
+CHECKS: Final[tuple[tuple[str, tuple[CheckFunction, ...]], ...]] = (
+    ("Cursor's directories", (cursor_checks.directories,)),
+    ("Cursor's databases", (cursor_checks.databases, cursor_checks.activity)),
+    ("Sessions", (stream_checks.announcements,)),
+    ("Our files", (own_checks.state, own_checks.event_log, own_checks.outputs, own_checks.privacy)),
+    ("Redis", (stream_checks.servers, stream_checks.rights, stream_checks.streams)),
+    ("Service", (own_checks.service,)),
+    ("Platform", (own_checks.machine,)),
+)
+PROOF: Final = "Proof"
+
+_OWN_SECONDS: Final = 8.0
+_ANNOUNCED_SECONDS: Final = 10.0
+
+
+@attrs.frozen
+class Section:
+    """What belongs together."""
+
+    title: str
+    checks: tuple[Check, ...]
+
+
+async def examine(config: Config, find_announced: FindAnnounced, *, with_proof: bool) -> list[Section]:
+    """Look at everything and say what was found. Raises `ConfigError`."""
+    with ExitStack() as stack:
+        own = await in_time(partial(look_at_own, config, stack), _OWN_SECONDS)
+        look = await list_cursor(config)
+        async with aclosing(guest_of(config, look.there, own.private_dir if own else None)) as guest:
+            facts = Facts(config, look.taken_ms, this_machine(), cursor=look, own=own)
+            facts = await _gathered(facts, look, guest, find_announced)
+            sections = [Section(title, tuple(_said(checks, facts))) for title, checks in CHECKS]
+            sections[-1:-1] = [Section("No answer", tuple(_silent(facts)))]
+            if with_proof:
+                sections.append(Section(PROOF, tuple(await prove(config, look, guest))))
+    return [section for section in sections if section.checks]
+
+
+async def _gathered(facts: Facts, look: CursorLook, guest: Guest, find_announced: FindAnnounced) -> Facts:
+    """Everything else, at the same time."""
+
+    async def streams() -> None:
+        nonlocal facts
+        found = await look_at_streams(facts.config)
+        facts = attrs.evolve(facts, streams=found)
+
+    async def service() -> None:
+        nonlocal facts
+        found = await in_time(partial(look_at_service, Path(facts.config.state.dir)), _OWN_SECONDS)
+        facts = attrs.evolve(facts, service=found)
+
+    async def databases() -> None:
+        nonlocal facts
+        await read_all(guest, look.databases)
+        known: Announced | None = None
+        with trio.move_on_after(_ANNOUNCED_SECONDS):
+            known = await find_announced(look, guest)
+        facts = attrs.evolve(facts, announced=known)
+
+    async with trio.open_nursery() as nursery:
+        for gather in (streams, service, databases):
+            nursery.start_soon(gather)
+    return attrs.evolve(facts, now_ms=int(time.time() * 1000))
+
+
+def _said(checks: tuple[CheckFunction, ...], facts: Facts) -> Iterator[Check]:
+    for check in checks:
+        yield from check(facts)
+
+
+def _silent(facts: Facts) -> Iterator[Check]:
+    """What did not answer in time."""
+    directory = facts.config.state.dir
+    silent = {
+        "state": (directory, _OWN_SECONDS, facts.own is None or facts.service is None),
+        "sessions": ("sessions", _ANNOUNCED_SECONDS, facts.announced is None),
+    }
+    for name, (subject, seconds, is_silent) in silent.items():
+        if is_silent:
+            what = f"no answer within {seconds:g} s"
+            yield finding(name, subject, what, "see whether the disk of the state directory answers (ls it)")

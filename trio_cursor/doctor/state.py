@@ -1,0 +1,129 @@
+"""Our own directory, as it is found: its permissions, the event log in it, the disk under it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from trio_cursor import state_dir
+from trio_cursor.config import Config
+from trio_cursor.cursor.private_copies import place_for_copies
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
+from trio_cursor.eventlog.reading import last_sequence
+from trio_cursor.events import GAP_TYPE
+from trio_cursor.sqlite_library import sqlite3
+
+#: How long the log may be looked through for damage: it may have gigabytes.
+_THOROUGH_SECONDS: Final = 2.0
+_STEPS: Final = 10_000
+
+
+@attrs.define(eq=False)
+class OwnLook:
+    """The state directory and the files of ours."""
+
+    directory: Path
+    #: It cannot be used.
+    trouble: StateError | None = None
+    #: What was mended, in words.
+    mended: str | None = None
+    #: Where databases may be copied to that cannot be read in place; else why nowhere.
+    private_dir: str | None = None
+    no_copies: str | None = None
+    free_bytes: int | None = None
+    #: None: there is no log yet.
+    log_format: int | None = None
+    log_bytes: int = 0
+    log_trouble: StateError | None = None
+    #: What SQLite says of its pages, `ok` if they are well; None: there was no time to look at all.
+    pages: str | None = None
+    #: Sequence of the newest record ever, and records that are kept.
+    last_sequence: int = 0
+    events: int = 0
+    #: Of these, those that say that generations were missed.
+    gaps: int = 0
+    #: Why the file for JSON lines cannot be written, in words; None: it can, or there is none.
+    json_lines_trouble: str | None = None
+
+
+def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
+    """Look at it all. Blocks. A place for copies is held until the stack is closed."""
+    look = OwnLook(Path(config.state.dir))
+    path = config.outputs.json_lines.path
+    look.json_lines_trouble = None if path in (None, "-") else _why_not_written(Path(path or ""))
+    try:
+        look.mended = state_dir.prepare(look.directory)
+    except StateError as error:
+        look.trouble = error
+        return look
+    try:
+        look.private_dir = stack.enter_context(place_for_copies(look.directory))
+    except (StateError, OSError) as error:
+        look.no_copies = str(error)
+    look.free_bytes = shutil.disk_usage(look.directory).free
+    try:
+        _look_at_log(look)
+    except StateError as error:
+        look.log_trouble = error
+    except (sqlite3.Error, OSError) as error:
+        look.log_trouble = StateError(
+            f"the event log {look.directory / FILE_NAME} cannot be read ({error});"
+            " if that stays so, move it away to start a new one"
+        )
+    return look
+
+
+def _look_at_log(look: OwnLook) -> None:
+    connection = open_for_reading(look.directory)
+    if connection is None:
+        return
+    files = (look.directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal"))
+    look.log_bytes = sum(file.stat().st_size for file in files if file.exists())
+    with closing(connection):
+        look.log_format = formats.format_of(connection)
+        look.last_sequence = last_sequence(connection)
+        look.events = int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+        gaps = connection.execute("SELECT count(*) FROM events WHERE type = ?", (GAP_TYPE,))
+        look.gaps = int(gaps.fetchone()[0])
+        look.pages = _pages(connection)
+
+
+def _pages(connection: Any) -> str | None:
+    """What SQLite says of the pages, as far as there is time."""
+    end = time.monotonic() + _THOROUGH_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+    try:
+        return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        if time.monotonic() > end:
+            return None
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _why_not_written(path: Path) -> str | None:
+    """Asks only: to open it could make it, or wait for whoever reads a pipe."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return _why_not_made(path.absolute().parent)
+    except OSError as error:
+        return f"it cannot be looked at ({error.strerror})"
+    if not stat.S_ISREG(found.st_mode):
+        return "it is not a regular file"
+    return None if os.access(path, os.W_OK | os.R_OK) else "it cannot be written and read by this user"
+
+
+def _why_not_made(parent: Path) -> str | None:
+    if not parent.is_dir():
+        return f"its directory {parent} is not there"
+    return None if os.access(parent, os.W_OK | os.X_OK) else f"nothing can be made in {parent} by this user"
