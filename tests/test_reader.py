@@ -379,6 +379,28 @@ async def test_what_was_trimmed_before_its_ack_is_counted_and_forgotten(version)
 # --- groups and servers that go ---
 
 
+async def test_what_is_held_while_the_connection_breaks_comes_once(server):
+    put(server, 1, 2)
+    async with reading(server, claim_after_seconds=3600) as reader:
+        held = await received(reader, 1)
+        await until(lambda: reader.status().held == 2)
+        server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        put(server, 3)
+        assert await dealt_with(reader, 2) == [id_of(2), id_of(3)]
+        assert [attempts for _, _, attempts in pending(server)] == [1]
+        await held[0].ack()
+    assert pending(server) == []
+
+
+async def test_the_end_does_not_wait_for_a_server_that_has_just_gone():
+    with own_server() as server:
+        put(server, 1)
+        async with reading(server) as reader:
+            await received(reader, 1)
+            server.kill()
+        assert reader.status().state == "connected"  # nobody has noticed yet
+
+
 async def test_a_group_that_is_gone_is_made_again(server, logged):
     put(server, 1)
     async with reading(server) as reader:
