@@ -7,11 +7,16 @@ from functools import wraps
 import trio
 
 
-async def until(condition, seconds=20, every=0.005):
-    """Wait for something that sets no event: a status, a thread, a server; returns what it has found."""
+async def until(condition, seconds=20):
+    """Wait for something that sets no event: a status, a thread, a server; returns what it has found.
+
+    The longer it takes, the less often it is looked at: what is waited for needs the processor, too.
+    """
+    began = trio.current_time()
     with trio.fail_after(seconds):
-        while not (found := condition()):  # noqa: ASYNC110 - it is looked at, it does not call
-            await trio.sleep(every)
+        while not (found := condition()):
+            waited = trio.current_time() - began
+            await trio.sleep(max(0.005, min(waited / 20, 0.1)))
     return found
 
 

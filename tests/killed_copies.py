@@ -35,7 +35,9 @@ def make_what_is_copied(user_dir: Path) -> None:
 def start_and_kill(command: str, user_dir: Path, state_dir: Path) -> None:
     """Start it, and kill it when it has a copy."""
     words = [command, "--cursor-dir", str(user_dir), "--state-dir", str(state_dir)]
-    with subprocess.Popen([sys.executable, "-c", _PROGRAM, *words], stdout=subprocess.PIPE) as process:
+    program = [sys.executable, "-c", _PROGRAM, *words]
+    # Whoever is killed says nothing of what it has executed.
+    with subprocess.Popen(program, stdout=subprocess.PIPE, env=cursor_files.unmeasured()) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
         process.kill()

@@ -91,12 +91,13 @@ def run_once_more(cursor_dir, state_dir):
 
 
 def until(condition, service):
-    """Wait for it, as long as the service lives."""
-    for _ in range(3000):
+    """Wait for it, as long as the service lives; the longer it takes, the less often it is looked at."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < 60:
         if condition():
             return
         assert service.poll() is None
-        time.sleep(0.01)
+        time.sleep(max(0.01, min(waited / 20, 0.1)))
     raise AssertionError("it never came to that")
 
 

@@ -277,7 +277,7 @@ def test_a_reader_that_has_enough_ends_a_command_without_a_word(state):
 
 
 @pytest.mark.parametrize("command", ["version", "workspaces", "config show", "events"])
-def test_a_reader_that_was_never_there_is_no_trouble(state, user_dir, command):
+def test_a_reader_that_was_never_there_is_no_trouble(state, user_dir, unmeasured, command):
     cursor_files.make_workspace(user_dir, "a1", [])
     write_log(state, [generation(1)])
     common = ["--state-dir", state, "--cursor-dir", user_dir]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 
+import attrs
 import log_events
 import pytest
 import redis_server
@@ -147,19 +148,24 @@ def test_what_is_in_flight_came_twice_is_no_event_or_may_have_been_trimmed_is_no
         state, generation(IDS[0], timestamp=NOW - 90_000), generation(IDS[1], timestamp=NOW - 60_000)
     )
     with closing(open_for_writing(state)) as connection, transaction(connection):
-        save_pending(connection, [log_events.pending(5)], [])
+        turns = [
+            attrs.evolve(item, turn=attrs.evolve(item.turn, generation_id=id_))
+            for item, id_ in ((log_events.pending_turn("c"), IDS[6]), (log_events.pending_turn("d"), None))
+        ]
+        save_pending(connection, [log_events.pending(5), *turns], [])
     server.add(STREAM, theirs(old))
     server.add(STREAM, theirs(event))
     server.add(STREAM, theirs(event))
     server.add(STREAM, told_of(scans.uuid(5)))
+    server.add(STREAM, told_of(IDS[6]))
     server.add(STREAM, {"event_type": "database_trace", "payload": "{"})
-    server.call("XTRIM", STREAM, "MAXLEN", "=", 4)
+    server.call("XTRIM", STREAM, "MAXLEN", "=", 5)
     # What we captured before the oldest entry that is left.
     with closing(open_for_writing(state)) as connection, transaction(connection):
         connection.execute("UPDATE events SET body = replace(body, ?, ?)", (str(NOW), str(NOW - 80_000)))
     found, summary = compared(capsys, server, state, code=0)
     names = ("in_flight", "repeated", "not_judged", "same")
-    assert [summary[name] for name in names] == [1, 1, 1, 1]
+    assert [summary[name] for name in names] == [2, 1, 1, 1]
     assert summary["unusable"] == {"payload is not JSON": 1}
     assert found == []
 
@@ -167,14 +173,19 @@ def test_what_is_in_flight_came_twice_is_no_event_or_may_have_been_trimmed_is_no
 def test_on_a_terminal_a_text_is_its_length_and_a_few_words_and_shows_only(server, state):
     text = "The same for a long while, and then " + "x" * 40
     [event, _] = logged(state, generation(IDS[0], response_text=text), generation(IDS[1]))
-    server.add(STREAM, theirs(event, response_text=text[:36] + EVIL + "y" * 40, source="ts" + EVIL))
+    other = {"tokens_used": 7, "model": "opus"}
+    server.add(STREAM, theirs(event, response_text=text[:36] + EVIL + "y" * 40, source="ts" + EVIL, **other))
+    server.add(STREAM, {"event_type": "database_trace", "payload": "{"})
     server.add(STREAM, told_of(IDS[5]))
     code, shown = on_terminal(*words(server, state, "--no-color"))
     assert code == 3
     assert EVIL not in shown
     assert SAFE in shown
     assert f"ours {len(text)} characters '…nd then x" in shown.replace("\n", " ").replace("    ", "")
+    assert "tokens_used: ours not known, theirs 7" in shown
+    assert "model: ours not known, theirs 'opus'" in shown
     assert "only ours 1, only theirs 1" in shown
+    assert "1 entries that are no events: payload is not JSON (1)" in shown
     assert f"ts{SAFE} 1" in shown
     assert text not in shown
 

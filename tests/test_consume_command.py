@@ -83,6 +83,30 @@ async def test_a_signal_ends_it_in_good_order(server, unmeasured, number, code):
     assert "Traceback" not in err
 
 
+async def test_what_was_printed_is_acknowledged_however_long_the_server_takes(server, monkeypatch):
+    monkeypatch.setenv("TRIO_CURSOR_SERVICE__SHUTDOWN_GRACE_SECONDS", "0.1")
+    put(server, 1)
+    server.call("XGROUP", "CREATE", STREAM, GROUP, "0")
+    server.call("CONFIG", "RESETSTAT")
+    server.call("CONFIG", "SET", "maxmemory", "1")
+    try:
+        child = consume(server, "--count", "1")
+        # The pauses between so many refusals are longer than what an end would wait.
+        await until(lambda: refusals(server) >= 3)
+        assert child.poll() is None
+        assert len(pending(server)) == 1
+    finally:
+        server.call("CONFIG", "SET", "maxmemory", "0")
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, ids(out)) == (0, [id_of(1)]), err
+    assert pending(server) == []
+
+
+def refusals(server):
+    """How often the server had no memory for something."""
+    return server.call("INFO", "errorstats").get("errorstat_OOM", {"count": 0})["count"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
 async def test_what_nobody_read_is_not_acknowledged(server, unmeasured):
     put(server, 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 
 import attrs
 import log_events
@@ -20,7 +21,7 @@ from scans import uuid
 import trio_cursor
 from trio_cursor import redis_listening
 from trio_cursor.config import Config, CursorConfig, HttpConfig, RedisConfig, SessionsConfig, StateConfig
-from trio_cursor.eventlog import Entry, open_event_log
+from trio_cursor.eventlog import FILE_NAME, Entry, open_event_log
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.foreign import foreign_entries
 from trio_cursor.outputs.stream_opening import open_redis_streams
@@ -173,6 +174,22 @@ async def test_each_shard_has_its_own(server, tmp_path):
         assert [list(marked(server, stream)) for stream in streams] == [
             [EVENTS[n].event_id] for n in range(3)
         ]
+
+
+async def test_a_log_that_takes_no_position_stops_no_marking(server, tmp_path):
+    fill(server, EVENTS[:5])
+    async with listening(server, tmp_path / "log") as [one]:
+        await one.settled.wait()
+        with closing(sqlite3.connect(tmp_path / "log" / FILE_NAME)) as connection:
+            connection.execute("ALTER TABLE cursors RENAME TO elsewhere")
+            fill(server, EVENTS[5:6])
+            await until(lambda: one.events.trouble)
+            fill(server, EVENTS[6:7])
+            await until(lambda: len(marked(server)) == 7)
+            assert (one.state.state, one.state.errors) == ("connected", 0)
+            connection.execute("ALTER TABLE elsewhere RENAME TO cursors")
+        server.add(STREAM, {"event_type": "other"})
+        await until(lambda: one.events.trouble is None)
 
 
 async def test_a_cancelled_listener_leaves_no_connection(tmp_path):

@@ -22,6 +22,7 @@ import attrs
 import owner
 import pytest
 import trio
+from cursor_files import unmeasured
 from deadlines import until
 
 from trio_cursor.cursor import guest as door
@@ -108,7 +109,8 @@ def owned(state: str, directory: Path):
     """A living owner in another process; `None` is one that has died."""
     directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, owner.__file__, "own", state, str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": unmeasured()}
+    with subprocess.Popen(command, text=True, **pipes) as process:
         process.stdout.readline()
         yield process
 

@@ -15,6 +15,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import cursor_files
 import owner
 import pytest
 
@@ -60,7 +61,11 @@ class Child:
     """A helper that answers each line with a line."""
 
     def __init__(self, *command: str) -> None:
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Of ours is what reads; the others would load coverage for nothing.
+        environ = None if "read" in command else cursor_files.unmeasured()
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+        )
 
     def hear(self) -> object:
         line = self.process.stdout.readline()

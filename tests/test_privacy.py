@@ -34,7 +34,7 @@ from trio_cursor.config import (
 from trio_cursor.discretion import enter_mode
 from trio_cursor.eventlog import open_event_log
 from trio_cursor.events import build_event, build_gap
-from trio_cursor.observations import Prompt, RingEntry, Sealed, TableRow, TurnContent
+from trio_cursor.observations import Prompt, RingEntry, Sealed, TableRow, TurnContent, TurnGone
 from trio_cursor.privacy import METADATA, MODES, REDACTED, Privacy, more_open_ranges
 from trio_cursor.records import Gap, Generation
 
@@ -198,6 +198,31 @@ def test_what_is_pending_waits_without_texts_and_is_the_same_when_it_is_released
     )
 
 
+def test_of_a_turn_without_its_content_only_the_fingerprint_could_tell():
+    turn = content().turn
+    assert privacy(REDACTED).observed(turn) == turn
+    veiled = privacy(METADATA).observed(turn)
+    assert attrs.evolve(veiled, fingerprint=turn.fingerprint) == turn
+    assert veiled.fingerprint != turn.fingerprint
+    gone = TurnGone(turn.id)
+    assert privacy(METADATA).observed(gone) is gone
+    for item in (PendingEntry(uuid(1), HOME, entry(), NOW_MS), log_events.pending_turn("c")):
+        assert privacy("full").pending(item) is item
+
+
+def test_what_a_gap_says_of_itself_and_what_was_cut_is_veiled_too():
+    gap = build_gap(HOME, Gap("ring", f"after {ASKED}", None, 5), session=session(), captured_at=5, host="h")
+    assert privacy(REDACTED).reported(gap).payload["detail"] == f"after {SCRUBBED}"
+    event = build_event(
+        Generation(
+            uuid(1), uuid(1), HOME, "ring", "completed", NOW_MS, "ring",
+            prompt_text=ASKED, truncated=("prompt_text", "full_generation_data"),
+        ),
+        session=session(), captured_at=1, host="h", max_text_bytes=10**6,
+    )  # fmt: skip
+    assert privacy(REDACTED).sent(event).payload["truncated"] == ["prompt_text"]
+
+
 @pytest.mark.parametrize("mode", [REDACTED, METADATA])
 def test_a_stored_event_is_sent_as_the_mode_of_now_has_it(mode):
     generation = Generation(
@@ -323,7 +348,7 @@ def assert_nowhere(words, directory):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_texts_get_into_our_files_as_the_mode_has_them_and_by_no_other_way(tmp_path, mode):
+def test_texts_get_into_our_files_as_the_mode_has_them_and_by_no_other_way(tmp_path, unmeasured, mode):
     user, state = private_cursor(tmp_path / "cursor"), tmp_path / "state"
     environ = {"TRIO_CURSOR_PRIVACY__MODE": mode}
     running.run_once(user, state, **environ)

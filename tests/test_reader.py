@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
 from pathlib import Path
 
@@ -205,6 +207,40 @@ async def test_what_is_let_go_without_a_word_comes_again(server):
     assert seen == [(id_of(1), 1), (id_of(2), 1), (id_of(1), 2)]
 
 
+async def test_what_failed_or_was_called_off_is_let_go_without_a_garbage_collector(server, no_collector):
+    """Nobody knows when that runs: of ours nothing may go round in a circle with a delivery."""
+    put(server, 1, 2, 3)
+
+    async def fail(delivery):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise ValueError(delivery.id)
+
+    async def fail_or_wait(reader):
+        async for delivery in reader:
+            if delivery.event.event_id == id_of(2):
+                await trio.sleep_forever()
+            with contextlib.suppress(ExceptionGroup):
+                await fail(delivery)
+
+    async with reading(server, claim_after_seconds=3600) as reader:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail_or_wait, reader)
+            await until(lambda: reader.status().delivered == 2)
+            await until(lambda: reader.status().held == 2)  # the one that waits, and the next
+            nursery.cancel_scope.cancel()
+        await until(lambda: reader.status().held == 1)
+        assert await dealt_with(reader, 1) == [id_of(3)]
+
+
+@pytest.fixture
+def no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 async def test_at_the_end_the_rest_is_handed_back(server):
     put(server, 1, 2, 3)
     async with reading(server, claim_after_seconds=3600) as reader:
@@ -301,7 +337,8 @@ async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(s
                         deaths += 1
                         assert delivery.attempts == deaths
                         if deaths > 1:
-                            await until(lambda: reader.status().held == 2)  # the next is taken
+                            # The next is taken, if there is one: which comes first is not said.
+                            await until(lambda: reader.status().held == min(2, len(pending(server))))
                         reader._healths[0].state = "waiting"  # as if killed: nothing is handed back
                         break
                     await delivery.ack()
@@ -342,13 +379,34 @@ async def test_what_was_trimmed_before_its_ack_is_counted_and_forgotten(version)
 # --- groups and servers that go ---
 
 
+async def test_what_is_held_while_the_connection_breaks_comes_once(server):
+    put(server, 1, 2)
+    async with reading(server, claim_after_seconds=3600) as reader:
+        held = await received(reader, 1)
+        await until(lambda: reader.status().held == 2)
+        server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        put(server, 3)
+        assert await dealt_with(reader, 2) == [id_of(2), id_of(3)]
+        assert [attempts for _, _, attempts in pending(server)] == [1]
+        await held[0].ack()
+    assert pending(server) == []
+
+
+async def test_the_end_does_not_wait_for_a_server_that_has_just_gone():
+    with own_server() as server:
+        put(server, 1)
+        async with reading(server) as reader:
+            await received(reader, 1)
+            server.kill()
+        assert reader.status().state == "connected"  # nobody has noticed yet
+
+
 async def test_a_group_that_is_gone_is_made_again(server, logged):
     put(server, 1)
     async with reading(server) as reader:
         assert await dealt_with(reader, 1) == [id_of(1)]
         server.call("XGROUP", "DESTROY", STREAM, GROUP)
-        await until(lambda: server.call("XINFO", "GROUPS", STREAM))
-        assert any("the group was gone" in line for line in logged())
+        await until(lambda: any("the group was gone" in line for line in logged()))
         put(server, 2)
         assert await dealt_with(reader, 1) == [id_of(2)]  # the first is known to be done
         server.call("FLUSHALL")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +19,7 @@ from trio_cursor.redis_address import address_of
 from trio_cursor.redis_groups import Found, Gone, GroupConnection, Pending
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.redis_steps import MOST_WORDS, Member
+from trio_cursor.redis_streams import PATIENCE_SECONDS
 from trio_cursor.redis_trouble import StreamError, Trouble
 
 
@@ -110,6 +113,27 @@ async def test_what_an_entry_is(server):
             Found("1-0", None),
             Found("2-0", "no event: payload is not JSON"),
         ]
+
+
+async def test_what_is_no_stream_has_no_group(server):
+    server.call("SET", STREAM, "something else")
+    async with connected(server) as group:
+        for ask in (lambda: group.make_group("0"), lambda: group.read(1, within=0)):
+            with pytest.raises(StreamError) as caught:
+                await ask()
+            assert caught.value.trouble is Trouble.WRONG_TYPE
+
+
+async def test_a_name_that_is_not_found_for_long_is_a_stall(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr("trio_cursor.redis_link.OPENING_SECONDS", -PATIENCE_SECONDS)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(20) and [])
+    async with connected("redis://localhost", block_ms=100) as group:
+        with pytest.raises(StreamError) as caught:
+            await group.make_group("0")
+        assert caught.value.trouble is Trouble.STALLED
+    release.set()
+    await until(lambda: our_threads() == [])
 
 
 async def test_a_dead_letter_may_be_of_any_size(server):

@@ -59,6 +59,18 @@ async def test_gap_records_stay_at_home(tmp_path, server):
     assert sent(server) == ids((1, 2))
 
 
+async def test_a_shard_that_has_had_nothing_yet_goes_on_where_it_was(tmp_path, server):
+    where = config(server.url)
+    async with following(tmp_path, where) as (log, states):
+        await log.append(Entry(events=(((), gap()),)))
+        await everything_is_sent(log, states)
+    async with following(tmp_path, where) as (log, states):
+        await log.append(Entry(events=numbered(1, 2)))
+        await everything_is_sent(log, states)
+        assert states[0].rollbacks == 0
+    assert sent(server) == ids((1, 2))
+
+
 @pytest.mark.parametrize("version", redis_server.versions())
 async def test_entries_are_as_the_contract_says_and_remembered(tmp_path, version):
     with own_server(version=version) as server:

@@ -242,6 +242,22 @@ async def test_a_server_that_may_drop_the_stream_is_an_alarm(tmp_path, server):
         server.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
+async def test_who_may_not_trim_says_so_once_and_goes_on_sending(tmp_path, server, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="trio_cursor")
+    monkeypatch.setattr(stream_care, "TEND_SECONDS", 0.0)
+    with refusing(server, "~*", "+@all", "-xtrim") as url:
+        where = config(url, max_length=10, trim_min_age_hours=0)
+        async with following(tmp_path, where) as (log, states):
+            for number in (1, 101):
+                await log.append(Entry(events=numbered(number, number + 99)))
+                await everything_is_sent(log, states)
+                calls = server.call("INFO", "commandstats")["cmdstat_info"]["calls"]
+                await until(lambda: server.call("INFO", "commandstats")["cmdstat_info"]["calls"] > calls + 3)  # noqa: B023 - called here
+            assert (states[0].errors, states[0].alarms) == (0, {})
+    assert sent(server) == ids((1, 200))
+    assert caplog.text.count("the stream is not trimmed: the user's rules do not allow it") == 1
+
+
 async def test_the_stream_is_trimmed_and_an_alarm_names_the_group_that_prevents_it(
     tmp_path, server, monkeypatch
 ):

@@ -61,6 +61,8 @@ def test_down_to_its_length_by_whole_nodes(server, ask):
 def test_what_is_young_stays(server, ask):
     fill(server, 1000, ago_hours=48)
     fill(server, 500, ago_hours=1)
+    # A group that has read all of it holds nothing.
+    server.call("XGROUP", "CREATE", STREAM, "quick", "$")
     trimmed = trim(ask, STREAM, Bounds(100, 24))
     assert (trimmed.length, trimmed.holder) == (500, None)
 
@@ -96,6 +98,12 @@ def test_without_a_stream_a_limit_or_the_rights_nothing_is_done(server, ask):
     ask("AUTH", "svc", "pw")
     assert trim(ask, STREAM, Bounds(1, 0)).is_forbidden
     assert server.call("XLEN", STREAM) == 300
+
+
+def test_what_is_no_stream_is_not_trimmed(server, ask):
+    server.call("SET", STREAM, "something else")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        trim(ask, STREAM, Bounds(1, 0))
 
 
 def test_what_a_server_may_drop(server, ask):

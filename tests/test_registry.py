@@ -593,8 +593,8 @@ def test_of_a_flood_in_one_workspace_the_other_ones_notice_nothing(registry):
     assert registry.session_of(W1, NOW, NOW).session_id == "real"
 
 
-@pytest.mark.parametrize(("starts", "ends"), [(100_000, False), (25_000, True)])
-def test_a_hundred_thousand_fake_starts_are_bounded_in_time_and_memory(starts, ends):
+@pytest.mark.parametrize(("starts", "ends"), [(40_000, False), (25_000, True)])
+def test_tens_of_thousands_of_fake_starts_are_bounded_in_time_and_memory(starts, ends):
     registry = Registry(12 * HOUR, 1000)
     opened(registry, W1, "real", NOW, B)
     began = time.process_time()
@@ -604,7 +604,7 @@ def test_a_hundred_thousand_fake_starts_are_bounded_in_time_and_memory(starts, e
         if ends:
             registry.announce(end("fake", NOW + 1, hash_=hash_), NOW + 1)
     # A hundredth of it is what it takes; the rest is for machines that are busy.
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 25
     assert len(registry.sessions()) == (1 if ends else MOST_SESSIONS)
     assert registry.watching.with_session(NOW) == [W1.database]
     inside = registry._book

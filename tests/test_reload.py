@@ -232,7 +232,8 @@ def test_switched_off_it_looks_at_nothing_and_switched_on_it_finds_what_happened
         daemon.reload("")
         daemon.record("watching goes on")
         assert daemon.generation() == id_of(2)
-        assert daemon.status("running")["generations"] == 2
+        while daemon.status("running")["generations"] != 2:
+            time.sleep(0.01)
 
 
 @posix
