@@ -17,12 +17,11 @@ from redis.exceptions import ResponseError
 
 from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_calls import call
 from trio_cursor.redis_link import Link
 from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_steps import Member, Steps, Words, says_no_group, unless_no_group
 from trio_cursor.redis_streams import PATIENCE_SECONDS, thread_limiter
-from trio_cursor.redis_trouble import StreamError, Trouble
-from trio_cursor.threads import run_or_leave
 from trio_cursor.wire import BadEntryError, from_fields, is_trace
 
 AnswerT = TypeVar("AnswerT")
@@ -211,16 +210,9 @@ class GroupConnection:
                 self._link = link
             is_well = False
             try:
-                with trio.move_on_after(link.longest_seconds):
-                    answer = await run_or_leave(
-                        lambda: link.run(lambda: work(link)),
-                        limiter=self._limiter,
-                        leave=link.cut,
-                        thread_name="trio_cursor redis",
-                    )
-                    is_well = True
-                    return answer
-                raise StreamError(Trouble.STALLED, "it does not answer")
+                answer = await call(link, partial(work, link), limiter=self._limiter)
+                is_well = True
+                return answer
             finally:
                 if not is_well:
                     self._drop()
