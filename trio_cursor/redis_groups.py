@@ -113,7 +113,7 @@ class GroupConnection:
                 if says_no_group(error):
                     return None
                 raise
-            return [] if reply is None else [_found(entry, 1) for entry in reply[0][1]]
+            return [] if reply is None else _found(link, reply[0][1], 1)
 
         return await self._call(work)
 
@@ -150,7 +150,7 @@ class GroupConnection:
         def work(link: Link) -> Found | Gone | None:
             reply = unless_no_group(link, words=words)
             if reply and reply[0] is not None:
-                return _found(reply[0], entry.attempts + 1)
+                return _found(link, reply, entry.attempts + 1)[0]
             if reply:  # 6.2 gives us what is gone
                 link.ask("XACK", self._stream, self._group, entry.id)
                 return Gone()
@@ -223,14 +223,17 @@ class GroupConnection:
             link.close()
 
 
-def _found(entry: Any, attempts: int) -> Found:
-    """Parsed in the worker thread, since it may be large."""
-    id_, words = entry
-    fields = dict(zip(words[::2], words[1::2], strict=True))
-    content: Event | str | None = None
-    if is_trace(fields):
-        try:
-            content = from_fields(fields)
-        except BadEntryError as error:
-            content = f"no event: {error}"
-    return Found(id_.decode(), content, attempts)
+def _found(link: Link, entries: Any, attempts: int) -> list[Found]:
+    """Parsed in the worker thread, since they may be large."""
+    pairs = [(id_.decode(), dict(zip(words[::2], words[1::2], strict=True))) for id_, words in entries]
+    link.understood()
+    return [Found(id_, _content(fields), attempts) for id_, fields in pairs]
+
+
+def _content(fields: dict[bytes, bytes]) -> Event | str | None:
+    if not is_trace(fields):
+        return None
+    try:
+        return from_fields(fields)
+    except BadEntryError as error:
+        return f"no event: {error}"
