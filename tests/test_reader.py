@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -302,7 +303,9 @@ async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(s
                         assert delivery.attempts == deaths
                         if deaths > 1:
                             await until(lambda: reader.status().held == 2)  # the next is taken
-                        reader._healths[0].state = "waiting"  # as if killed: nothing is handed back
+                        reader._healths[0].note(
+                            "read", "waiting", "killed"
+                        )  # as if killed: nothing is handed back
                         break
                     await delivery.ack()
 
@@ -484,6 +487,37 @@ async def test_without_any_rights_it_is_an_error_and_said_once(server, logged):
     assert len([line for line in logged() if "it does not work" in line]) == 1
 
 
+async def test_an_ack_that_is_refused_is_an_error_for_as_long_as_it_is(server, logged, monkeypatch):
+    """Whatever else is allowed meanwhile."""
+    monkeypatch.setattr("trio_cursor.reader_health.DENIED_SECONDS", 0.05)
+    rules = [rule for rule in RULES if rule != "+xack"] + ["+xgroup", "+eval"]
+    keys = [f"~{STREAM}", f"~{{{STREAM}}}:*"]
+    server.call("ACL", "SETUSER", "half", "reset", "on", ">pw", "resetkeys", *keys, "-@all", *rules)
+    put(server, 1)
+    async with reading(f"unix://half:pw@{server.path}", claim_after_seconds=0.03) as reader:
+        (delivery,) = await received(reader, 1)
+        kept, keep = [], reader._desks[0].connection.keep
+
+        async def counting(ids):
+            await keep(ids)
+            kept.append(ids)
+
+        monkeypatch.setattr(reader._desks[0].connection, "keep", counting)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(delivery.ack)
+            await until(lambda: reader.status().state == "error")
+            del kept[:]
+            while len(kept) < 20:
+                assert reader.status().state == "error"
+                assert "NOPERM" in reader.status().last_error
+                await trio.sleep(0.005)
+            assert len([line for line in logged() if "it does not work" in line]) == 1
+            assert not any("answers again" in line for line in logged())
+            server.call("ACL", "SETUSER", "half", "+xack")
+        assert reader.status().state == "connected"
+        assert len([line for line in logged() if "answers again" in line]) == 1
+
+
 # --- several streams ---
 
 
@@ -527,10 +561,25 @@ async def test_a_cluster(tmp_path):
         ({"group": ""}, "group must be a printable"),
         ({"stream": "a\ud800"}, "stream must be"),
         ({"consumer": ""}, "consumer"),
-        ({"shards": 0}, "shards must be more than 0"),
+        ({"shards": 0}, "shards must be from 1 to 1,024, not 0"),
         ({"prefetch": 0, "max_attempts": 0}, "max_attempts"),
         ({"start": "5-0"}, "start must be"),
         ({"claim_after_seconds": 0}, "claim_after"),
+        ({"claim_after_seconds": math.nan}, "claim_after_seconds must be from 0.001"),
+        ({"claim_after_seconds": math.inf}, "claim_after_seconds must be from 0.001"),
+        ({"claim_after_seconds": -1}, "claim_after_seconds must be from 0.001"),
+        ({"claim_after_seconds": "60"}, "claim_after_seconds must be a number"),
+        ({"group": None}, "group must be a printable"),
+        ({"group": b"g"}, "group must be a printable"),
+        ({"consumer": 5}, "consumer must be a printable"),
+        ({"stream": "{s:0}"}, "stream must not contain braces.* give the name without, and shards"),
+        ({"marker_seconds": 3600.5}, "marker_seconds must be a whole number"),
+        ({"marker_seconds": 10**17}, "marker_seconds must be from 1 to 3,153,600,000"),
+        ({"prefetch": "5"}, "prefetch must be a whole number from 1 to 10,000"),
+        ({"prefetch": True}, "prefetch must be a whole number"),
+        ({"max_attempts": 2.5}, "max_attempts must be a whole number"),
+        ({"shards": 100_000}, "shards must be from 1 to 1,024"),
+        ({"start": None}, "start must be"),
     ],
 )
 async def test_nonsense_is_refused(options, words):
@@ -539,6 +588,9 @@ async def test_nonsense_is_refused(options, words):
             pass
     with pytest.raises(ConfigError, match="must be"):
         async with reading("localhost"):
+            pass
+    with pytest.raises(ConfigError, match="redis must be a URL"):
+        async with trio_cursor.open_reader(None, group=GROUP):
             pass
 
 

@@ -9,12 +9,14 @@ from typing import Final, NoReturn
 import attrs
 import trio
 
-from trio_cursor.deliveries import KEEP_PART, PAGE, RETRY_SECONDS, Delivery, Desk, Health, Rules
+from trio_cursor.deliveries import KEEP_PART, PAGE, Delivery, Desk
 from trio_cursor.logs import get_logger
+from trio_cursor.reader_health import Health
+from trio_cursor.reader_rules import Rules
 from trio_cursor.records import Event
 from trio_cursor.redis_groups import Found, Gone, GroupConnection, Pending
 from trio_cursor.redis_steps import Member
-from trio_cursor.redis_trouble import StreamError
+from trio_cursor.redis_trouble import RETRY_SECONDS, StreamError
 
 log = get_logger(__name__)
 
@@ -45,11 +47,11 @@ class Feed:
             try:
                 await self._read()
             except StreamError as error:
-                await self.health.pause(error)
+                await self.health.pause("read", error)
             except trio.BrokenResourceError:
                 return
             except Exception as error:  # the border of a shard
-                self.health.note("error", f"{type(error).__name__} in trio_cursor; please report it")
+                self.health.note("read", "error", f"{type(error).__name__} in trio_cursor; please report it")
                 log.exception("reading a stream failed and starts again", stream=self.member.stream)
                 await trio.sleep(RETRY_SECONDS[1])  # the same entry may do it again
 
@@ -68,14 +70,14 @@ class Feed:
             entries = await self.connection.read(self.rules.prefetch, within=within)
             if entries is None:
                 await self._make_group()
-                self.health.well()
+                self.health.well("read")
                 continue
             self.has_group = True
             if entries:
                 self.position = entries[-1].id
                 await self._offer(entries)
             else:
-                self.health.well()
+                self.health.well("read")
 
     async def _make_group(self) -> None:
         # Of an end that we have read up to, nothing between it and now is left out.
@@ -140,7 +142,7 @@ class Feed:
             self.desk.counts["other"] += len(others)
         if fresh:
             await self._sort_out(fresh)
-        self.health.well()
+        self.health.well("read")
         await self._send()
 
     async def _sort_out(self, fresh: deque[Delivery]) -> None:
