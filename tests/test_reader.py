@@ -24,6 +24,7 @@ from consumers import (
     received,
 )
 from deadlines import until, within
+from log_events import event
 from redis_server import own_server
 from test_redis_streams import open_files, our_threads
 
@@ -370,6 +371,28 @@ async def test_a_group_from_the_end_misses_nothing_when_it_is_made_again(server)
         put(server, 3)
         server.call("EXEC")
         assert await dealt_with(reader, 1) == [id_of(3)]
+
+
+@pytest.mark.parametrize("version", redis_server.versions())
+@within(30)
+async def test_a_group_from_the_end_of_a_stream_that_begins_anew_with_lower_ids(version):
+    with own_server(version=version) as server:
+        async with reading(server, start="$") as reader:
+            await until(lambda: reader.status().state == "connected")
+            server.add(STREAM, to_fields(event(1)), "99999999999999-5")  # a clock that was wrong
+            assert await dealt_with(reader, 1) == [id_of(1)]
+            server.call("FLUSHALL")
+            await until(lambda: server.call("EXISTS", STREAM))  # the group is there again
+            put(server, 2)
+            assert await dealt_with(reader, 1) == [id_of(2)]
+            # Or it is filled before we look.
+            server.add(STREAM, to_fields(event(3)), "99999999999999-5")
+            assert await dealt_with(reader, 1) == [id_of(3)]
+            server.call("MULTI")
+            server.call("FLUSHALL")
+            put(server, 4)
+            server.call("EXEC")
+            assert await dealt_with(reader, 1) == [id_of(4)]
 
 
 @within(40)

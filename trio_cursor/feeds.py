@@ -80,8 +80,11 @@ class Feed:
                 self.health.well("read")
 
     async def _make_group(self) -> None:
-        # Of an end that we have read up to, nothing between it and now is left out.
-        start = self.rules.start if self.rules.start != "$" or self.position is None else self.position
+        start = self.rules.start
+        if start == "$" and self.position is not None:
+            # Of an end that we have read up to, nothing between it and now is left out. A stream that does
+            # not have it any more has nothing before it either, or is a new one whose ids may be any.
+            start = self.position if await self.connection.has(self.position) else "0"
         is_new = await self.connection.make_group(start)
         if is_new and self.has_group:
             log.warning("the group was gone and is made again", stream=self.member.stream, start=start)

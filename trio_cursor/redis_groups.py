@@ -100,6 +100,10 @@ class GroupConnection:
 
         return await self._call(work)
 
+    async def has(self, id_: str) -> bool:
+        """Whether an entry is on the stream."""
+        return bool(await self._call(lambda link: link.ask("XRANGE", self._stream, id_, id_)))
+
     async def read(self, count: int, *, within: float) -> list[Found] | None:
         """Entries that nobody has had; none if none came for so many seconds. None: there is no group."""
         block_ms = min(max(int(within * 1000), 1), self._block_ms)  # 0 would be for ever
