@@ -329,6 +329,61 @@ async def test_an_entry_that_was_looked_at_once_too_often_is_not_looked_at_again
     assert dead_letters(server)[0][b"dead_attempts"] == b"6"
 
 
+async def test_a_single_attempt_is_one_that_somebody_made(server):
+    """What was fetched by one that died at once, nobody has tried."""
+    poison = {id_of(1), id_of(5)}
+    put(server, 1, 2, 3)
+    server.call("XGROUP", "CREATE", STREAM, GROUP, "0")
+    server.call("XREADGROUP", "GROUP", GROUP, "dead", "COUNT", "2", "STREAMS", STREAM, ">")
+
+    async def live(number):
+        async with reading(server, max_attempts=1, claim_after_seconds=0.03) as reader:
+            found = await received(reader, number)
+            await until(lambda: reader.status().held == number)
+            assert {one.attempts for one in found} <= {1}
+            for one in found:
+                if one.event.event_id not in poison:
+                    await one.ack()
+            reader._healths[0].note("read", "waiting", "killed")  # as if: nothing is handed back
+
+    put(server, 4)
+    for name in ("me", "me", None):
+        async with reading(server, max_attempts=1, claim_after_seconds=0.03, consumer=name) as reader:
+            await until(lambda reader=reader: reader.status().held > 0)
+            reader._healths[0].note("read", "waiting", "killed")
+    put(server, 5)  # fetched and tried by the same one
+    await live(5)
+    assert [attempts for _, _, attempts in pending(server)] == [2, 2]
+    async with reading(server, max_attempts=1, claim_after_seconds=0.03) as reader:
+        await until(lambda: reader.status().rejected == 2)
+        assert reader.status().delivered == 0
+    assert pending(server) == []
+    letters = dead_letters(server)
+    assert {letter[b"event_id"].decode() for letter in letters} == poison
+    for letter in letters:
+        assert letter[b"dead_reason"] == b"delivered 1 times and never acknowledged"
+        assert letter[b"dead_attempts"] == b"1"
+
+
+async def test_who_was_cancelled_before_the_event_came_has_not_tried(server, monkeypatch):
+    put(server, 1)
+    async with reading(server, max_attempts=1) as reader:
+        connection = reader._desks[0].connection
+        count = connection.count
+
+        async def cancelled(*args):
+            await count(*args)
+            receiving.cancel()
+            await trio.lowlevel.checkpoint()
+
+        monkeypatch.setattr(connection, "count", cancelled)
+        with trio.CancelScope() as receiving:
+            await reader.receive()
+        assert receiving.cancelled_caught
+        assert [attempts for _, _, attempts in pending(server)] == [2]
+    assert [attempts for _, _, attempts in pending(server)] == [0]
+
+
 @pytest.mark.parametrize("version", redis_server.versions())
 @within(30)
 async def test_what_was_trimmed_before_its_ack_is_counted_and_forgotten(version):

@@ -116,7 +116,9 @@ class Desk:
 
     async def count(self, delivery: Delivery) -> None:
         """Tell the server of this attempt, now that there is one."""
-        await self.health.insist("count", partial(self.connection.count, delivery.id, delivery.attempts))
+        await self.health.insist(
+            "count", partial(self.connection.count, delivery.id, delivery.attempts + self.rules.uncounted)
+        )
         delivery.is_counted = True
 
     async def is_done(self, delivery: Delivery) -> bool:
@@ -157,6 +159,7 @@ class Desk:
     async def hand_back(self) -> None:
         """Let others have at once what was not settled here. Raises `StreamError`."""
         tried = {id_ for one in list(self.held.values()) if one.is_handed_out for id_ in one.ids}
+        untried = {one.id: one.attempts - 1 for one in list(self.held.values()) if not one.is_handed_out}
         by_attempts: dict[int, list[str]] = {}
         after: str | None = None
         # Asked of the server: what was fetched just now may never have come to us.
@@ -164,7 +167,7 @@ class Desk:
             for entry in page:
                 # Entries that are fetched count as tried once, before anybody has.
                 is_untried = entry.attempts == 1 and entry.id not in tried
-                attempts = 0 if is_untried else entry.attempts
+                attempts = untried.get(entry.id, 0 if is_untried else entry.attempts)
                 by_attempts.setdefault(attempts, []).append(entry.id)
             after = page[-1].id
         for attempts, ids in by_attempts.items():

@@ -112,12 +112,13 @@ class Feed:
         for entry in page:
             if self.desk.has(entry.id):
                 continue
-            if entry.attempts > self.rules.max_attempts:
+            attempts = entry.attempts - self.rules.uncounted
+            if attempts > self.rules.max_attempts:
                 # Whoever wanted to move it to the dead letters has died of looking at it.
-                await self._bury(entry.id, entry.attempts)
+                await self._bury(entry.id, attempts)
                 continue
             # One that nobody will try again is counted here: looking at it may be what kills.
-            is_counted = entry.attempts >= self.rules.max_attempts
+            is_counted = attempts >= self.rules.max_attempts
             match await self.connection.take(entry, idle_ms=idle_ms, is_counted=is_counted):
                 case Gone():
                     self.desk.counts["trimmed"] += 1
@@ -137,7 +138,7 @@ class Feed:
                 case None:
                     others.append(entry.id)
                 case str() as reason:
-                    await self._bury(entry.id, entry.attempts, reason)
+                    await self._bury(entry.id, self._attempts(entry), reason)
                 case event:
                     self._file(entry, event, fresh, is_counted=is_counted)
         if others:
@@ -176,10 +177,13 @@ class Feed:
             twin.ids[entry.id] = None
             self.desk.counts["duplicates"] += 1
             return
-        delivery = Delivery(event, self.member.stream, entry.id, entry.attempts, self.desk)
-        delivery.is_counted = is_counted
+        delivery = Delivery(event, self.member.stream, entry.id, self._attempts(entry), self.desk)
+        delivery.is_counted = is_counted and not self.rules.uncounted
         self.desk.held[event.event_id] = delivery
         fresh.append(delivery)
+
+    def _attempts(self, entry: Found) -> int:
+        return max(entry.attempts - self.rules.uncounted, 1)
 
     async def _bury(self, id_: str, attempts: int, reason: str | None = None) -> None:
         reason = reason or f"delivered {attempts} times and never acknowledged"

@@ -33,6 +33,15 @@ class Rules:
     def claim_after_ms(self) -> int:
         return int(self.claim_after_seconds * 1000)
 
+    @property
+    def uncounted(self) -> int:
+        """How many deliveries that the server counts are no attempts.
+
+        To the server the fetch is the first one, though nobody may come to try. Where there may be only one
+        attempt, it must not be that: the server is told of the attempt besides, at the cost of a call.
+        """
+        return 1 if self.max_attempts == 1 else 0
+
 
 def refuse_nonsense(group: object, consumer: object, stream: object, shards: object, rules: Rules) -> None:
     """Raise `ConfigError` for what no reader can do; nobody has looked at the types yet."""
