@@ -150,6 +150,46 @@ async def test_other_entries_are_acknowledged_unread(server):
     assert dead_letters(server) == []
 
 
+async def test_a_generation_that_is_repeated_without_end_is_acknowledged(server, monkeypatch):
+    monkeypatch.setattr("trio_cursor.feeds.MOST_TWINS", 5)
+    put(server, 1)
+    async with reading(server, claim_after_seconds=60) as reader:
+        (delivery,) = await received(reader, 1)
+        for _ in range(12):
+            put_foreign(server, 1)
+        await until(lambda: reader.status().duplicates == 12)
+        assert len(pending(server)) == 5  # the rest will not be missed
+        # More than fit on the stack of a script.
+        delivery.ids.update((f"1-{number}", None) for number in range(9000))
+        with trio.fail_after(10):
+            await delivery.ack()
+        assert pending(server) == []
+        assert (reader.status().state, reader.status().acked) == ("connected", 1)
+
+
+async def test_a_flood_of_one_generation_does_not_hold_up_its_ack(server, monkeypatch):
+    put(server, 1)
+    async with reading(server, claim_after_seconds=60) as reader:
+        (delivery,) = await received(reader, 1)
+        acks, ack = [], reader._desks[0].connection.ack
+
+        async def flooded(*args, **options):
+            acks.append(1)
+            assert len(acks) < 5
+            await ack(*args, **options)
+            put_foreign(server, 1)
+            duplicates = reader.status().duplicates
+            await until(lambda: reader.status().duplicates > duplicates)
+
+        put_foreign(server, 1)
+        await until(lambda: reader.status().duplicates == 1)
+        monkeypatch.setattr("trio_cursor.deliveries.PAGE", 1)
+        monkeypatch.setattr(reader._desks[0].connection, "ack", flooded)
+        await delivery.ack()
+        await until(lambda: pending(server) == [])
+        assert len(acks) == 3  # and the one that came while the mark was set
+
+
 # --- again ---
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
+from itertools import islice
 from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 
@@ -24,6 +25,8 @@ from trio_cursor.redis_groups import GroupConnection
 KEEP_PART: Final = 3
 #: So many entries are named to the server at once.
 PAGE: Final = 100
+#: So many entries of one generation wait with the first; more are acknowledged unread.
+MOST_TWINS: Final = 300
 #: What the server said of a generation is believed for so long.
 _FRESH_SECONDS: Final = 1.0
 _LONGEST_REASON: Final = 1000
@@ -138,11 +141,13 @@ class Desk:
         id_ = delivery.event.event_id
         if not delivery.ids:
             return
-        while ids := tuple(delivery.ids):  # another of the generation may come while we wait
+        while ids := tuple(islice(delivery.ids, PAGE)):
             await self.health.insist(
                 "ack", partial(self.connection.ack, ids, id_, marker_seconds=self.rules.marker_seconds)
             )
             self.settled(delivery, ids)
+            # The mark is there, and tells of others that come now: a flood of them must not hold us up.
+            self._let_go(delivery)
         self.counts["acked"] += 1
 
     async def reject(self, delivery: Delivery, reason: str) -> None:
@@ -178,6 +183,10 @@ class Desk:
         """They are nobody's any more."""
         for id_ in ids:
             delivery.ids.pop(id_, None)
+        if not delivery.ids:
+            self._let_go(delivery)
+
+    def _let_go(self, delivery: Delivery) -> None:
         event_id = delivery.event.event_id
-        if not delivery.ids and self.held.get(event_id) is delivery:
+        if self.held.get(event_id) is delivery:
             del self.held[event_id]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Collection
 from typing import Final, NoReturn
 
 import attrs
 import trio
 
-from trio_cursor.deliveries import KEEP_PART, PAGE, Delivery, Desk
+from trio_cursor.deliveries import KEEP_PART, MOST_TWINS, PAGE, Delivery, Desk
 from trio_cursor.logs import get_logger
 from trio_cursor.reader_health import Health
 from trio_cursor.reader_rules import Rules
@@ -132,18 +133,23 @@ class Feed:
 
     async def _offer(self, entries: list[Found], *, is_counted: bool = True) -> None:
         """Hand out what is to be dealt with; the rest is settled."""
-        fresh, others = deque[Delivery](), []
+        fresh = deque[Delivery]()
+        others: list[str] = []
+        surplus: list[str] = []
         for entry in entries:
             match entry.content:
                 case None:
                     others.append(entry.id)
                 case str() as reason:
                     await self._bury(entry.id, self._attempts(entry), reason)
+                case event if len(self._twins(event)) >= MOST_TWINS:
+                    surplus.append(entry.id)
                 case event:
                     self._file(entry, event, fresh, is_counted=is_counted)
-        if others:
-            await self.connection.skip(others)
+        if others or surplus:
+            await self.connection.skip([*others, *surplus])
             self.desk.counts["other"] += len(others)
+            self.desk.counts["duplicates"] += len(surplus)
         if fresh:
             await self._sort_out(fresh)
         self.health.well("read")
@@ -181,6 +187,11 @@ class Feed:
         delivery.is_counted = is_counted and not self.rules.uncounted
         self.desk.held[event.event_id] = delivery
         fresh.append(delivery)
+
+    def _twins(self, event: Event) -> Collection[str]:
+        """The entries of its generation that are held."""
+        delivery = self.desk.held.get(event.event_id)
+        return () if delivery is None else delivery.ids
 
     def _attempts(self, entry: Found) -> int:
         return max(entry.attempts - self.rules.uncounted, 1)
