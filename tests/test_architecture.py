@@ -25,7 +25,7 @@ FLOORS = [
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
-        *("redis_link", "redis_streams", "redis_append", "redis_tending"),
+        *("redis_link", "redis_calls", "redis_streams", "redis_append", "redis_tending"),
         *("redis_batches", "redis_replay", "redis_pages", "redis_steps", "redis_groups"),
     ],
     [
@@ -41,7 +41,16 @@ FLOORS = [
             "cursor.searching",
         ),
         *("condition", "settings", "passes", "polling", "watcher", "sink", "first_pass", "waking"),
-        *("demand", "discretion", "redis_listening", "deliveries", "feeds", "reader"),
+        *(
+            "demand",
+            "discretion",
+            "redis_listening",
+            "reader_rules",
+            "reader_health",
+            "deliveries",
+            "feeds",
+            "reader",
+        ),
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
     ],
@@ -86,7 +95,7 @@ DOORS_TO_THREADS = {
     "threads",
     *("cursor.guest", "eventlog", "scanner"),
     #: The network, and what others put into a directory for us.
-    *("redis_streams", "redis_append", "redis_groups", "web", "sessions.session_files"),
+    *("redis_calls", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
     *("asked", "hearing", "service", "keeping", "outputs", "cli"),
     #: Everything, once; what hangs is a finding.

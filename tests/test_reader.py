@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import re
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from consumers import (
     received,
 )
 from deadlines import until, within
+from log_events import event
 from redis_server import own_server
 from test_redis_streams import open_files, our_threads
 
@@ -148,6 +150,46 @@ async def test_other_entries_are_acknowledged_unread(server):
         assert reader.status().passed_over == 2
     assert pending(server) == []
     assert dead_letters(server) == []
+
+
+async def test_a_generation_that_is_repeated_without_end_is_acknowledged(server, monkeypatch):
+    monkeypatch.setattr("trio_cursor.feeds.MOST_TWINS", 5)
+    put(server, 1)
+    async with reading(server, claim_after_seconds=60) as reader:
+        (delivery,) = await received(reader, 1)
+        for _ in range(12):
+            put_foreign(server, 1)
+        await until(lambda: reader.status().duplicates == 12)
+        assert len(pending(server)) == 5  # the rest will not be missed
+        # More than fit on the stack of a script.
+        delivery.ids.update((f"1-{number}", None) for number in range(9000))
+        with trio.fail_after(10):
+            await delivery.ack()
+        assert pending(server) == []
+        assert (reader.status().state, reader.status().acked) == ("connected", 1)
+
+
+async def test_a_flood_of_one_generation_does_not_hold_up_its_ack(server, monkeypatch):
+    put(server, 1)
+    async with reading(server, claim_after_seconds=60) as reader:
+        (delivery,) = await received(reader, 1)
+        acks, ack = [], reader._desks[0].connection.ack
+
+        async def flooded(*args, **options):
+            acks.append(1)
+            assert len(acks) < 5
+            await ack(*args, **options)
+            put_foreign(server, 1)
+            duplicates = reader.status().duplicates
+            await until(lambda: reader.status().duplicates > duplicates)
+
+        put_foreign(server, 1)
+        await until(lambda: reader.status().duplicates == 1)
+        monkeypatch.setattr("trio_cursor.deliveries.PAGE", 1)
+        monkeypatch.setattr(reader._desks[0].connection, "ack", flooded)
+        await delivery.ack()
+        await until(lambda: pending(server) == [])
+        assert len(acks) == 3  # and the one that came while the mark was set
 
 
 # --- again ---
@@ -339,7 +381,7 @@ async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(s
                         if deaths > 1:
                             # The next is taken, if there is one: which comes first is not said.
                             await until(lambda: reader.status().held == min(2, len(pending(server))))
-                        reader._healths[0].state = "waiting"  # as if killed: nothing is handed back
+                        reader._healths[0].note("read", "waiting", "killed")  # nothing is handed back
                         break
                     await delivery.ack()
 
@@ -360,6 +402,61 @@ async def test_an_entry_that_was_looked_at_once_too_often_is_not_looked_at_again
     async with reading(server) as reader:
         await until(lambda: reader.status().rejected == 1)
     assert dead_letters(server)[0][b"dead_attempts"] == b"6"
+
+
+async def test_a_single_attempt_is_one_that_somebody_made(server):
+    """What was fetched by one that died at once, nobody has tried."""
+    poison = {id_of(1), id_of(5)}
+    put(server, 1, 2, 3)
+    server.call("XGROUP", "CREATE", STREAM, GROUP, "0")
+    server.call("XREADGROUP", "GROUP", GROUP, "dead", "COUNT", "2", "STREAMS", STREAM, ">")
+
+    async def live(number):
+        async with reading(server, max_attempts=1, claim_after_seconds=0.03) as reader:
+            found = await received(reader, number)
+            await until(lambda: reader.status().held == number)
+            assert {one.attempts for one in found} <= {1}
+            for one in found:
+                if one.event.event_id not in poison:
+                    await one.ack()
+            reader._healths[0].note("read", "waiting", "killed")  # as if: nothing is handed back
+
+    put(server, 4)
+    for name in ("me", "me", None):
+        async with reading(server, max_attempts=1, claim_after_seconds=0.03, consumer=name) as reader:
+            await until(lambda reader=reader: reader.status().held > 0)
+            reader._healths[0].note("read", "waiting", "killed")
+    put(server, 5)  # fetched and tried by the same one
+    await live(5)
+    assert [attempts for _, _, attempts in pending(server)] == [2, 2]
+    async with reading(server, max_attempts=1, claim_after_seconds=0.03) as reader:
+        await until(lambda: reader.status().rejected == 2)
+        assert reader.status().delivered == 0
+    assert pending(server) == []
+    letters = dead_letters(server)
+    assert {letter[b"event_id"].decode() for letter in letters} == poison
+    for letter in letters:
+        assert letter[b"dead_reason"] == b"delivered 1 times and never acknowledged"
+        assert letter[b"dead_attempts"] == b"1"
+
+
+async def test_who_was_cancelled_before_the_event_came_has_not_tried(server, monkeypatch):
+    put(server, 1)
+    async with reading(server, max_attempts=1) as reader:
+        connection = reader._desks[0].connection
+        count = connection.count
+
+        async def cancelled(*args):
+            await count(*args)
+            receiving.cancel()
+            await trio.lowlevel.checkpoint()
+
+        monkeypatch.setattr(connection, "count", cancelled)
+        with trio.CancelScope() as receiving:
+            await reader.receive()
+        assert receiving.cancelled_caught
+        assert [attempts for _, _, attempts in pending(server)] == [2]
+    assert [attempts for _, _, attempts in pending(server)] == [0]
 
 
 @pytest.mark.parametrize("version", redis_server.versions())
@@ -425,6 +522,28 @@ async def test_a_group_from_the_end_misses_nothing_when_it_is_made_again(server)
         put(server, 3)
         server.call("EXEC")
         assert await dealt_with(reader, 1) == [id_of(3)]
+
+
+@pytest.mark.parametrize("version", redis_server.versions())
+@within(30)
+async def test_a_group_from_the_end_of_a_stream_that_begins_anew_with_lower_ids(version):
+    with own_server(version=version) as server:
+        async with reading(server, start="$") as reader:
+            await until(lambda: reader.status().state == "connected")
+            server.add(STREAM, to_fields(event(1)), "99999999999999-5")  # a clock that was wrong
+            assert await dealt_with(reader, 1) == [id_of(1)]
+            server.call("FLUSHALL")
+            await until(lambda: server.call("EXISTS", STREAM))  # the group is there again
+            put(server, 2)
+            assert await dealt_with(reader, 1) == [id_of(2)]
+            # Or it is filled before we look.
+            server.add(STREAM, to_fields(event(3)), "99999999999999-5")
+            assert await dealt_with(reader, 1) == [id_of(3)]
+            server.call("MULTI")
+            server.call("FLUSHALL")
+            put(server, 4)
+            server.call("EXEC")
+            assert await dealt_with(reader, 1) == [id_of(4)]
 
 
 @within(40)
@@ -542,6 +661,37 @@ async def test_without_any_rights_it_is_an_error_and_said_once(server, logged):
     assert len([line for line in logged() if "it does not work" in line]) == 1
 
 
+async def test_an_ack_that_is_refused_is_an_error_for_as_long_as_it_is(server, logged, monkeypatch):
+    """Whatever else is allowed meanwhile."""
+    monkeypatch.setattr("trio_cursor.reader_health.DENIED_SECONDS", 0.05)
+    rules = [rule for rule in RULES if rule != "+xack"] + ["+xgroup", "+eval"]
+    keys = [f"~{STREAM}", f"~{{{STREAM}}}:*"]
+    server.call("ACL", "SETUSER", "half", "reset", "on", ">pw", "resetkeys", *keys, "-@all", *rules)
+    put(server, 1)
+    async with reading(f"unix://half:pw@{server.path}", claim_after_seconds=0.03) as reader:
+        (delivery,) = await received(reader, 1)
+        kept, keep = [], reader._desks[0].connection.keep
+
+        async def counting(ids):
+            await keep(ids)
+            kept.append(ids)
+
+        monkeypatch.setattr(reader._desks[0].connection, "keep", counting)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(delivery.ack)
+            await until(lambda: reader.status().state == "error")
+            del kept[:]
+            while len(kept) < 20:
+                assert reader.status().state == "error"
+                assert "NOPERM" in reader.status().last_error
+                await trio.sleep(0.005)
+            assert len([line for line in logged() if "it does not work" in line]) == 1
+            assert not any("answers again" in line for line in logged())
+            server.call("ACL", "SETUSER", "half", "+xack")
+        assert reader.status().state == "connected"
+        assert len([line for line in logged() if "answers again" in line]) == 1
+
+
 # --- several streams ---
 
 
@@ -585,10 +735,25 @@ async def test_a_cluster(tmp_path):
         ({"group": ""}, "group must be a printable"),
         ({"stream": "a\ud800"}, "stream must be"),
         ({"consumer": ""}, "consumer"),
-        ({"shards": 0}, "shards must be more than 0"),
+        ({"shards": 0}, "shards must be from 1 to 1,024, not 0"),
         ({"prefetch": 0, "max_attempts": 0}, "max_attempts"),
         ({"start": "5-0"}, "start must be"),
         ({"claim_after_seconds": 0}, "claim_after"),
+        ({"claim_after_seconds": math.nan}, "claim_after_seconds must be from 0.001"),
+        ({"claim_after_seconds": math.inf}, "claim_after_seconds must be from 0.001"),
+        ({"claim_after_seconds": -1}, "claim_after_seconds must be from 0.001"),
+        ({"claim_after_seconds": "60"}, "claim_after_seconds must be a number"),
+        ({"group": None}, "group must be a printable"),
+        ({"group": b"g"}, "group must be a printable"),
+        ({"consumer": 5}, "consumer must be a printable"),
+        ({"stream": "{s:0}"}, "stream must not contain braces.* give the name without, and shards"),
+        ({"marker_seconds": 3600.5}, "marker_seconds must be a whole number"),
+        ({"marker_seconds": 10**17}, "marker_seconds must be from 1 to 3,153,600,000"),
+        ({"prefetch": "5"}, "prefetch must be a whole number from 1 to 10,000"),
+        ({"prefetch": True}, "prefetch must be a whole number"),
+        ({"max_attempts": 2.5}, "max_attempts must be a whole number"),
+        ({"shards": 100_000}, "shards must be from 1 to 1,024"),
+        ({"start": None}, "start must be"),
     ],
 )
 async def test_nonsense_is_refused(options, words):
@@ -597,6 +762,9 @@ async def test_nonsense_is_refused(options, words):
             pass
     with pytest.raises(ConfigError, match="must be"):
         async with reading("localhost"):
+            pass
+    with pytest.raises(ConfigError, match="redis must be a URL"):
+        async with trio_cursor.open_reader(None, group=GROUP):
             pass
 
 

@@ -6,10 +6,11 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import redis_server
-from redis.exceptions import ResponseError
+from redis.exceptions import DataError, ResponseError
 from redis_server import RULES, own_server
 
 from trio_cursor.config.output_sections import RedisConfig
@@ -35,6 +36,44 @@ def names(server):
     """What the clients of a server are called."""
     lines = server.call("CLIENT", "LIST").decode().splitlines()
     return [dict(word.partition("=")[::2] for word in line.split(" "))["name"] for line in lines]
+
+
+# --- whose mistake it is ---
+
+
+@pytest.mark.parametrize("url", ["url", "tcp_url"])
+def test_a_mistake_of_ours_comes_out_as_it_is(server, url):
+    def before(link):
+        return int("ours")
+
+    def of_a_command(link):
+        link.ask("GET", "x")
+        link.ask("GET", None)
+
+    def of_a_text(link):
+        link.ask_all([("GET", "\ud800")])
+
+    def after(link):
+        link.ask("GET", "x")
+        link.understood()
+        return {}["ours"]
+
+    for mistake, error in (
+        (before, ValueError),
+        (of_a_command, DataError),
+        (of_a_text, UnicodeEncodeError),
+        (after, KeyError),
+    ):
+        with linking(getattr(server, url)) as link:
+            with pytest.raises(error):
+                link.run(partial(mistake, link))
+            with pytest.raises(StreamError):
+                link.run(lambda used=link: used.ask("PING"))
+
+
+def test_an_answer_that_is_not_as_it_should_be_is_the_servers(server):
+    with linking(server.url) as link, pytest.raises(StreamError, match="ValueError: it does not answer as"):
+        link.run(lambda: int(link.ask("PING")))
 
 
 # --- the name ---

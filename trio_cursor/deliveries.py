@@ -6,53 +6,30 @@ another entry of the same generation waits with it. Whoever lets go of one witho
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NoReturn, TypeVar
+from itertools import islice
+from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 
 import attrs
 import trio
 
 from trio_cursor.cursor.schemas.values import clean_text
-from trio_cursor.logs import get_logger
+from trio_cursor.reader_health import Health
+from trio_cursor.reader_rules import Rules
 from trio_cursor.records import Event
 from trio_cursor.redis_groups import GroupConnection
-from trio_cursor.redis_trouble import StreamError, Trouble
 
-log = get_logger(__name__)
-
-AnswerT = TypeVar("AnswerT")
-#: The longest pause and a connect in vain fit into the 6 s that a fault may be felt after its end.
-RETRY_SECONDS: Final = (0.1, 4.5)
-#: Somebody must change something; trying means a line in the server's log each time.
-DENIED_SECONDS: Final = 30.0
 #: In that part of the time after which others may take them over, what is ours is kept, theirs looked for.
 KEEP_PART: Final = 3
 #: So many entries are named to the server at once.
 PAGE: Final = 100
+#: So many entries of one generation wait with the first; more are acknowledged unread.
+MOST_TWINS: Final = 300
 #: What the server said of a generation is believed for so long.
 _FRESH_SECONDS: Final = 1.0
 _LONGEST_REASON: Final = 1000
-_WAITING: Final = frozenset({Trouble.AWAY, Trouble.STALLED})
-
-
-@attrs.frozen
-class Rules:
-    """What a reader was asked for."""
-
-    #: Where a group begins that has to be made: `0` or `$`.
-    start: str
-    prefetch: int
-    claim_after_seconds: float
-    max_attempts: int
-    marker_seconds: int
-
-    @property
-    def claim_after_ms(self) -> int:
-        return int(self.claim_after_seconds * 1000)
 
 
 @attrs.define(eq=False)
@@ -117,37 +94,6 @@ class Delivery:
 
 
 @attrs.define(eq=False)
-class Health:
-    """How a connection is."""
-
-    what: str
-    server: str
-    state: str = "connecting"
-    last_error: str | None = None
-    next_pause: float = RETRY_SECONDS[0]
-
-    def well(self) -> None:
-        """It answers."""
-        self.next_pause = RETRY_SECONDS[0]
-        if self.last_error is not None:
-            log.info("the server answers again", what=self.what, server=self.server)
-        self.state, self.last_error = "connected", None
-
-    async def pause(self, error: StreamError) -> None:
-        """Write down that it does not, say so if it is news, and wait until it is time to try again."""
-        seconds = DENIED_SECONDS if error.trouble is Trouble.DENIED else self.next_pause
-        self.next_pause = min(2 * self.next_pause, RETRY_SECONDS[1])
-        self.note("waiting" if error.trouble in _WAITING else "error", str(error))
-        await trio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-
-    def note(self, state: str, why: str) -> None:
-        """Write down what is wrong; said once."""
-        if (self.state, self.last_error) != (state, why):
-            log.warning("it does not work; tried again", what=self.what, server=self.server, why=why)
-        self.state, self.last_error = state, why
-
-
-@attrs.define(eq=False)
 class Desk:
     """What is held of one stream, and what is said of it, over a connection of its own."""
 
@@ -169,18 +115,22 @@ class Desk:
             await trio.sleep(self.rules.claim_after_seconds / KEEP_PART)
             ids = [id_ for delivery in list(self.held.values()) for id_ in delivery.ids]
             for first in range(0, len(ids), PAGE):
-                await self._insist(partial(self.connection.keep, ids[first : first + PAGE]))
+                await self.health.insist("keep", partial(self.connection.keep, ids[first : first + PAGE]))
 
     async def count(self, delivery: Delivery) -> None:
         """Tell the server of this attempt, now that there is one."""
-        await self._insist(partial(self.connection.count, delivery.id, delivery.attempts))
+        await self.health.insist(
+            "count", partial(self.connection.count, delivery.id, delivery.attempts + self.rules.uncounted)
+        )
         delivery.is_counted = True
 
     async def is_done(self, delivery: Delivery) -> bool:
         """Whether the group has dealt with it meanwhile; then its entries are acknowledged."""
-        (is_done,) = await self._insist(partial(self.connection.done, [delivery.event.event_id]))
+        (is_done,) = await self.health.insist(
+            "done", partial(self.connection.done, [delivery.event.event_id])
+        )
         while is_done and (ids := tuple(delivery.ids)):
-            await self._insist(partial(self.connection.skip, ids))
+            await self.health.insist("skip", partial(self.connection.skip, ids))
             self.settled(delivery, ids)
             self.counts["duplicates"] += len(ids)
         return is_done
@@ -191,11 +141,13 @@ class Desk:
         id_ = delivery.event.event_id
         if not delivery.ids:
             return
-        while ids := tuple(delivery.ids):  # another of the generation may come while we wait
-            await self._insist(
-                partial(self.connection.ack, ids, id_, marker_seconds=self.rules.marker_seconds)
+        while ids := tuple(islice(delivery.ids, PAGE)):
+            await self.health.insist(
+                "ack", partial(self.connection.ack, ids, id_, marker_seconds=self.rules.marker_seconds)
             )
             self.settled(delivery, ids)
+            # The mark is there, and tells of others that come now: a flood of them must not hold us up.
+            self._let_go(delivery)
         self.counts["acked"] += 1
 
     async def reject(self, delivery: Delivery, reason: str) -> None:
@@ -205,13 +157,14 @@ class Desk:
         while delivery.ids:
             id_ = next(iter(delivery.ids))
             attempts = delivery.attempts if id_ == delivery.id else 1
-            await self._insist(partial(self.connection.bury, id_, reason, attempts))
+            await self.health.insist("reject", partial(self.connection.bury, id_, reason, attempts))
             self.settled(delivery, (id_,))
             self.counts["rejected"] += 1
 
     async def hand_back(self) -> None:
         """Let others have at once what was not settled here. Raises `StreamError`."""
         tried = {id_ for one in list(self.held.values()) if one.is_handed_out for id_ in one.ids}
+        untried = {one.id: one.attempts - 1 for one in list(self.held.values()) if not one.is_handed_out}
         by_attempts: dict[int, list[str]] = {}
         after: str | None = None
         # Asked of the server: what was fetched just now may never have come to us.
@@ -219,7 +172,7 @@ class Desk:
             for entry in page:
                 # Entries that are fetched count as tried once, before anybody has.
                 is_untried = entry.attempts == 1 and entry.id not in tried
-                attempts = 0 if is_untried else entry.attempts
+                attempts = untried.get(entry.id, 0 if is_untried else entry.attempts)
                 by_attempts.setdefault(attempts, []).append(entry.id)
             after = page[-1].id
         for attempts, ids in by_attempts.items():
@@ -230,17 +183,10 @@ class Desk:
         """They are nobody's any more."""
         for id_ in ids:
             delivery.ids.pop(id_, None)
-        event_id = delivery.event.event_id
-        if not delivery.ids and self.held.get(event_id) is delivery:
-            del self.held[event_id]
+        if not delivery.ids:
+            self._let_go(delivery)
 
-    async def _insist(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """Ask until there is an answer."""
-        while True:
-            try:
-                answer = await ask()
-            except StreamError as error:
-                await self.health.pause(error)
-            else:
-                self.health.well()
-                return answer
+    def _let_go(self, delivery: Delivery) -> None:
+        event_id = delivery.event.event_id
+        if self.held.get(event_id) is delivery:
+            del self.held[event_id]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Collection
 from typing import Final, NoReturn
 
 import attrs
 import trio
 
-from trio_cursor.deliveries import KEEP_PART, PAGE, RETRY_SECONDS, Delivery, Desk, Health, Rules
+from trio_cursor.deliveries import KEEP_PART, MOST_TWINS, PAGE, Delivery, Desk
 from trio_cursor.logs import get_logger
+from trio_cursor.reader_health import Health
+from trio_cursor.reader_rules import Rules
 from trio_cursor.records import Event
 from trio_cursor.redis_groups import Found, Gone, GroupConnection, Pending
 from trio_cursor.redis_steps import Member
-from trio_cursor.redis_trouble import StreamError
+from trio_cursor.redis_trouble import RETRY_SECONDS, StreamError
 
 log = get_logger(__name__)
 
@@ -45,11 +48,11 @@ class Feed:
             try:
                 await self._read()
             except StreamError as error:
-                await self.health.pause(error)
+                await self.health.pause("read", error)
             except trio.BrokenResourceError:
                 return
             except Exception as error:  # the border of a shard
-                self.health.note("error", f"{type(error).__name__} in trio_cursor; please report it")
+                self.health.note("read", "error", f"{type(error).__name__} in trio_cursor; please report it")
                 log.exception("reading a stream failed and starts again", stream=self.member.stream)
                 await trio.sleep(RETRY_SECONDS[1])  # the same entry may do it again
 
@@ -68,18 +71,21 @@ class Feed:
             entries = await self.connection.read(self.rules.prefetch, within=within)
             if entries is None:
                 await self._make_group()
-                self.health.well()
+                self.health.well("read")
                 continue
             self.has_group = True
             if entries:
                 self.position = entries[-1].id
                 await self._offer(entries)
             else:
-                self.health.well()
+                self.health.well("read")
 
     async def _make_group(self) -> None:
-        # Of an end that we have read up to, nothing between it and now is left out.
-        start = self.rules.start if self.rules.start != "$" or self.position is None else self.position
+        start = self.rules.start
+        if start == "$" and self.position is not None:
+            # Of an end that we have read up to, nothing between it and now is left out. A stream that does
+            # not have it any more has nothing before it either, or is a new one whose ids may be any.
+            start = self.position if await self.connection.has(self.position) else "0"
         is_new = await self.connection.make_group(start)
         if is_new and self.has_group:
             log.warning("the group was gone and is made again", stream=self.member.stream, start=start)
@@ -107,12 +113,13 @@ class Feed:
         for entry in page:
             if self.desk.has(entry.id):
                 continue
-            if entry.attempts > self.rules.max_attempts:
+            attempts = entry.attempts - self.rules.uncounted
+            if attempts > self.rules.max_attempts:
                 # Whoever wanted to move it to the dead letters has died of looking at it.
-                await self._bury(entry.id, entry.attempts)
+                await self._bury(entry.id, attempts)
                 continue
             # One that nobody will try again is counted here: looking at it may be what kills.
-            is_counted = entry.attempts >= self.rules.max_attempts
+            is_counted = attempts >= self.rules.max_attempts
             match await self.connection.take(entry, idle_ms=idle_ms, is_counted=is_counted):
                 case Gone():
                     self.desk.counts["trimmed"] += 1
@@ -126,21 +133,26 @@ class Feed:
 
     async def _offer(self, entries: list[Found], *, is_counted: bool = True) -> None:
         """Hand out what is to be dealt with; the rest is settled."""
-        fresh, others = deque[Delivery](), []
+        fresh = deque[Delivery]()
+        others: list[str] = []
+        surplus: list[str] = []
         for entry in entries:
             match entry.content:
                 case None:
                     others.append(entry.id)
                 case str() as reason:
-                    await self._bury(entry.id, entry.attempts, reason)
+                    await self._bury(entry.id, self._attempts(entry), reason)
+                case event if len(self._twins(event)) >= MOST_TWINS:
+                    surplus.append(entry.id)
                 case event:
                     self._file(entry, event, fresh, is_counted=is_counted)
-        if others:
-            await self.connection.skip(others)
+        if others or surplus:
+            await self.connection.skip([*others, *surplus])
             self.desk.counts["other"] += len(others)
+            self.desk.counts["duplicates"] += len(surplus)
         if fresh:
             await self._sort_out(fresh)
-        self.health.well()
+        self.health.well("read")
         await self._send()
 
     async def _sort_out(self, fresh: deque[Delivery]) -> None:
@@ -171,10 +183,18 @@ class Feed:
             twin.ids[entry.id] = None
             self.desk.counts["duplicates"] += 1
             return
-        delivery = Delivery(event, self.member.stream, entry.id, entry.attempts, self.desk)
-        delivery.is_counted = is_counted
+        delivery = Delivery(event, self.member.stream, entry.id, self._attempts(entry), self.desk)
+        delivery.is_counted = is_counted and not self.rules.uncounted
         self.desk.held[event.event_id] = delivery
         fresh.append(delivery)
+
+    def _twins(self, event: Event) -> Collection[str]:
+        """The entries of its generation that are held."""
+        delivery = self.desk.held.get(event.event_id)
+        return () if delivery is None else delivery.ids
+
+    def _attempts(self, entry: Found) -> int:
+        return max(entry.attempts - self.rules.uncounted, 1)
 
     async def _bury(self, id_: str, attempts: int, reason: str | None = None) -> None:
         reason = reason or f"delivered {attempts} times and never acknowledged"

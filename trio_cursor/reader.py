@@ -14,9 +14,11 @@ import attrs
 import trio
 
 from trio_cursor.config.output_sections import RedisConfig
-from trio_cursor.deliveries import Delivery, Desk, Health, Rules
+from trio_cursor.deliveries import Delivery, Desk
 from trio_cursor.errors import ConfigError
 from trio_cursor.feeds import Feed
+from trio_cursor.reader_health import STATES, Health
+from trio_cursor.reader_rules import Rules, refuse_nonsense
 from trio_cursor.redis_address import RedisAddress, address_of
 from trio_cursor.redis_groups import GroupConnection
 from trio_cursor.redis_keys import keys_of
@@ -27,7 +29,6 @@ from trio_cursor.redis_trouble import StreamError
 _BLOCK_MS: Final = 1000
 #: At the end, for handing back what was not dealt with; nobody waits longer for a server that is away.
 _FAREWELL_SECONDS: Final = 0.2
-_STATES: Final = ("error", "waiting", "connecting", "connected")
 
 
 @attrs.frozen
@@ -83,7 +84,7 @@ class EventReader(trio.abc.ReceiveChannel[Delivery]):
     def status(self) -> ReaderStatus:
         """How it is at the moment."""
         counts = sum((desk.counts for desk in self._desks), Counter[str]())
-        worst = min(self._healths, key=lambda health: _STATES.index(health.state))
+        worst = min(self._healths, key=lambda health: STATES.index(health.state))
         return ReaderStatus(
             state=worst.state,
             last_error=worst.last_error,
@@ -134,10 +135,10 @@ async def open_reader(
         ConfigError: The arguments cannot be used; at the start, never later.
 
     """
-    config = _config_of(redis) if isinstance(redis, str) else redis
+    config = _config_of(redis)
     rules = Rules(start, prefetch, claim_after_seconds, max_attempts, marker_seconds)
     count = config.shards if shards is None else shards
-    _refuse_nonsense(group, consumer, stream, count, rules)
+    refuse_nonsense(group, consumer, stream, count, rules)
     address = address_of(config)
     name = consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     sends, receives = trio.open_memory_channel[Delivery](0)
@@ -172,9 +173,13 @@ async def open_reader(
         raise failure
 
 
-def _config_of(url: str) -> RedisConfig:
+def _config_of(redis: object) -> RedisConfig:
+    if isinstance(redis, RedisConfig):
+        return redis
+    if not isinstance(redis, str):
+        raise ConfigError(("redis must be a URL, or the section [redis] of a configuration",))
     try:
-        return RedisConfig(url=url)
+        return RedisConfig(url=redis)
     except ValueError as error:
         raise ConfigError((f"redis.{error}",)) from None
 
@@ -216,23 +221,3 @@ async def _hand_back(feed: Feed) -> None:
         await feed.desk.hand_back()
     except StreamError:
         return  # others will take it over when it was not heard of for long enough
-
-
-def _refuse_nonsense(group: str, consumer: str | None, stream: str | None, shards: int, rules: Rules) -> None:
-    faults = [
-        f"{name} must be a printable text that is not empty"
-        for name, value in (("group", group), ("consumer", consumer), ("stream", stream))
-        if value is not None and not (value.strip() and value.isprintable())
-    ]
-    numbers = {
-        "shards": shards,
-        "prefetch": rules.prefetch,
-        "max_attempts": rules.max_attempts,
-        "marker_seconds": rules.marker_seconds,
-        "claim_after_seconds": rules.claim_after_ms,
-    }
-    faults += [f"{name} must be more than 0" for name, value in numbers.items() if value < 1]
-    if rules.start not in ("0", "$"):
-        faults.append("start must be 0 or $")
-    if faults:
-        raise ConfigError(tuple(faults))

@@ -20,11 +20,11 @@ from redis.exceptions import ResponseError
 from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress
 from trio_cursor.redis_batches import ADD, StreamEntry
+from trio_cursor.redis_calls import call
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.redis_link import Link
 from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_trouble import StreamError, Trouble, is_forbidden
-from trio_cursor.threads import run_or_leave
 
 AnswerT = TypeVar("AnswerT")
 
@@ -141,14 +141,7 @@ class StreamAppender:
 
     async def in_thread(self, work: Callable[[], AnswerT]) -> AnswerT:
         """Work with `ask` in a thread. Raises `StreamError`."""
-        with trio.move_on_after(self._link.longest_seconds):
-            return await run_or_leave(
-                partial(self._link.run, work),
-                limiter=self._limiter,
-                leave=self._link.cut,
-                thread_name="trio_cursor redis",
-            )
-        raise StreamError(Trouble.STALLED, "it does not answer")
+        return await call(self._link, work, limiter=self._limiter)
 
     def ask(self, *words: str | int) -> Any:
         """Send a command; only in `in_thread`. Raises what redis-py raises."""

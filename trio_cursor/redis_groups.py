@@ -17,12 +17,11 @@ from redis.exceptions import ResponseError
 
 from trio_cursor.records import Event
 from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_calls import call
 from trio_cursor.redis_link import Link
 from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_steps import Member, Steps, Words, says_no_group, unless_no_group
 from trio_cursor.redis_streams import PATIENCE_SECONDS, thread_limiter
-from trio_cursor.redis_trouble import StreamError, Trouble
-from trio_cursor.threads import run_or_leave
 from trio_cursor.wire import BadEntryError, from_fields, is_trace
 
 AnswerT = TypeVar("AnswerT")
@@ -101,6 +100,10 @@ class GroupConnection:
 
         return await self._call(work)
 
+    async def has(self, id_: str) -> bool:
+        """Whether an entry is on the stream."""
+        return bool(await self._call(lambda link: link.ask("XRANGE", self._stream, id_, id_)))
+
     async def read(self, count: int, *, within: float) -> list[Found] | None:
         """Entries that nobody has had; none if none came for so many seconds. None: there is no group."""
         block_ms = min(max(int(within * 1000), 1), self._block_ms)  # 0 would be for ever
@@ -114,7 +117,7 @@ class GroupConnection:
                 if says_no_group(error):
                     return None
                 raise
-            return [] if reply is None else [_found(entry, 1) for entry in reply[0][1]]
+            return [] if reply is None else _found(link, reply[0][1], 1)
 
         return await self._call(work)
 
@@ -151,7 +154,7 @@ class GroupConnection:
         def work(link: Link) -> Found | Gone | None:
             reply = unless_no_group(link, words=words)
             if reply and reply[0] is not None:
-                return _found(reply[0], entry.attempts + 1)
+                return _found(link, reply, entry.attempts + 1)[0]
             if reply:  # 6.2 gives us what is gone
                 link.ask("XACK", self._stream, self._group, entry.id)
                 return Gone()
@@ -211,16 +214,9 @@ class GroupConnection:
                 self._link = link
             is_well = False
             try:
-                with trio.move_on_after(link.longest_seconds):
-                    answer = await run_or_leave(
-                        lambda: link.run(lambda: work(link)),
-                        limiter=self._limiter,
-                        leave=link.cut,
-                        thread_name="trio_cursor redis",
-                    )
-                    is_well = True
-                    return answer
-                raise StreamError(Trouble.STALLED, "it does not answer")
+                answer = await call(link, partial(work, link), limiter=self._limiter)
+                is_well = True
+                return answer
             finally:
                 if not is_well:
                     self._drop()
@@ -231,14 +227,17 @@ class GroupConnection:
             link.close()
 
 
-def _found(entry: Any, attempts: int) -> Found:
-    """Parsed in the worker thread, since it may be large."""
-    id_, words = entry
-    fields = dict(zip(words[::2], words[1::2], strict=True))
-    content: Event | str | None = None
-    if is_trace(fields):
-        try:
-            content = from_fields(fields)
-        except BadEntryError as error:
-            content = f"no event: {error}"
-    return Found(id_.decode(), content, attempts)
+def _found(link: Link, entries: Any, attempts: int) -> list[Found]:
+    """Parsed in the worker thread, since they may be large."""
+    pairs = [(id_.decode(), dict(zip(words[::2], words[1::2], strict=True))) for id_, words in entries]
+    link.understood()
+    return [Found(id_, _content(fields), attempts) for id_, fields in pairs]
+
+
+def _content(fields: dict[bytes, bytes]) -> Event | str | None:
+    if not is_trace(fields):
+        return None
+    try:
+        return from_fields(fields)
+    except BadEntryError as error:
+        return f"no event: {error}"

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import DataError, RedisError, ResponseError
 
 from trio_cursor.redis_address import RedisAddress
 from trio_cursor.redis_connection import AnyConnection, made_connection
@@ -68,6 +68,8 @@ class Link:
         self._handle: socket.socket | None = None
         self._is_running = False
         self._is_cut = False
+        #: What goes wrong now may come of what somebody has answered; else it is a mistake of ours.
+        self._is_answering = False
 
     @property
     def longest_seconds(self) -> float:
@@ -78,9 +80,11 @@ class Link:
         """Do the work in this thread.
 
         Raises:
-            StreamError: Whatever went wrong. The connection is closed then, and the link is of no more use.
+            StreamError: Whatever went wrong. The connection is closed then, and the link is of no more use;
+                as after anything else that the work raises, which is a mistake of ours.
 
         """
+        self._is_answering = False
         with self._lock:
             self._stop_if_cut()
             self._is_running = True
@@ -89,6 +93,9 @@ class Link:
             answer = work()
             is_well = True
         except (RedisError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+            is_theirs = self._is_answering or self._is_cut or isinstance(error, (RedisError, OSError))
+            if isinstance(error, DataError) or not is_theirs:
+                raise
             if self._entrance is not None and not self._is_cut:
                 self._known.put_last(self._entrance)
             # Not chained: the text of redis-py's errors may quote commands.
@@ -123,8 +130,10 @@ class Link:
         All answers have been read by then, so that the connection is in step.
         """
         self._open_once()
+        self._is_answering = False
         connection = self._connection
         connection.send_packed_command(connection.pack_commands(commands))
+        self._is_answering = True
         answers: list[Any] = []
         for _ in commands:
             try:
@@ -147,6 +156,7 @@ class Link:
             )
         if self._connection is not None:
             self._connection.disconnect()
+        self._is_answering = True
         self._connection = made_connection(
             address,
             host,
@@ -159,8 +169,14 @@ class Link:
 
     def answer(self, *words: Word) -> Any:
         """As `ask`, of whomever it leads to."""
+        self._is_answering = False
         self._connection.send_command(*words)
+        self._is_answering = True
         return self._connection.read_response()
+
+    def understood(self) -> None:
+        """What was answered is as it should be: what goes wrong until the next command is our mistake."""
+        self._is_answering = False
 
     @property
     def is_cut(self) -> bool:

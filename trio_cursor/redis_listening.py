@@ -20,7 +20,7 @@ from trio_cursor.redis_address import RedisAddress
 from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_pages import BEGINNING, FIRST_ENTRIES, next_count
 from trio_cursor.redis_streams import Entry, StreamInfo, StreamReader, id_numbers, thread_limiter
-from trio_cursor.redis_trouble import StreamError, Trouble
+from trio_cursor.redis_trouble import DENIED_SECONDS, RETRY_SECONDS, WAITING, StreamError, Trouble
 from trio_cursor.status import SourceState
 
 log = get_logger(__name__)
@@ -36,11 +36,6 @@ MARK_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 2.0
 #: After a batch, so that what trickles in is read in few batches.
 GATHER_SECONDS: Final = 0.01
-#: The longest pause and a connect in vain fit into the 6 s that a fault may be felt after its end.
-RETRY_SECONDS: Final = (0.1, 4.5)
-#: Somebody must change something; trying means a line in the server's log each time.
-DENIED_SECONDS: Final = 30.0
-_WAITING: Final = frozenset({Trouble.AWAY, Trouble.STALLED})
 
 
 class Taker(Protocol):
@@ -100,7 +95,7 @@ async def listen_to_stream(
             async with aclosing(reader):
                 await listening.listen(reader)
         except StreamError as error:
-            is_away = error.trouble in _WAITING
+            is_away = error.trouble in WAITING
             pause = DENIED_SECONDS if error.trouble is Trouble.DENIED else listening.next_pause
             listening.note("waiting" if is_away else "error", f"{address}: {error}")
         except Exception as error:  # the border of a source

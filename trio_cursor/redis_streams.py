@@ -12,10 +12,9 @@ import trio
 from redis.exceptions import ResponseError
 
 from trio_cursor.redis_address import RedisAddress
+from trio_cursor.redis_calls import call
 from trio_cursor.redis_link import Link
 from trio_cursor.redis_nodes import KnownNodes
-from trio_cursor.redis_trouble import StreamError, Trouble
-from trio_cursor.threads import run_or_leave
 
 AnswerT = TypeVar("AnswerT")
 #: Id and fields.
@@ -108,14 +107,7 @@ class StreamReader:
         await trio.lowlevel.checkpoint()
 
     async def _in_thread(self, work: Callable[[], AnswerT]) -> AnswerT:
-        with trio.move_on_after(self._link.longest_seconds):
-            return await run_or_leave(
-                partial(self._link.run, work),
-                limiter=self._limiter,
-                leave=self._link.cut,
-                thread_name="trio_cursor redis",
-            )
-        raise StreamError(Trouble.STALLED, "it does not answer")
+        return await call(self._link, work, limiter=self._limiter)
 
 
 def _info(link: Link, stream: str) -> StreamInfo | None:

@@ -35,6 +35,15 @@ class Trouble(enum.Enum):
     REFUSED = "refused"
 
 
+#: Between attempts. The longest pause and a connect in vain fit into the 6 s that a fault may be felt after
+#: its end.
+RETRY_SECONDS: Final = (0.1, 4.5)
+#: After `DENIED`. Somebody must change something; trying means a line in the server's log each time.
+DENIED_SECONDS: Final = 30.0
+#: The server is not there, which may soon be over.
+WAITING: Final = frozenset({Trouble.AWAY, Trouble.STALLED})
+
+
 class StreamError(TrioCursorError):
     """A server does not do what it was asked for. The text says what is known and a hint."""
 
