@@ -50,6 +50,8 @@ def tests(session: nox.Session) -> None:
     # Editable: children started here import the package from this folder, and coverage must see one of it.
     session.install("--editable", ".", *nox.project.dependency_groups(PROJECT, "tests"))
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()).resolve() / "coverage")
+    # Hundreds of children import the package, and every worker the tests: compiled once, not each time.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     session.run("coverage", "erase")
     # One more than there are cores: many wait for a child or a moment. Who is done takes from the others.
     workers = ("-n", str((os.cpu_count() or 2) + 1), "--dist", "worksteal")
