@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from trio_cursor.eventlog.formats import EVENT_ID
-from trio_cursor.eventlog.texts import exact
+from trio_cursor.eventlog.texts import exact, restored
 from trio_cursor.records import Event
 
 
@@ -14,6 +14,11 @@ def load_cursor(connection: Any, name: str) -> tuple[int, str]:
     """Sequence up to which an output has the events, and what else it stored with it."""
     row = connection.execute("SELECT seq, detail FROM cursors WHERE name = ?", (exact(name),)).fetchone()
     return (row[0], row[1]) if row else (0, "")
+
+
+def cursor_names(connection: Any) -> list[str]:
+    """Of all outputs that ever were."""
+    return [restored(name) for (name,) in connection.execute("SELECT name FROM cursors")]
 
 
 def save_cursor(connection: Any, name: str, sequence: int, detail: str) -> None:
