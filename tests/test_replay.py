@@ -258,6 +258,10 @@ def test_who_may_not_run_scripts_is_told(capsys, state):
         words = re.search(r"ACL SETUSER telemetry (.*?)```", REDIS, re.DOTALL)[1].split()
         server.call("ACL", "SETUSER", "u", "reset", *[">p" if word[0] == ">" else word for word in words])
         assert replayed(capsys, state, "--redis-url", url)["sent"] == 3
+        # And what it says of another database.
+        assert "NOPERM" in failed(capsys, "--state-dir", str(state), "--redis-url", f"{url}/1")
+        server.call("ACL", "SETUSER", "u", re.search(r"`(\+\w+)` with a database", REDIS)[1])
+        assert replayed(capsys, state, "--redis-url", f"{url}/1")["sent"] == 3
 
 
 def test_interrupted_and_run_again_sends_the_rest(state, capsys):
