@@ -14,7 +14,7 @@ FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
         *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
-        *("token_shapes", "assignments", "scrubbing", "privacy"),
+        *("token_shapes", "assignments", "command_lines", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
         *("sessions.watching", "sessions.registry"),
@@ -83,6 +83,7 @@ PURE = [
     "comparing",
     "token_shapes",
     "assignments",
+    "command_lines",
     "scrubbing",
     "privacy",
 ]

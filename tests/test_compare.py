@@ -18,6 +18,8 @@ from small_logs import NOW, generation, write_log
 from trio_cursor.cli import main
 from trio_cursor.eventlog import Filter, open_for_writing, read_log, transaction
 from trio_cursor.eventlog.rows import save_pending
+from trio_cursor.events import to_json
+from trio_cursor.privacy import Privacy
 from trio_cursor.wire import to_fields
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -111,6 +113,28 @@ def test_what_we_have_cut_is_compared_as_far_as_it_goes(capsys, server, state):
     server.add(STREAM, theirs(events[1], response_text="Yes. It is."))
     [differs], summary = compared(capsys, server, state, code=3)
     assert (differs["generation_id"], summary["same"]) == (IDS[1], 1)
+
+
+@pytest.mark.parametrize("mode", ["redacted", "metadata"])
+def test_texts_that_we_may_not_keep_are_not_compared_and_the_rest_is(capsys, server, state, mode):
+    asked = {"prompt_text": "Ask someone@example.org", "request_parameters": {"to": "someone@example.org"}}
+    full = [
+        generation(id_, response_text="of /home/someone", model=model, tokens_used=5, **asked)
+        for id_, model in zip(IDS[:3], ["gpt", "my own, at home", "gpt"], strict=True)
+    ]
+    events = logged(state, *full)
+    veiled = Privacy(mode, b"k" * 32)
+    with closing(open_for_writing(state)) as connection, transaction(connection):
+        for event in events:
+            body = to_json(veiled.sent(event))
+            connection.execute("UPDATE events SET body = ? WHERE seq = ?", (body, event.sequence))
+    for event, tokens in zip(events, [5, 5, 6], strict=True):
+        server.add(STREAM, theirs(event, tokens_used=tokens))
+    [differs], summary = compared(capsys, server, state, code=3)
+    assert (differs["generation_id"], list(differs["fields"])) == (IDS[2], ["tokens_used"])
+    assert (summary["same"], summary["texts_not_compared"]) == (2, 3)
+    _, shown = on_terminal(*words(server, state, "--no-color"))
+    assert "3 of both without texts" in shown
 
 
 @pytest.mark.parametrize(

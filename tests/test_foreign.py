@@ -22,6 +22,7 @@ import trio_cursor
 from trio_cursor import redis_listening
 from trio_cursor.config import Config, CursorConfig, HttpConfig, RedisConfig, SessionsConfig, StateConfig
 from trio_cursor.eventlog import FILE_NAME, Entry, open_event_log
+from trio_cursor.outputs import foreign
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.foreign import foreign_entries
 from trio_cursor.outputs.stream_opening import open_redis_streams
@@ -292,3 +293,50 @@ async def test_a_stream_that_is_none_is_an_alarm(config, server):
         alarms = await until(lambda: [one for one in handle.status().alarms if one.startswith("what others")])
         assert "WRONGTYPE" in alarms[0]
         nursery.cancel_scope.cancel()
+
+
+async def test_large_entries_are_asked_for_one_by_one_and_others_have_their_turn_between_any_two(
+    server, tmp_path, monkeypatch
+):
+    batches, turns = [], 0
+    take = foreign.ForeignEntries.take
+
+    async def spied(self, reader, entries, *, is_live):
+        nonlocal turns
+        before, turns = turns, 0
+        is_stored = await take(self, reader, entries, is_live=is_live)
+        batches.append((len(entries), turns))
+        turns += before
+        return is_stored
+
+    async def turn():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    monkeypatch.setattr(foreign.ForeignEntries, "take", spied)
+    monkeypatch.setattr(trio_cursor.redis_streams.StreamReader, "remember", lambda *_, **__: remembered())
+    fill(server, EVENTS[:12], form=lambda event: theirs(event, response_text="x" * 500_000))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn)
+        async with listening(server, tmp_path / "log") as [one]:
+            await one.settled.wait()
+        nursery.cancel_scope.cancel()
+    assert [count for count, _ in batches[:3]] == [1, 3, 3]
+    assert all(had >= count - 1 for count, had in batches)
+
+
+async def remembered():
+    return 0
+
+
+async def test_what_is_too_large_is_counted_and_not_parsed(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(foreign, "ENTRY_LIMIT", 100_000)
+    fill(server, EVENTS[:3], form=lambda event: theirs(event, response_text="x" * 100_000))
+    fill(server, EVENTS[3:4])
+    async with listening(server, tmp_path / "log") as [one]:
+        await one.settled.wait()
+        assert list(marked(server)) == [EVENTS[3].event_id]
+        assert dict(one.state.skipped) == {"it is larger than 100000 bytes": 3}
+    assert caplog.text.count("an entry of the stream is passed over") == 1

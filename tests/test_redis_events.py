@@ -164,7 +164,7 @@ async def test_what_was_announced_before_us_counts_and_then_we_are_caught_up(ser
         assert listener.caught_up == 0
         await until(lambda: listener.caught_up)
         assert listener.desk.ids == [f"s{number}" for number in range(250)]
-        assert listener.desk.batches == [8, 100, 100, 42]
+        assert listener.desk.batches == [1, 4, 16, 64, 100, 65]
         assert listener.desk.marks[-1].id == ids[-1]
         assert listener.desk.marks[-1].name == mark_name(listener.address, STREAM)
         server.add(STREAM, entry("s0", kind="session_end"))

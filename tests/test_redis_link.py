@@ -153,6 +153,57 @@ def test_of_several_errors_the_first_is_raised_and_the_connection_is_in_step(ser
             link.run(lambda: link.ask("PING"))
 
 
+# --- what its errors mean ---
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble", "words"),
+    [
+        (
+            "-BUSY Redis is busy running a script. You can only call SCRIPT KILL",
+            Trouble.AWAY,
+            "BUSY: a script",
+        ),
+        (
+            "-DENIED Redis is running in protected mode because",
+            Trouble.DENIED,
+            "DENIED: it is in protected mode",
+        ),
+        (
+            "-ERR max request size exceeded. Limit: 1048576 bytes",
+            Trouble.REFUSED,
+            "ERR: it takes no values as",
+        ),
+        (
+            "-ERR unknown command 'XADD'",
+            Trouble.REFUSED,
+            "ERR: it does not know the command; is it Redis 6.2",
+        ),
+        ("-ERR Invalid stream ID", Trouble.REFUSED, "ERR: it refuses the command"),
+        ("-CROSSSLOT Keys in request", Trouble.REFUSED, "CROSSSLOT: it refuses the command"),
+    ],
+)
+def test_an_answer_that_is_an_error_says_what_to_do(answer, trouble, words):
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def serve():
+            """Everything is answered so but what precedes the question."""
+            with listener.accept()[0] as peer, peer.makefile("rb") as lines:
+                for line in lines:
+                    if line.startswith(b"*"):
+                        lines.readline()
+                        word = lines.readline().strip()
+                        peer.sendall(f"{answer}\r\n".encode() if word == b"XLEN" else b"+OK\r\n")
+
+        done = pool.submit(serve)
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        with linking(url) as link, pytest.raises(StreamError) as caught:
+            link.run(lambda: link.ask("XLEN", STREAM))
+        done.result(5)
+    assert caught.value.trouble is trouble
+    assert str(caught.value).startswith(words)
+
+
 # --- whom to ask the next time ---
 
 

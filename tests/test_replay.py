@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import redis_server
+import trio
 from redis_server import own_server
 from running import TerminalText, start
 from scans import uuid
 from small_logs import NOW, generation, write_log
 
 from trio_cursor.cli import main, progress
-from trio_cursor.eventlog import Filter, open_for_writing, read_log, transaction
+from trio_cursor.discretion import enter_mode
+from trio_cursor.eventlog import Filter, open_event_log, open_for_writing, read_log, transaction
 from trio_cursor.events import to_json
 from trio_cursor.records import Gap
 from trio_cursor.redis_keys import StreamKeys, shard_of
@@ -178,6 +180,74 @@ def test_a_file_that_the_service_writes_is_refused(capsys, state, tmp_path, monk
     assert not (tmp_path / "live").exists()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_so_is_the_same_file_by_another_name(capsys, state, tmp_path, monkeypatch, is_there):
+    logged(state, *many(3))
+    written, folder = tmp_path / "written", tmp_path / "folder"
+    monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__JSON_LINES__PATH", str(written))
+    folder.mkdir()
+    names = [folder / ".." / "written", tmp_path / "link"]
+    names[1].symlink_to(written)
+    if is_there:
+        written.touch()
+        names.append(folder / "hard")
+        names[2].hardlink_to(written)
+    for name in names:
+        line = failed(capsys, "--state-dir", str(state), "--json-lines", str(name))
+        assert "the service itself writes" in line
+    assert not is_there or written.read_text() == ""
+
+
+def test_whoever_reads_only_the_beginning_has_what_he_wanted(state):
+    logged(state, *many(600, response_text="x" * 1000))
+    with start("replay", "--json-lines", "-", "--state-dir", state) as child:
+        assert child.stdout.readline().startswith('{"version":')
+        child.stdout.close()
+        assert child.wait(20) == 0
+        assert child.stderr.read() == ""
+
+
+SECRET = "Why does zebrafish fail for someone@example.org?"
+
+
+async def entered(state, mode):
+    async with open_event_log(state) as log:
+        await enter_mode(log, mode)
+
+
+@pytest.mark.parametrize("mode", ["redacted", "metadata"])
+def test_what_was_stored_in_a_more_open_mode_is_sent_as_the_mode_of_now_has_it(
+    capsys, server, state, monkeypatch, mode
+):
+    logged(state, generation(uuid(1), prompt_text=SECRET, request_parameters={"a": SECRET}))
+    trio.run(entered, state, "full")
+    # The configuration's, or that of a service that was told on its command line.
+    for number, configured in enumerate([mode, "full"]):
+        monkeypatch.setenv("TRIO_CURSOR_PRIVACY__MODE", configured)
+        if configured == "full":
+            trio.run(entered, state, mode)
+        file = state.parent / str(number)
+        replayed(capsys, state, "--json-lines", str(file))
+        replayed(capsys, state, "--redis-url", server.url, "--force")
+        sent = stored(server)[-1]
+        assert json.loads(file.read_text())["payload"] == sent.payload
+        assert sent.metadata["privacy"] == mode
+        assert "someone" not in file.read_text()
+        assert ("zebrafish" in file.read_text()) is (mode == "redacted")
+        assert sent.payload.get("prompt_length") == (len(SECRET) if mode == "metadata" else None)
+
+
+def test_a_log_without_a_key_sends_no_digests(capsys, server, state, tmp_path, monkeypatch):
+    logged(state, generation(uuid(1), prompt_text=SECRET))
+    monkeypatch.setenv("TRIO_CURSOR_PRIVACY__MODE", "metadata")
+    for words in (["--json-lines", str(tmp_path / "x")], ["--redis-url", server.url]):
+        assert "has no key for them yet; `run --once` makes it" in failed(
+            capsys, "--state-dir", str(state), *words
+        )
+    assert not (tmp_path / "x").exists()
+    assert server.call("KEYS", "*") == []
+
+
 def test_who_may_not_run_scripts_is_told(capsys, state):
     logged(state, *many(3))
     with own_server() as server:
@@ -188,6 +258,10 @@ def test_who_may_not_run_scripts_is_told(capsys, state):
         words = re.search(r"ACL SETUSER telemetry (.*?)```", REDIS, re.DOTALL)[1].split()
         server.call("ACL", "SETUSER", "u", "reset", *[">p" if word[0] == ">" else word for word in words])
         assert replayed(capsys, state, "--redis-url", url)["sent"] == 3
+        # And what it says of another database.
+        assert "NOPERM" in failed(capsys, "--state-dir", str(state), "--redis-url", f"{url}/1")
+        server.call("ACL", "SETUSER", "u", re.search(r"`(\+\w+)` with a database", REDIS)[1])
+        assert replayed(capsys, state, "--redis-url", f"{url}/1")["sent"] == 3
 
 
 def test_interrupted_and_run_again_sends_the_rest(state, capsys):

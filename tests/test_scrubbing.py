@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_cursor import assignments, scrubbing, token_shapes
+from trio_cursor import assignments, command_lines, scrubbing, token_shapes
 from trio_cursor.scrubbing import Scrubber
 
 LETTERS = "aB3dE5gH7jKlMn0pQrStUvWxYz12345678"
@@ -83,6 +83,14 @@ TOKENS = {
     "heroku": f"HRKU-{some(60)}",
     "age": f"AGE-SECRET-KEY-1{some(58, 'QPZRY9X8GF2TVDW0S3JN')}",
     "jwt": f"eyJ{some(33)}.eyJ{some(60)}.{some(43)}",
+    "discord": f"MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.{some(27)}",
+    "google refresh": f"1//0g{some(60)}",
+    "azure": f"aB38Q~{some(34)}",
+    "netlify": f"nfp_{some(36)}",
+    "pinecone": f"pcsk_{some(5)}_{some(50)}",
+    "resend": f"re_{some(8)}_{some(24)}",
+    "tavily": f"tvly-{some(32)}",
+    "elevenlabs": f"sk_{some(48, HEX)}",
     "jwt without signature": f"eyJ{some(33)}.eyJ{some(60)}.",
 }
 #: Where a token may stand; with `{}` for it.
@@ -133,6 +141,42 @@ SECRETS = [
     ("const apiKey = `0a1b2c3d4e`;", "0a1b2c3d4e"),
     ("DefaultEndpointsProtocol=https;AccountKey=" + some(86) + "==;x", some(20)),
     ("password: hunter2.", "hunter2"),
+    (f"sk.eyJ{some(33)}.{some(22)}", some(22)),
+    (f"jwt.eyJ{some(17)}.eyJ{some(40)}.{some(12)}", "eyJ"),
+    (f"sb-token_eyJ{some(17)}.eyJ{some(40)}.{some(12)}", "eyJ"),
+    ("Server=tcp:x;User ID=sa;Password=Sup3r;Encrypt=True", "Sup3r"),
+    ("Server=tcp:x;User ID=sa;Pwd=Superduper", "Superduper"),
+    ("password=swordfish;Server=x", "swordfish"),
+    ("<password>hunter2</password>", "hunter2"),
+    ('<add key="ApiKey" value="abcdef123456"/>', "abcdef123456"),
+    ("db:\n  password: correcthorse\n  user: x", "correcthorse"),
+    ("pass = hunter2", "hunter2"),
+    ("auth: { user: 'x', pass: 'swordfish' }", "swordfish"),
+    ("db_pass = 'a b'", "a b"),
+    ("//r.example/:_auth=dXNlcjpwYXNzd29yZA==", "dXNlcjpw"),
+    (f"secret_key_base: {some(64, HEX)}", some(20, HEX)),
+    ("machine x login me password hunter", "hunter"),
+    ("machine x\n  login me\n  password hunter\n", "hunter"),
+    ("https://x/cb?client_secret=abcdef", "abcdef"),
+    ('{"password": ["hunter"], "token": {"value": "abcdef"}}', "hunter"),
+    ('{"token": {"value": "abcdef"}}', "abcdef"),
+    ('[{"name": "DB_PASSWORD", "value": "hunter"}]', "hunter"),
+    ("- name: DB_PASSWORD\n  value: hunter\n", "hunter"),
+    (f"Cookie: sessionid={some(32)}; other=swordfish", "swordfish"),
+    (f"Set-Cookie: sid=s%3A{some(32)}; Path=/; HttpOnly", some(20)),
+    ('{"cookie": "sid=swordfish"}', "swordfish"),
+    ("Authorization: abcdef0123456789abcdef", "abcdef0123"),
+    ("curl -u admin:swordfish https://x.example/api", "swordfish"),
+    ("curl -sS \\\n  --user 'admin:sword fish' x", "sword fish"),
+    ("curl -uadmin:swordfish x", "swordfish"),
+    ("mysql -u root -pswordfish db", "swordfish"),
+    ("mysqldump -p'swordfish' db", "swordfish"),
+    ("redis-cli -h x -a swordfish ping", "swordfish"),
+    ("sshpass -p 'sword fish' ssh x", "sword fish"),
+    ("sshpass -pswordfish ssh x", "swordfish"),
+    ("docker login -u x -p swordfish", "swordfish"),
+    (f"PuTTY-User-Key-File-2: ssh-rsa\nPrivate-Lines: 2\n{some(64)}\n{some(40)}\nPrivate-MAC: 0", some(20)),
+    (r"Private-Lines: 1\r\nAAAAgQC4o3e2\r\nPrivate-MAC: 0", "AAAAgQC4"),
     ("Ask someone@example.org.", "someone"),
     ("mailto:first.last+tag@sub.example.co.uk?x", "first.last"),
     ("x@example.org%40y someone%40example.org", "someone"),
@@ -200,6 +244,29 @@ UNTOUCHED = [
     "secret=/run/secrets/db",
     "PWD=/work/project",
     "x = a @ b.T",
+    "pass: 12, fail: 3",
+    '{"pass": "passed", "reason": "All tests pass"}',
+    "for token, value in pairs.items():",
+    "def store(token, value: int = 5): ...",
+    "type Login = {\n  password: hashed\n}",
+    "password: str\ntoken: Token\n",
+    "let a=1;token=next;b=2",
+    "docker run --name mysql -p 3306:3306 mysql",
+    "docker run -u 1000:1000 x && mkdir -p dir",
+    "Use curl with -u name:password, or mysql -p and wait.",
+    "curl -u $NAME:$PASSWORD x; sort -u a:b",
+    "the machine asks for login and password again",
+    "const cookie: Cookie = parse(header)",
+    "Cookie: what a browser sends back",
+    "authorization: req.headers.authorization",
+    "authorization: makeHeaderForVersion2(request)",
+    "<Token>{{ value }}</Token> <T extends Token>(x: T)",
+    "<label for=password>Password</label>",
+    '<input type="password" value={password} />',
+    "eyJ is how a JWT begins; some_eyJ and MTk.x.y are none",
+    "re_compile_something and sk_learn_version_2",
+    "self._auth=auth and Client(_auth=None)",
+    "0x8Q~x 1//0 a//b",
 ]
 
 
@@ -212,6 +279,32 @@ def test_our_own_code_is_left_as_it_is():
     for module in ("sink", "polling", "assembly/book", "cursor/guest", "web/connection"):
         code = (Path(scrubbing.__file__).parent / f"{module}.py").read_text(encoding="utf-8")
         assert Scrubber("/srv/people/alice").text(code) == code
+
+
+def test_of_json_what_is_called_a_secret_may_be_more_than_a_text():
+    found = Scrubber().json(
+        {
+            "password": ["x", 5],
+            "token": {"type": "bearer", "value": "x", "of": {"me": "y", "count": 5}},
+            "apiKeys": ["x"],
+            "tokens": ["the", "words"],
+            "maxTokens": 5,
+            "pass": 5,
+            "env": [{"name": "DB_PASSWORD", "value": "x"}, {"name": "HOME", "value": "x"}],
+            "headers": {"Cookie": "a", "authorization": "b"},
+        }
+    )
+    mark = "[REDACTED:secret]"
+    assert found == {
+        "password": [mark, 5],
+        "token": {"type": "bearer", "value": mark, "of": {"me": mark, "count": 5}},
+        "apiKeys": [mark],
+        "tokens": ["the", "words"],
+        "maxTokens": 5,
+        "pass": 5,
+        "env": [{"name": "DB_PASSWORD", "value": mark}, {"name": "HOME", "value": "x"}],
+        "headers": {"Cookie": mark, "authorization": mark},
+    }
 
 
 def test_of_json_what_is_called_a_secret_goes_whatever_it_is():
@@ -284,11 +377,33 @@ HOSTILE = [
         "-----BEGIN PRIVATE KEY-----;\n",
     ),
     *("hooks.slack.com/services/", "authorization:", "/api/webhooks/1", "?sig=", "key", "%40a."),
+    *("_eyJ-aaaaaaaa", ".eyJ-aaaaaaaa", "curl -u ", "mysql -p", "cookie:a", "cookie:a=", "machine x login "),
+    *(
+        "<password>",
+        "password;",
+        ";password=",
+        'password","value":',
+        "Private-Lines: 1\n",
+        "MTk4a.",
+        "Q~",
+        "_auth",
+    ),
 ]
 
 
 #: Each of these is looked at with care: a fourth of a megabyte tells the same.
-CAREFUL = {"token:", "password ", "key", "password", 'password="', "@a.aa"}
+CAREFUL = {
+    "<password>",
+    "password;",
+    ";password=",
+    "_auth",
+    "token:",
+    "password ",
+    "key",
+    "password",
+    'password="',
+    "@a.aa",
+}
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
@@ -299,7 +414,7 @@ def test_a_hostile_text_of_a_megabyte_is_looked_through(piece):
 
 
 def patterns():
-    for module in (assignments, scrubbing):
+    for module in (assignments, command_lines, scrubbing):
         yield from (item for item in vars(module).values() if isinstance(item, re.Pattern))
     yield from (pattern for _, pattern in scrubbing._HOMES)
     yield from (shape.pattern for shape in token_shapes.SHAPES)

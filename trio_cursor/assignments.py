@@ -14,20 +14,46 @@ from typing import Final
 import attrs
 
 #: In small letters. One of these stands at the end of every such name, most often as all of it.
-_STEMS: Final = ("pass", "pwd", "secret", "token", "credential", "signature", "key")
-_STEM = re.compile(r"pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|signature|key")
+_STEMS: Final = ("pass", "pwd", "secret", "token", "credential", "signature", "key", "_auth")
+_STEM = re.compile(
+    r"pass(?:word|wd|phrase|code)?|pwd|secret(?:[_\-]?key[_\-]?base)?|token|credentials?|signature|key|_auth"
+)
 #: What makes a name of a stem that is a word of its own.
-_BEFORE_PASS = re.compile(r"[_\-]\Z")
+_BEFORE_PASS = re.compile(r"(?<![a-z0-9])\Z")
+#: As in the settings of npm.
+_BEFORE_AUTH = re.compile(r"(?:\A|[\s/:])\Z")
 _BEFORE_KEY = re.compile(
     r"(?:api|access|account|auth|private|shared|secret|signing|encryption|master)[_\-]?\Z"
 )
 #: What stands between name and value; a space alone where it is an option.
-_BETWEEN = re.compile(r"\\?[\"'`]?\]?([ \t]{0,8}(?:=>|:=|={1,3}|!=|:)[ \t]{0,8}|[ \t]{1,2}(?=[^\s=:]))")
+_BETWEEN = re.compile(
+    r"\\?[\"'`]?\]?([ \t]{0,8}(?:=>|:=|={1,3}|!=|:)[ \t]{0,8}|[ \t]{1,2}(?=[^\s=:]))"
+    r"(?:\[[ \t]{0,4}(?=\\?[\"']))?"
+)
+#: The same where the value has a name of its own: `"name": "TOKEN", "value": "..."`.
+_VALUE_OF = re.compile(
+    r"(?:\\?[\"'][ \t]{0,4}(?:,|:[ \t]{0,4}\{)?|[ \t]{0,4}(?=\n|\\n))(?:\s|\\n){0,40}"
+    r"\\?[\"']?[Vv]alue\\?[\"']?[ \t]{0,4}[:=][ \t]{0,4}"
+)
+#: The same in a text between tags.
+_TAG: Final = ">"
+#: Alone it may be what a test does.
+_VERB: Final = "pass"
+_TAG_BEFORE = re.compile(r"<[\w:.\-]{0,60}\Z")
+_CONTENT = re.compile(r"([^<>\n]{1,500}+)</")
 _QUOTE = re.compile(r"(?:[rbfuRBFU]{1,2})?(\\?[\"'`])")
 _BARE = re.compile(r"[^\s\"'`,;&<>\\]{1,500}+")
 _OPTION = re.compile(r"(?:\A|[\s\"'`=])--?[\w\-]{0,40}\Z")
 #: A line of settings up to the name's end.
 _SETTING = re.compile(r"(?:\A|\n|\\n)[ \t]{0,40}(?:export |set |ENV |ARG |- )?[\w.\-]{0,60}\Z")
+#: A part of an address's query, or of a string that says how to connect, up to the name's end; the next one.
+_QUERY = re.compile(r"[?&][\w.\-]{0,60}\Z")
+_FIELD = re.compile(r";[ \t]?[\w.\-]{0,40}\Z")
+_NEXT_FIELD = re.compile(r";[ \t]?[A-Za-z][\w .]{0,40}=(?!=)")
+#: A word as no code has it, and what shows that it is code nevertheless.
+_PLAIN_WORD = re.compile(r"[a-z][a-z0-9!@#%^&*+\-]{5,60}")
+_END_OF_CODE = re.compile(r"\s{0,80}[)\]}]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]{8,}+")
 _BEFORE_MOST: Final = 128
 _STEM_BEFORE_MOST: Final = 16
 _QUOTED_MOST: Final = 1000
@@ -41,9 +67,11 @@ _WORDS: Final = frozenset(
     (
         *("string", "number", "boolean", "object", "integer", "undefined", "optional", "required"),
         *("bearer", "header", "password", "passwd", "secret", "credential", "credentials"),
-        *("default", "unknown", "metadata", "session"),
+        *("default", "unknown", "metadata", "session", "passed", "failed", "skipped"),
     )
 )
+#: Of requests and answers.
+_HEADERS: Final = frozenset({"cookie", "set-cookie", "authorization", "proxy-authorization"})
 _SHORT, _SHORT_WORD, _AWS_SECRET = 3, 6, 40
 
 
@@ -63,7 +91,13 @@ def is_secret_name(name: str) -> bool:
     """Whether what is called so is not to be read, whatever it is."""
     small = _small(name)
     ends = (small.rfind(stem) for stem in _STEMS)
-    return any(start >= 0 and _name_end(small, start) == len(small) for start in ends)
+    return small in _HEADERS or any(start >= 0 and _name_end(small, start) == len(small) for start in ends)
+
+
+def is_name_of_secrets(name: str) -> bool:
+    """The same of a list; what is called tokens alone may be words."""
+    one = _small(name).removesuffix("s")
+    return is_secret_name(name) or (one not in ("token", "pass") and is_secret_name(one))
 
 
 def assigned_secrets(text: str) -> Iterator[tuple[int, int]]:
@@ -77,10 +111,17 @@ def assigned_secrets(text: str) -> Iterator[tuple[int, int]]:
 
 def _names(text: str) -> Iterator[_Named]:
     small = _small(text)
+    has_values = "value" in small
     # Not one pattern for all: there is nothing slower than to look for several words in any case.
     for start in heapq.merge(*(_occurrences(small, stem) for stem in _STEMS)):
         end = _name_end(small, start)
-        if end is not None and (between := _BETWEEN.match(text, end)):
+        if end is None:
+            continue
+        if has_values and (between := _VALUE_OF.match(text, end)):
+            yield _Named(start, text[start:end], "=", between.end())
+        elif text.startswith(_TAG, end):
+            yield _Named(start, text[start:end], _TAG, end + 1)
+        elif between := _BETWEEN.match(text, end):
             yield _Named(start, text[start:end], between[1], between.end())
 
 
@@ -103,14 +144,18 @@ def _name_end(small: str, start: int) -> int | None:
     if stem is None:
         return None
     before = small[max(0, start - _STEM_BEFORE_MOST) : start]
-    needs = {"pass": _BEFORE_PASS, "key": _BEFORE_KEY}.get(stem[0])
+    needs = {"pass": _BEFORE_PASS, "key": _BEFORE_KEY, "_auth": _BEFORE_AUTH}.get(stem[0])
     return stem.end() if needs is None or needs.search(before) else None
 
 
 def _value(text: str, named: _Named) -> tuple[int, int] | None:
-    is_option = not named.between.strip()
     before = text[max(0, named.start - _BEFORE_MOST) : named.start]
-    if is_option and not _OPTION.search(before):
+    if named.word.lower() == _VERB and before[-1:] in ("_", "-"):
+        named = attrs.evolve(named, word=f"{named.word}word")
+    if named.between == _TAG:
+        content = _CONTENT.match(text, named.at) if _TAG_BEFORE.search(before) else None
+        return content.span(1) if content and _is_quoted_secret(named.word, content[1]) else None
+    if not named.between.strip() and not _OPTION.search(before):
         return None
     at = named.at
     if quote := _QUOTE.match(text, at):
@@ -124,24 +169,49 @@ def _value(text: str, named: _Named) -> tuple[int, int] | None:
         return None
     value = bare[0].rstrip(".:!?)]}")
     end = at + len(value)
-    if len(value) < _SHORT or _PLACEHOLDER.match(value) or value.lower() in _WORDS:
+    if _is_no_literal(value) or text[end : end + 1] in ("(", "["):
         return None
-    if _CODE.search(value) or _CHAIN.match(value) or text[end : end + 1] in ("(", "["):
-        return None
-    if value.startswith(("/", "./", "../", "~/", "-")) and len(value) != _AWS_SECRET:
-        return None
-    is_tight = named.between in ("=", ":")
-    is_setting = is_tight and text[end : end + 1] in ("", "\n", "\r", "\\") and _SETTING.search(before)
-    is_known = is_option or is_setting or (named.between == "=" and named.word.isupper())
-    if is_known or (len(value) >= _SHORT_WORD and _DIGIT.search(value)):
-        return at, end
-    return None
+    is_known = _is_bare_secret(text, named, before, at, end)
+    return (at, end) if is_known else None
+
+
+def _is_no_literal(value: str) -> bool:
+    """Whether something without quotes is code, a path, or stands for something else."""
+    is_path = value.startswith(("/", "./", "../", "~/", "-")) and len(value) != _AWS_SECRET
+    is_code = _CODE.search(value) or _CHAIN.match(value)
+    return bool(len(value) < _SHORT or is_path or is_code or is_placeholder(value))
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value stands for one that is elsewhere, or for any."""
+    return bool(_PLACEHOLDER.match(value)) or value.lower() in _WORDS
+
+
+def _is_bare_secret(text: str, named: _Named, before: str, at: int, end: int) -> bool:
+    """Whether a literal without quotes is one."""
+    word, between, value = named.word.lower(), named.between, text[at:end]
+    if word == "_auth":
+        return between == "=" and bool(_BASE64.fullmatch(value))
+    is_password = word.startswith(("pass", "pwd"))
+    is_last = text[end : end + 1] in ("", "\n", "\r", "\\")
+    is_setting = is_last and _SETTING.search(before)
+    if not between.strip() or (between in ("=", ":") and is_setting):
+        return True
+    if between == "=":
+        is_named_field = is_password or named.word[:1].isupper()
+        is_field = is_named_field and (_FIELD.search(before) or _NEXT_FIELD.match(text, end))
+        if named.word.isupper() or is_field or _QUERY.search(before):
+            return True
+    elif between.strip() == ":" and is_setting and is_password and _PLAIN_WORD.fullmatch(value):
+        return not _END_OF_CODE.match(text, end)
+    is_count = word == _VERB and value.isdecimal()
+    return len(value) >= _SHORT_WORD and bool(_DIGIT.search(value)) and not is_count
 
 
 def _is_quoted_secret(name: str, value: str) -> bool:
-    if len(value) < _SHORT or _PLACEHOLDER.match(value) or value.lower() in _WORDS:
+    if len(value) < _SHORT or is_placeholder(value):
         return False
     # A password may have spaces.
-    if name[:1].lower() == "p":
+    if name[:1].lower() == "p" and name.lower() != _VERB:
         return bool(value.strip())
     return len(value) >= _SHORT_WORD and not any(character.isspace() for character in value)

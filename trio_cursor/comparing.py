@@ -14,6 +14,7 @@ from uuid import UUID
 import attrs
 
 from trio_cursor.observations import Json, JsonObject
+from trio_cursor.privacy import FULL, mode_of
 from trio_cursor.records import Event
 from trio_cursor.wire import BadEntryError, from_fields, is_ours, is_trace, moment_ms
 
@@ -22,6 +23,8 @@ FIELDS: Final = (
     *("model", "tokens_used", "prompt_tokens", "completion_tokens", "response_text", "prompt_text"),
     *("prompt_id", "request_parameters", "generation_timestamp", "prompt_timestamp"),
 )
+#: Of these, what a privacy mode veils; a model only if it is no name, and is then unknown.
+TEXTS: Final = frozenset({"prompt_text", "response_text", "request_parameters"})
 #: What some write for "not known", besides null.
 _UNKNOWN: Final[tuple[Json, ...]] = (None, "", 0, "unknown", {}, [])
 #: Some keep whole seconds only.
@@ -61,6 +64,8 @@ class Tally:
     not_judged: int = 0
     #: Entries of a generation that the same producer had sent before.
     repeated: int = 0
+    #: Of both, whose texts were not compared, since one of them is of a privacy mode that veils them.
+    texts_not_compared: int = 0
     #: How often each field differs.
     fields: Counter[str] = attrs.field(factory=Counter)
     #: What others have sent, by producer.
@@ -129,6 +134,7 @@ class Comparison:
 
     def _compare(self, ours: Event, theirs: Event, name: str) -> None:
         self.tally.both += 1
+        self.tally.texts_not_compared += _is_veiled(ours, theirs)
         if fields := differing(ours, theirs):
             self.tally.differing += 1
             self.tally.fields.update(fields.keys())
@@ -160,13 +166,23 @@ def producer(event: Event) -> str:
 
 
 def differing(ours: Event, theirs: Event) -> dict[str, tuple[Json, Json]]:
-    """The fields of the payload in which both differ. What is not known is the same however it is written."""
+    """The fields of the payload in which both differ. What is not known is the same however it is written.
+
+    What the privacy mode of either one has veiled is no difference.
+    """
     found: dict[str, tuple[Json, Json]] = {}
+    is_veiled = _is_veiled(ours, theirs)
     for name in FIELDS:
         pair = _known(name, ours.payload.get(name)), _known(name, theirs.payload.get(name))
+        if is_veiled and (name in TEXTS or (name == "model" and None in pair)):
+            continue
         if pair[0] != pair[1] and not _is_same(name, pair, ours.payload, theirs.payload):
             found[name] = pair
     return found
+
+
+def _is_veiled(*events: Event) -> bool:
+    return any(mode_of(event) != FULL for event in events)
 
 
 def _known(name: str, value: Json) -> Json:

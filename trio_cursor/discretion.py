@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from trio_cursor.assembly import Pending
-from trio_cursor.eventlog import EventLog
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import EventLog, load_key, load_modes
 from trio_cursor.logs import get_logger
-from trio_cursor.privacy import FULL, Privacy, is_more_open, more_open_ranges
+from trio_cursor.privacy import FULL, METADATA, Privacy, is_more_open, more_open_ranges
+from trio_cursor.records import Event
 
 log = get_logger(__name__)
 
@@ -51,3 +55,30 @@ async def enter_mode(events: EventLog, mode: str, home: str | None = None) -> Di
         )
     events.outgoing = privacy.sent
     return Discretion(privacy, pending, more_open)
+
+
+def veil_of(connection: Any, mode: str, home: str | None = None) -> Callable[[Event], Event]:
+    """What events of a log become that are sent from beside its service; nothing is written. Synchronous.
+
+    Of the mode and the one that the log was last in, the stricter one counts: that of a running service may
+    not be known where we are.
+
+    Args:
+        connection: The log, open for reading.
+        mode: The configuration's.
+        home: The user's own.
+
+    Raises:
+        StateError: Digests are needed, and the log has no key for any yet.
+
+    """
+    modes = load_modes(connection)
+    if modes and is_more_open(mode, modes[-1][1]):
+        mode = modes[-1][1]
+    key = load_key(connection)
+    if key is None and mode == METADATA:
+        raise StateError(
+            "in the privacy mode metadata texts become digests, and this event log has no key for them yet;"
+            " `run --once` makes it"
+        )
+    return Privacy(mode, key or b"", home or str(Path.home())).sent

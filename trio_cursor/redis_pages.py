@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Final
 
@@ -11,9 +11,12 @@ from trio_cursor.redis_streams import Entry, StreamInfo, StreamReader, id_number
 
 #: Where a stream begins.
 BEGINNING: Final = "0-0"
-#: A page is so many entries, fewer if they are large, and few as long as nothing is known of them.
+#: A page is so many entries, fewer if they are large, and one as long as nothing is known of them: each may
+#: have any size, and the server gives no part of one.
 PAGE_ENTRIES: Final = 100
-FIRST_ENTRIES: Final = 8
+FIRST_ENTRIES: Final = 1
+#: So many times as many as were just seen.
+_GROWTH: Final = 4
 _PAGE_BYTES: Final = 2_000_000
 #: What was there may be gone by now, and is then not waited for; 0 would mean for ever.
 _BLOCK_MS: Final = 1
@@ -21,8 +24,14 @@ _BLOCK_MS: Final = 1
 
 def next_count(entries: list[Entry]) -> int:
     """How many entries to ask for, if those to come are as large."""
-    size = sum(len(name) + len(value) for _, fields in entries for name, value in fields.items())
-    return max(1, min(PAGE_ENTRIES, _PAGE_BYTES * len(entries) // max(size, 1)))
+    size = sum(size_of(fields) for _, fields in entries)
+    most = min(PAGE_ENTRIES, _GROWTH * len(entries))
+    return max(1, min(most, _PAGE_BYTES * len(entries) // max(size, 1)))
+
+
+def size_of(fields: Mapping[bytes, bytes]) -> int:
+    """Bytes of an entry."""
+    return sum(len(name) + len(value) for name, value in fields.items())
 
 
 async def read_to_end(

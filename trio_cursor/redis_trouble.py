@@ -60,13 +60,14 @@ class StreamError(TrioCursorError):
 
 #: Of a script 6.2 says before it where in the script it was.
 _CODE = re.compile(r"(?:@user_script: ?\d+: -)?([A-Z]{3,20})\b")
-#: It was sent more than it takes, and closes the connection.
-_TOO_MUCH = "Protocol error"
-#: How the rules of a user are said to forbid something in a script: by 6.2, and by later versions.
+#: It was sent more than it takes. Redis closes the connection then, services that speak as it does may not.
+_TOO_MUCH = ("Protocol error", "max request size exceeded")
 #: A command that was renamed away, and one that a provider switched off.
-_UNKNOWN = ("unknown command", "command is not available")
+_UNKNOWN = ("unknown command", "unknown subcommand", "command is not available")
+#: How the rules of a user are said to forbid something in a script: by 6.2, and by later versions.
 _DENIED_IN_SCRIPT = ("The user executing the script", "ACL failure in script")
 _PASSING: Final = {
+    "BUSY": "a script of somebody's keeps it busy",
     "LOADING": "it reads its data from the disk",
     "READONLY": "it has become a replica",
     "MASTERDOWN": "it is a replica without a master",
@@ -88,6 +89,7 @@ _CODES: Final = {
     exceptions.AskError: "ASK",
     exceptions.NoPermissionError: "NOPERM",
     exceptions.OutOfMemoryError: "OOM",
+    exceptions.ClusterCrossSlotError: "CROSSSLOT",
 }
 
 
@@ -108,6 +110,10 @@ def translated(error: Exception) -> StreamError:
         case exceptions.BusyLoadingError() | exceptions.ResponseError():
             if str(error).startswith(_TOO_MUCH):
                 return StreamError(Trouble.REFUSED, "ERR: it takes no values as large", is_too_large=True)
+            if any(words in str(error).lower() for words in _UNKNOWN):
+                return StreamError(
+                    Trouble.REFUSED, "ERR: it does not know the command; is it Redis 6.2 or newer?"
+                )
             return _of_answer(_CODES.get(type(error)) or _code(str(error)))
         case exceptions.TimeoutError():
             return StreamError(Trouble.STALLED, "TimeoutError: it does not answer")
@@ -130,6 +136,11 @@ def _of_answer(code: str) -> StreamError:
         return StreamError(Trouble.AWAY, f"{code}: {_PASSING[code]}")
     if code == "NOPERM":
         return StreamError(Trouble.DENIED, "NOPERM: the user's rules do not allow the command or the key")
+    if code == "DENIED":
+        return StreamError(
+            Trouble.DENIED,
+            "DENIED: it is in protected mode: without a password it lets in nobody from another machine",
+        )
     if code == "OOM":
         return StreamError(Trouble.FULL, "OOM: its memory is full, and nothing is removed to make room")
     if code == "WRONGTYPE":
@@ -137,9 +148,7 @@ def _of_answer(code: str) -> StreamError:
             Trouble.WRONG_TYPE,
             "WRONGTYPE: the key holds no stream; it is left alone, name another or remove it",
         )
-    return StreamError(
-        Trouble.REFUSED, f"{code}: the server refuses the command; streams need Redis 5 or newer"
-    )
+    return StreamError(Trouble.REFUSED, f"{code}: it refuses the command")
 
 
 def _of_connection(error: Exception) -> StreamError:

@@ -12,7 +12,8 @@ from typing import Final
 
 import attrs
 
-from trio_cursor.assignments import assigned_secrets, is_secret_name
+from trio_cursor.assignments import assigned_secrets, is_name_of_secrets, is_secret_name
+from trio_cursor.command_lines import typed_secrets
 from trio_cursor.observations import Json
 from trio_cursor.token_shapes import SHAPES, Shape
 
@@ -24,6 +25,11 @@ _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 #: What can be of one that has no end.
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=\s\\:,\-]*+")
 
+#: Of a key as PuTTY writes it, behind how many lines it has.
+_PUTTY = re.compile(
+    r"(Private-Lines:[ \t]{0,4}\d{1,4}+(?:\\r|\\n|[\r\n]){1,4}+)(?:(?!Private-)[A-Za-z0-9+/=\s]|\\[rn])++"
+)
+
 _AT = re.compile(r"(?:@|%40)((?:[^\W_][\w\-]{0,62}+\.){1,8}[^\W\d_]{2,24}+)")
 _LOCAL: Final = frozenset(".!#$&*+_~-")
 _LOCAL_MOST: Final = 64
@@ -31,6 +37,12 @@ _NO_PERSON: Final = frozenset({"git", "svn", "hg"})
 #: Names of images for dense screens (`icon@2x.png`).
 _DENSITY = re.compile(r"[1-4]x\.[a-z]{2,4}", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
+
+#: In JSON, what names a thing whose value stands beside it; what of a thing is no value of it.
+_NAMING: Final = frozenset({"name", "key"})
+_DESCRIBING: Final = frozenset(
+    {"type", "kind", "title", "description", "format", "name", "in", "$ref", "required", "enum", "default"}
+)
 
 _NAME: Final = r"[^\s/\\:*?\"'<>|,;()\[\]{}`$#]{1,64}+"
 #: Nothing of a path or of an address is before it.
@@ -88,15 +100,37 @@ class Scrubber:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
+            has_named = any(
+                key.lower() in _NAMING and isinstance(item, str) and is_secret_name(item)
+                for key, item in value.items()
+            )
             return {
-                self.text(key): _mark("secret")
-                if isinstance(item, str | int | float) and not isinstance(item, bool) and is_secret_name(key)
-                else self.json(item)
+                self.text(key): self._named("secret" if has_named and key.lower() == "value" else key, item)
                 for key, item in value.items()
             }
         if isinstance(value, list):
             return [self.json(item) for item in value]
         return value
+
+    def _named(self, name: str, value: Json) -> Json:
+        """The same for what has a name."""
+        if isinstance(value, list | dict):
+            return self._hidden(value) if is_name_of_secrets(name) else self.json(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and name.lower() != "pass"
+        if (is_number or isinstance(value, str)) and is_secret_name(name):
+            return _mark("secret")
+        return self.json(value)
+
+    def _hidden(self, value: Json) -> Json:
+        """Whatever stands where a secret is expected, but what tells of which kind it is."""
+        if isinstance(value, list):
+            return [self._hidden(item) for item in value]
+        if isinstance(value, dict):
+            return {
+                self.text(key): self.json(item) if key.lower() in _DESCRIBING else self._hidden(item)
+                for key, item in value.items()
+            }
+        return _mark("secret") if isinstance(value, str) else self.json(value)
 
     def path(self, path: str) -> str:
         """A path, or a URI, as `text`, wherever in it a home begins."""
@@ -107,6 +141,7 @@ class Scrubber:
             if any(hint in text for hint in shape.hints):
                 text = _without_shape(text, shape)
         text = _replaced(text, assigned_secrets(text), "secret")
+        text = _replaced(text, typed_secrets(text), "password")
         if "@" in text or "%40" in text:
             text = _replaced(text, _addresses(text), "e-mail")
         return self._homes(text)
@@ -137,6 +172,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _without_private_keys(text: str) -> str:
+    if "Private-Lines:" in text:
+        text = _PUTTY.sub(rf"\1{_mark('private-key')}\n", text)
     if "PRIVATE KEY" not in text:
         return text
     found = []

@@ -15,6 +15,10 @@ import attrs
 _FREE: Final = r"(?:(?<![A-Za-z0-9]{0})|(?<=\\[nrt]{0}))"
 #: The same for what could else begin within itself.
 _APART: Final = r"(?:(?<![A-Za-z0-9_\-.]{0})|(?<=\\[nrt]{0}))"
+#: The same where a dot ends a part, so that no part is looked through more than twice.
+_PART: Final = r"(?:(?<![A-Za-z0-9_\-]{0})|(?<=\\[nrt]{0}))"
+#: As `_APART`, before what begins with no prefix.
+_ALONE: Final = r"(?:(?<![\w\-.~/])|(?<=\\[nrt]))"
 
 
 @attrs.frozen
@@ -128,7 +132,56 @@ SHAPES: Final = (
     _token("tailscale-key", "tskey-", _WORD + "{20,}+"),
     _token("heroku-key", "HRKU-", _WORD + "{30,}+"),
     _token("age-key", "AGE-SECRET-KEY-1", "[A-Z0-9]{50,}+"),
-    _parts("jwt", "eyJ", r"[\w\-]{8,}+\.[\w\-]{8,}+(?:\.[\w\-]*+){0,3}"),
+    # Behind a dot it is a part of its own; behind what may be within a part, the first one is not long.
+    Shape(
+        "jwt",
+        ("eyJ",),
+        re.compile(
+            rf"eyJ(?:{_PART.replace('{0}', 'eyJ')}[\w\-]{{8,}}+|(?<=[_\-]eyJ)[\w\-]{{8,200}}+)"
+            r"\.[\w\-]{8,}+(?:\.[\w\-]*+){0,3}"
+        ),
+    ),
+    Shape(
+        "discord-token",
+        ("MT", "Mj", "Mz", "MD", "MA", "ND", "NT", "Nj", "Nz", "OD", "OT"),
+        re.compile(
+            _ALONE + r"(?:M[TjzDA]|N[DTjz]|O[DT])[\w\-]{21,26}+\.[\w\-]{6}\.[\w\-]{27,40}+(?![\w\-.])"
+        ),
+        needs_digit=True,
+    ),
+    Shape("google-token", ("1//0",), re.compile(_ALONE + r"1//0[\w\-]{25,}+")),
+    Shape("azure-secret", ("Q~",), re.compile(_ALONE + r"[\w~.\-]{3}\dQ~[\w~.\-]{31,34}+")),
+    _token("netlify-token", "nfp_", _ALNUM + "{36,}+"),
+    _token("pinecone-key", "pcsk_", r"\w{40,}+"),
+    Shape(
+        "resend-key",
+        ("re_",),
+        re.compile(_ALONE + r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{22,}+"),
+        needs_digit=True,
+    ),
+    _token("tavily-key", "tvly-", _WORD + "{24,}+", needs_digit=True),
+    _token("elevenlabs-key", "sk_", "[0-9a-f]{40,}+"),
+    Shape(
+        "cookie",
+        ("ookie", "OOKIE"),
+        re.compile(
+            r"(?<![A-Za-z])(?i:cookie)\\?[\"']?[ \t]{0,4}:[ \t]{0,4}\\?[\"']?"
+            r"([\w!#$%&*+.^|~\-]{1,100}+=[^\r\n\"'\\]{6,4000}+)"
+        ),
+    ),
+    Shape(
+        "credential",
+        ("uthorization", "UTHORIZATION"),
+        re.compile(r"(?i:authorization)\\?[\"']?[ \t]{0,8}:[ \t]{0,8}\\?[\"']?([\w+/=\-]{16,}+)(?![(\[.:])"),
+        needs_digit=True,
+    ),
+    Shape(
+        "password",
+        ("machine",),
+        re.compile(
+            r"(?<!\w)machine\s{1,8}\S{1,200}+\s{1,40}login\s{1,8}\S{1,100}+\s{1,40}password\s{1,8}(\S{1,200}+)"
+        ),
+    ),
     Shape(
         "credential",
         ("earer", "EARER"),

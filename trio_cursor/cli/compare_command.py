@@ -179,6 +179,7 @@ def _summary(tally: Tally, stream: str) -> Iterator[str]:
     for count, words in (
         (tally.in_flight, "theirs that we know of and have not reported yet"),
         (tally.not_judged, "ours from before the stream's oldest entry: not judged"),
+        (tally.texts_not_compared, "of both without texts: stored in a privacy mode that takes them out"),
         (tally.repeated, "of theirs came more than once"),
         (tally.unusable.total(), f"entries that are no events: {unusable}"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +21,11 @@ from trio_cursor.cli.output import plural, printable, say
 from trio_cursor.cli.progress import counting
 from trio_cursor.cli.redis_access import add_redis_options, server_of
 from trio_cursor.config import Config, load_config
-from trio_cursor.errors import TrioCursorError
-from trio_cursor.eventlog import Filter, last_sequence, load_cursor, open_for_reading, read_events
+from trio_cursor.discretion import veil_of
+from trio_cursor.errors import StateError, TrioCursorError
+from trio_cursor.eventlog import Filter, cursor_names, last_sequence, open_for_reading, read_events
 from trio_cursor.outputs.follower import OutputClosedError, OutputError
-from trio_cursor.outputs.json_lines import open_json_lines
+from trio_cursor.outputs.json_lines import JsonLinesFile, open_json_lines
 from trio_cursor.records import Event
 from trio_cursor.redis_keys import keys_of, shard_of
 from trio_cursor.redis_replay import StreamReplay
@@ -66,11 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         if connection is not None:
             stack.enter_context(closing(connection))
             stack.enter_context(readable(directory))
+            veil = _veil(connection, config)
             if arguments.json_lines:
                 send = _to_lines(arguments.json_lines, connection, config)
             else:
                 send = _to_redis(config, stack, is_forced=arguments.force)
-            _replay(arguments, connection, send, tally)
+            _replay(arguments, connection, lambda events: send([veil(event) for event in events]), tally)
     if not tally.sent + tally.already_there:
         hint = "" if connection else "; there is no event log yet: `run` makes one"
         say(f"no events to send in {printable(str(directory))}{hint}")
@@ -79,6 +82,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json and arguments.json_lines != "-":
         print(json.dumps(attrs.asdict(tally)))
     return 0
+
+
+def _veil(connection: Any, config: Config) -> Callable[[Event], Event]:
+    """An event as the privacy mode has it: it leaves us, as by an output."""
+    try:
+        return veil_of(connection, config.privacy.mode)
+    except StateError as error:
+        raise StateError(f"could not replay: {error}") from error
 
 
 def _replay(arguments: argparse.Namespace, connection: Any, send: _Send, tally: _Tally) -> None:
@@ -92,6 +103,8 @@ def _replay(arguments: argparse.Namespace, connection: Any, send: _Send, tally: 
                     tally.sent += added
                     tally.already_there += count - added
             except (OutputError, OutputClosedError) as error:
+                if isinstance(error.__context__, BrokenPipeError):
+                    raise error.__context__ from None  # as for every command that prints
                 done = tally.words()
                 raise TrioCursorError(f"could not replay: {error} ({done}; it can be run again)") from error
             advance(events[-1].sequence - at)
@@ -123,10 +136,9 @@ def _selected(arguments: argparse.Namespace, connection: Any, newest: int) -> It
 
 
 def _to_lines(path: str, connection: Any, config: Config) -> _Send:
-    output, configured = open_json_lines(path), config.outputs.json_lines.path
-    is_live = load_cursor(connection, output.name) != (0, "")
+    output = open_json_lines(path)
     # What stands in its file behind what it knows of is for the service what a killed run has written.
-    if output.is_durable and (is_live or (configured and open_json_lines(configured).name == output.name)):
+    if isinstance(output, JsonLinesFile) and _is_live(output, connection, config):
         raise TrioCursorError(
             f"could not replay: the service itself writes {printable(path)}; name another file"
         )
@@ -136,6 +148,24 @@ def _to_lines(path: str, connection: Any, config: Config) -> _Send:
         yield len(events), len(events)
 
     return send
+
+
+def _is_live(output: JsonLinesFile, connection: Any, config: Config) -> bool:
+    """Whether the service writes the file, whatever it calls it."""
+    kind, _, _ = output.name.partition(":")
+    names = [
+        name.removeprefix(f"{kind}:") for name in cursor_names(connection) if name.startswith(f"{kind}:")
+    ]
+    if config.outputs.json_lines.path:
+        names.append(config.outputs.json_lines.path)
+    return any(_is_same_file(str(output.path), name) for name in names)
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121 - of hard links too
+    except (OSError, ValueError):  # one of them is not there yet
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _to_redis(config: Config, stack: ExitStack, *, is_forced: bool) -> _Send:

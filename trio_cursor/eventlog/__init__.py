@@ -1,10 +1,11 @@
 """The event log: our own SQLite file, in the service and beside it."""
 
-from trio_cursor.eventlog.delivery_rows import load_cursor
+from trio_cursor.eventlog.delivery_rows import cursor_names
 from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
 from trio_cursor.eventlog.formats import FORMAT
 from trio_cursor.eventlog.insisting import insist
 from trio_cursor.eventlog.log import Entry, EventLog, open_event_log
+from trio_cursor.eventlog.mode_rows import load_key, load_modes
 from trio_cursor.eventlog.reading import (
     Filter,
     events_called,
@@ -25,11 +26,13 @@ __all__ = [
     "Known",
     "Retired",
     "append_events",
+    "cursor_names",
     "events_called",
     "find_event",
     "insist",
     "last_sequence",
-    "load_cursor",
+    "load_key",
+    "load_modes",
     "load_pending",
     "open_event_log",
     "open_for_reading",

@@ -17,6 +17,11 @@ def load_cursor(connection: Any, name: str) -> tuple[int, str]:
     return (row[0], row[1]) if row else (0, "")
 
 
+def cursor_names(connection: Any) -> list[str]:
+    """Of all outputs that ever were."""
+    return [restored(name) for (name,) in connection.execute("SELECT name FROM cursors")]
+
+
 def save_cursor(connection: Any, name: str, sequence: int, detail: str) -> None:
     """Move the cursor of an output."""
     connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (exact(name), sequence, detail))

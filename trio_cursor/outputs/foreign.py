@@ -6,6 +6,7 @@ has both, and consumers tell by the event's id that it is one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 import attrs
@@ -20,15 +21,18 @@ from trio_cursor.records import StreamMark
 from trio_cursor.redis_address import RedisAddress, address_of
 from trio_cursor.redis_keys import StreamKeys, keys_of
 from trio_cursor.redis_listening import listen_to_stream
-from trio_cursor.redis_pages import BEGINNING
+from trio_cursor.redis_pages import BEGINNING, size_of
 from trio_cursor.redis_streams import Entry, StreamReader
 from trio_cursor.status import SourceState
 from trio_cursor.wire import BadEntryError, from_fields, is_trace, looks_like_ours
 
 log = get_logger(__name__)
 
-#: So many entries are looked at between two moments for the other tasks: each may be large.
-_STRIDE: Final = 10
+#: A larger entry is not parsed: for so long the other tasks would stand still.
+ENTRY_LIMIT: Final = 8 << 20
+#: So many bytes are looked at between two moments for the other tasks; what is around them counts, too.
+_STRIDE_BYTES: Final = 100_000
+_AROUND_BYTES: Final = 10_000
 
 
 @attrs.define(eq=False)
@@ -57,21 +61,23 @@ class ForeignEntries:
 
     async def take(self, reader: StreamReader, entries: list[Entry], *, is_live: bool) -> bool:  # noqa: ARG002 - when they came does not matter
         markers = []
-        for number, (id_, fields) in enumerate(entries):
-            if number % _STRIDE == _STRIDE - 1:
+        stride = 0
+        for id_, fields in entries:
+            size = size_of(fields)
+            stride += size + _AROUND_BYTES
+            if stride > _STRIDE_BYTES:
                 await trio.lowlevel.checkpoint()
+                stride = size + _AROUND_BYTES
             # Most are those of our like, from other machines: not worth a look at what may be a megabyte.
             if not is_trace(fields) or looks_like_ours(fields):
                 continue
             try:
-                event = from_fields(fields)
+                markers.append((self.keys.seen(_event_id(fields, size)), id_))
             except BadEntryError as error:
                 if self.state.skip(str(error)):
                     log.warning(
-                        "an entry of the stream is no event", stream=self.keys.stream, id=id_, why=error
+                        "an entry of the stream is passed over", stream=self.keys.stream, id=id_, why=error
                     )
-                continue
-            markers.append((self.keys.seen(event.event_id), id_))
         if markers:
             self.state.taken += await reader.remember(markers, seconds=self.marker_seconds)
         return False
@@ -95,6 +101,13 @@ class ForeignEntries:
         elif self.settled.is_set():
             # Others may send while neither of us is there.
             self.settled = trio.Event()
+
+
+def _event_id(fields: Mapping[bytes, bytes], size: int) -> str:
+    """Which event an entry is. Raises `BadEntryError`."""
+    if size > ENTRY_LIMIT:
+        raise BadEntryError(f"it is larger than {ENTRY_LIMIT} bytes")
+    return from_fields(fields).event_id
 
 
 async def foreign_entries(config: Config, events: EventLog) -> list[ForeignEntries]:
