@@ -410,7 +410,7 @@ def test_on_a_terminal_it_is_for_people(monkeypatch, user_dir, state, columns):
     code, text = on_terminal("doctor", "--no-color", *places)
     assert code == 3
     lines = text.splitlines()
-    assert all(cell_len(line) <= columns for line in lines if str(user_dir) not in line)
+    assert all(cell_len(line) <= columns for line in lines if str(state.parent) not in line)
     place = lines.index(f"  ✗ {user_dir}/workspaceStorage/a1/state.vscdb")
     assert lines[place + 1] == "    unreadable: it is no SQLite database"
     assert lines[place + 2].startswith("    → start Cursor")
