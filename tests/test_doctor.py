@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def test_what_is_well_is_exit_0_and_nothing_of_cursors_is_touched(doctor, user_d
     assert cursor_files.tree(user_dir) == before
     assert found.the("cursor.directory", "ok")["what"] == "1 workspace"
     assert found.the("databases", "ok")["what"] == "1 could be read: 1 with a rollback journal"
-    assert found.the("activity", "ok")["what"] == "2 are listed, the newest 3 minutes ago"
+    assert re.fullmatch("2 are listed, the newest [0-9]+ minutes ago", found.the("activity", "ok")["what"])
     assert "none runs" in found.the("service", "note")["what"]
     assert all(set(item) == {"check", "subject", "level", "what", "do"} for item in found.checks)
 
