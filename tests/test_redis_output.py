@@ -62,6 +62,7 @@ async def test_gap_records_stay_at_home(tmp_path, server):
 async def test_a_shard_that_has_had_nothing_yet_goes_on_where_it_was(tmp_path, server):
     where = config(server.url)
     async with following(tmp_path, where) as (log, states):
+        await until(lambda: states[0].state == "connected")  # what is older than that would not be looked at
         await log.append(Entry(events=(((), gap()),)))
         await everything_is_sent(log, states)
     async with following(tmp_path, where) as (log, states):

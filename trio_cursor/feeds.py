@@ -161,9 +161,10 @@ class Feed:
         for is_done in marks:
             delivery = fresh.popleft()
             if is_done:
-                self.desk.counts["duplicates"] += len(delivery.ids)
-                await self.connection.skip(tuple(delivery.ids))
-                self.desk.settled(delivery, tuple(delivery.ids))
+                ids = tuple(delivery.ids)
+                await self.connection.skip(ids)
+                self.desk.settled(delivery, ids)
+                self.desk.counts["duplicates"] += len(ids)
             elif delivery.attempts > self.rules.max_attempts:
                 for id_ in tuple(delivery.ids):
                     await self._bury(id_, delivery.attempts - 1)
