@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 
+import attrs
 import pytest
 import redis_server
 import trio
@@ -62,9 +63,11 @@ async def test_gap_records_stay_at_home(tmp_path, server):
 async def test_a_shard_that_has_had_nothing_yet_goes_on_where_it_was(tmp_path, server):
     where = config(server.url)
     async with following(tmp_path, where) as (log, states):
-        await until(lambda: states[0].state == "connected")  # what is older than that would not be looked at
-        await log.append(Entry(events=(((), gap()),)))
+        # Captured just now: what is old would not be looked at, and nothing be written down.
+        recent = attrs.evolve(gap(), metadata=gap().metadata | {"captured_at": now_ms()})
+        await log.append(Entry(events=(((), recent),)))
         await everything_is_sent(log, states)
+    assert server.call("EXISTS", STREAM) == 0
     async with following(tmp_path, where) as (log, states):
         await log.append(Entry(events=numbered(1, 2)))
         await everything_is_sent(log, states)
