@@ -33,7 +33,7 @@ from trio_cursor.outputs.stream_opening import open_redis_streams
 from trio_cursor.records import Event
 from trio_cursor.redis_append import StreamAppender
 from trio_cursor.redis_link import Link
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 WORKSPACES = 7
 #: Where the blow falls, besides at random.

@@ -22,7 +22,7 @@ from trio_cursor.config.output_sections import RedisConfig
 from trio_cursor.redis_address import address_of
 from trio_cursor.redis_streams import StreamReader, thread_limiter
 from trio_cursor.sessions.redis_events import listen_to_redis
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 
 STREAM = "telemetry:events"
 FLOOD = """for n = 1, tonumber(ARGV[2]) do redis.call('XADD', KEYS[1], '*', 'event_type', ARGV[3],

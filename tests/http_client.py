@@ -12,7 +12,8 @@ import attrs
 import trio
 from deadlines import until
 
-from trio_cursor.status import SourceState, disabled
+from trio_cursor.states import SourceState
+from trio_cursor.status import disabled
 from trio_cursor.web.limits import Limits
 from trio_cursor.web.server import ServerState, serve_web
 

@@ -26,7 +26,7 @@ from trio_cursor.observations import Place, RingEntry, Turn, TurnId
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.json_lines import JsonLinesFile
 from trio_cursor.records import Event, Gap, Generation, Workspace
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 HOME = workspace("w1", path="/home/me/project", hash_="0123456789abcdef")
 PLACE = Place("conversation", 2, workspace_id="w1")

@@ -23,7 +23,7 @@ FLOORS = [
         *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.outcomes", "cursor.private_copies"),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
-        *("eventlog", "state_dir", "status", "status_file"),
+        *("eventlog", "state_dir", "states", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_calls", "redis_streams", "redis_append", "redis_tending"),
         *("redis_batches", "redis_replay", "redis_pages", "redis_steps", "redis_groups"),

@@ -11,7 +11,7 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.errors import StateError
 from trio_cursor.outputs.follower import OutputClosedError, OutputError, OutputMovedError, follow
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 
 class MemoryLog:

@@ -19,7 +19,7 @@ from trio_cursor.events import numbered, to_json
 from trio_cursor.outputs import json_lines
 from trio_cursor.outputs.follower import OutputClosedError, OutputError, follow
 from trio_cursor.outputs.json_lines import JsonLinesFile, JsonLinesStream, open_json_lines
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 PATIENCE = 30
 

@@ -14,7 +14,8 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import Entry, open_event_log
 from trio_cursor.keeping import Keeper
 from trio_cursor.records import Event
-from trio_cursor.status import OutputState, disabled
+from trio_cursor.states import OutputState
+from trio_cursor.status import disabled
 from trio_cursor.status_file import FILE_NAME, read_status
 
 DAY = 86_400_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 from trio_cursor.status_board import output_alarms
 
 NOW = 1_800_000_000_000

@@ -21,7 +21,7 @@ from trio_cursor.redis_address import address_of
 from trio_cursor.redis_trouble import StreamError, Trouble
 from trio_cursor.sessions.announcements import FIELD_LIMIT
 from trio_cursor.sessions.redis_events import listen_to_redis, mark_name
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 
 STREAM = "telemetry:events"
 NOW_MS = 1_800_000_000_000

@@ -242,7 +242,7 @@ UNTOUCHED = [
     "-----BEGIN PUBLIC KEY-----",
     "for key in keys: print(key)",
     "secret=/run/secrets/db",
-    "PWD=/work/project",
+    "PWD=/srv/project",
     "x = a @ b.T",
     "pass: 12, fail: 3",
     '{"pass": "passed", "reason": "All tests pass"}',
@@ -329,7 +329,7 @@ def test_of_json_what_is_called_a_secret_goes_whatever_it_is():
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/home/alice/work/x", "~/work/x"),
+        ("/home/alice/src/x", "~/src/x"),
         ("/Users/alice", "~"),
         ("c:\\Users\\alice\\x", "~\\x"),
         ("/c:/Users/alice/x", "~/x"),
@@ -340,7 +340,7 @@ def test_of_json_what_is_called_a_secret_goes_whatever_it_is():
             "vscode-remote://ssh-remote%2Bme@host.example/home/alice/x",
             "vscode-remote://ssh-remote%[REDACTED:e-mail]~/x",
         ),
-        ("/work/x", "/work/x"),
+        ("/srv/x", "/srv/x"),
     ],
 )
 def test_a_path_begins_at_home(path, shown):

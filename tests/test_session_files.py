@@ -16,7 +16,7 @@ import trio
 from trio_cursor.records import Session
 from trio_cursor.sessions import file_look, session_files
 from trio_cursor.sessions.session_files import watch_session_files
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 
 H1, H2 = "a1" * 8, "b2" * 8
 HOUR = 3_600_000

@@ -20,7 +20,7 @@ from trio_cursor.eventlog import Known
 from trio_cursor.polling import Tools
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sink import Sink
-from trio_cursor.status import WorkspaceState
+from trio_cursor.states import WorkspaceState
 from trio_cursor.watched import Watched
 from trio_cursor.watcher import watch_workspace
 

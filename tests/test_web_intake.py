@@ -10,7 +10,7 @@ import trio.testing
 from http_client import HASH, FakeDesk, start
 
 from trio_cursor.cursor.folders import LONGEST_URI
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 from trio_cursor.web.intake import BATCH_LIMIT, Intake, UnusableError, read_body
 
 HEARD_MS = 1_800_000_000_000

@@ -23,7 +23,7 @@ from trio_cursor.cursor.schemas.known import Reading
 from trio_cursor.freshness import Freshness
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Page as SchemaPage
-from trio_cursor.status import WorkspaceState
+from trio_cursor.states import WorkspaceState
 from trio_cursor.watched import Watched
 
 log = get_logger(__name__)

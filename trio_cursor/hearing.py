@@ -14,7 +14,8 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.records import DISCOVERY, FILES, HTTP, REDIS
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.sessions.tracker import Tracker
-from trio_cursor.status import ServerStatus, SourceState
+from trio_cursor.states import SourceState
+from trio_cursor.status import ServerStatus
 from trio_cursor.status_board import Board
 from trio_cursor.web.guard import check_listen
 from trio_cursor.web.server import ServerState, serve_web

@@ -12,7 +12,8 @@ import trio
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
-from trio_cursor.status import OutputState, Status
+from trio_cursor.states import OutputState
+from trio_cursor.status import Status
 from trio_cursor.status_file import confirm_status, write_status
 
 log = get_logger(__name__)

@@ -37,7 +37,8 @@ from trio_cursor.sessions.registry import Registry
 from trio_cursor.sessions.tracker import Tracker
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Message, Sink
-from trio_cursor.status import OutputState, PrivacyStatus, WorkspaceState
+from trio_cursor.states import OutputState, WorkspaceState
+from trio_cursor.status import PrivacyStatus
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.waking import ask_for, readmit, renew

@@ -24,7 +24,8 @@ from trio_cursor.records import Batch, Workspace
 from trio_cursor.records import Page as SchemaPage
 from trio_cursor.scanner import Scanner
 from trio_cursor.sink import Message, Submission
-from trio_cursor.status import WorkspaceState, landmarks
+from trio_cursor.states import WorkspaceState
+from trio_cursor.status import landmarks
 from trio_cursor.watched import Watched
 
 T = TypeVar("T")

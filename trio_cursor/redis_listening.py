@@ -21,7 +21,7 @@ from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_pages import BEGINNING, FIRST_ENTRIES, next_count
 from trio_cursor.redis_streams import Entry, StreamInfo, StreamReader, id_numbers, thread_limiter
 from trio_cursor.redis_trouble import DENIED_SECONDS, RETRY_SECONDS, WAITING, StreamError, Trouble
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 
 log = get_logger(__name__)
 

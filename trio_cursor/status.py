@@ -1,48 +1,22 @@
-"""How the service is: what each part writes down as it works, and the frozen record made of it."""
+"""How the service is, at one moment: the frozen record that is made of what each part writes down."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from trio_cursor.observations import JsonObject
-from trio_cursor.records import Position, Session, Workspace
+from trio_cursor.records import Position, Session
 from trio_cursor.version import __version__
 
 #: What `WorkspaceState.status` says of a workspace that is not read as it should be.
 TROUBLED = ("error", "timeout", "locked", "unknown_schema")
 #: Announced workspaces without a database that a status tells of; of more it need not.
 MOST_UNMAPPED = 100
-
-
-@attrs.define(eq=False)
-class WorkspaceState:
-    """What the poller of one database writes down. Times in milliseconds since the epoch."""
-
-    workspace: Workspace
-    #: connected | synced | error | timeout | locked | unknown_schema
-    status: str = "connected"
-    schemas: tuple[str, ...] = ()
-    #: By schema; see `landmarks`.
-    position: dict[str, int] = attrs.field(factory=dict)
-    journal_mode: str | None = None
-    size: int | None = None
-    entries: dict[str, int] = attrs.field(factory=dict)
-    last_check: int | None = None
-    last_activity: int | None = None
-    errors: int = 0
-    last_error: str | None = None
-    #: Not an error, but why there is nothing, in words.
-    note: str | None = None
-    #: Entries passed over, by schema and reason.
-    skipped: dict[str, Counter[str]] = attrs.field(factory=dict)
-    #: Everything that was there at first sight was read, or could not be.
-    looked: bool = False
 
 
 @attrs.frozen
@@ -71,52 +45,6 @@ class WorkspaceStatus:
     note: str | None
     journal_mode: str | None
     size: int | None
-
-
-@attrs.define(eq=False)
-class OutputState:
-    """What one follower writes down."""
-
-    name: str
-    #: connected | waiting | error | closed
-    state: str = "connected"
-    sequence: int = 0
-    errors: int = 0
-    last_error: str | None = None
-    #: What it has taken is still there after a restart.
-    is_durable: bool = True
-    #: When the oldest of those that it is taking was captured; None: it has all.
-    oldest_ms: int | None = None
-    #: Events that were there already, put by somebody else or by another run.
-    already_there: int = 0
-    #: Events that it can never take.
-    dead: int = 0
-    #: How often it was found to have lost what it had, and when it was found last.
-    rollbacks: int = 0
-    rolled_back_at: int | None = None
-    #: What somebody should look at though events are taken, in words, by kind.
-    alarms: dict[str, str] = attrs.field(factory=dict)
-
-
-@attrs.define(eq=False)
-class SourceState:
-    """What one source of sessions writes down, or who listens for other producers' entries."""
-
-    #: `redis:<stream>`, `files`, `http` or `discovery`; of other producers the stream.
-    name: str
-    #: connected | waiting | error
-    state: str = "waiting"
-    #: Announcements taken; of other producers generations that count as delivered.
-    taken: int = 0
-    #: Entries passed over, by reason.
-    skipped: Counter[str] = attrs.field(factory=Counter)
-    errors: int = 0
-    last_error: str | None = None
-
-    def skip(self, reason: str) -> bool:
-        """Count an entry that cannot be used. Returns whether it is the first of its kind, to be logged."""
-        self.skipped[reason] += 1
-        return self.skipped[reason] == 1
 
 
 @attrs.frozen

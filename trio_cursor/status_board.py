@@ -16,19 +16,17 @@ from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Sink
+from trio_cursor.states import OutputState, SourceState, WorkspaceState
 from trio_cursor.status import (
     MOST_UNMAPPED,
     TROUBLED,
-    OutputState,
     OutputStatus,
     PrivacyStatus,
     Progress,
     ServerStatus,
-    SourceState,
     SourceStatus,
     Status,
     UnmappedStatus,
-    WorkspaceState,
     WorkspaceStatus,
     session_object,
 )

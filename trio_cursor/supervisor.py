@@ -11,7 +11,7 @@ from trio_cursor.first_pass import FirstPass
 from trio_cursor.polling import Tools
 from trio_cursor.records import LookAgain, ReadingChange, ToBeRead, Workspace, WorkspaceGone
 from trio_cursor.scanner import Scanner
-from trio_cursor.status import WorkspaceState
+from trio_cursor.states import WorkspaceState
 from trio_cursor.watched import Watched
 from trio_cursor.watcher import watch_workspace
 

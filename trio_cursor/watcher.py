@@ -10,7 +10,7 @@ from trio_cursor.condition import Condition, backoff
 from trio_cursor.errors import StateError
 from trio_cursor.logs import get_logger
 from trio_cursor.polling import Poller, Tools
-from trio_cursor.status import WorkspaceState
+from trio_cursor.states import WorkspaceState
 from trio_cursor.watched import Watched
 
 log = get_logger(__name__)

@@ -11,7 +11,7 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Event
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 log = get_logger(__name__)
 

@@ -23,7 +23,7 @@ from trio_cursor.redis_keys import StreamKeys, keys_of
 from trio_cursor.redis_listening import listen_to_stream
 from trio_cursor.redis_pages import BEGINNING, size_of
 from trio_cursor.redis_streams import Entry, StreamReader
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 from trio_cursor.wire import BadEntryError, from_fields, is_trace, looks_like_ours
 
 log = get_logger(__name__)

@@ -26,7 +26,7 @@ from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_streams import thread_limiter
 from trio_cursor.redis_tending import Bounds
 from trio_cursor.redis_trouble import StreamError, Trouble
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 log = get_logger(__name__)
 

@@ -11,7 +11,7 @@ import trio
 from trio_cursor.logs import get_logger
 from trio_cursor.redis_append import StreamAppender
 from trio_cursor.redis_tending import Bounds, Trimmed, evicting, trim
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 log = get_logger(__name__)
 

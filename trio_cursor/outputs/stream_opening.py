@@ -13,7 +13,7 @@ from trio_cursor.outputs.redis_stream import NOTHING_SENT, RedisStream, StreamOp
 from trio_cursor.redis_address import address_of
 from trio_cursor.redis_keys import MOST_SHARDS, keys_of
 from trio_cursor.redis_tending import Bounds
-from trio_cursor.status import OutputState
+from trio_cursor.states import OutputState
 
 log = get_logger(__name__)
 

@@ -15,7 +15,7 @@ from trio_cursor.redis_listening import listen_to_stream
 from trio_cursor.redis_pages import BEGINNING
 from trio_cursor.redis_streams import Entry, StreamReader, id_numbers
 from trio_cursor.sessions.announcements import Announcement, Desk, stream_announcement
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 
 log = get_logger(__name__)
 

@@ -14,7 +14,7 @@ from trio_cursor.logs import get_logger
 from trio_cursor.records import FILES, Session
 from trio_cursor.sessions.announcements import Announcement, Desk
 from trio_cursor.sessions.file_look import MOST_FILES, NOT_A_FILE, PATIENT_LOOKS, File, Look
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 from trio_cursor.threads import run_or_leave
 
 log = get_logger(__name__)

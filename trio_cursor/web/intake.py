@@ -13,7 +13,7 @@ from trio_cursor.logs import get_logger
 from trio_cursor.observations import JsonObject
 from trio_cursor.records import HTTP
 from trio_cursor.sessions.announcements import Announcement, Desk, announcement
-from trio_cursor.status import SourceState
+from trio_cursor.states import SourceState
 
 log = get_logger(__name__)
 

@@ -15,7 +15,8 @@ import trio
 from trio_cursor.config import listen_address
 from trio_cursor.logs import get_logger
 from trio_cursor.sessions.announcements import Desk
-from trio_cursor.status import SourceState, Status
+from trio_cursor.states import SourceState
+from trio_cursor.status import Status
 from trio_cursor.web.guard import Asgi, gate_for, guarded
 from trio_cursor.web.intake import Intake
 from trio_cursor.web.limits import Limits
