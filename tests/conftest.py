@@ -12,6 +12,8 @@ import redis_server
 from hypothesis import HealthCheck, settings
 from running import move_home
 
+from trio_cursor.outputs import redis_stream
+
 # How long an example takes, or to make one, says something of the machine alone. The same examples each time:
 # what is found by others is found by whoever looks for it (`max_examples`), not by whoever lands something.
 settings.register_profile(
@@ -48,6 +50,20 @@ def server(_shared_server):
 def home(tmp_path, monkeypatch):
     """A home of its own, so that nothing of this machine is read or written."""
     return move_home(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A state directory, as a service makes it."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A Redis output that waits a moment where it would wait half a minute."""
+    monkeypatch.setattr(redis_stream, "_PAUSES", {})
+    monkeypatch.setattr(redis_stream.RedisStream, "idle_seconds", 0.05)
 
 
 @pytest.fixture

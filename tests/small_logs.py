@@ -5,7 +5,7 @@ from contextlib import closing
 
 from scans import session as a_session
 
-from trio_cursor.eventlog import append_events, open_for_writing, transaction
+from trio_cursor.eventlog import Filter, append_events, open_for_writing, read_log, transaction
 from trio_cursor.events import build_event, build_gap
 from trio_cursor.records import Generation, Workspace
 
@@ -39,6 +39,12 @@ def write_log(directory, *generations, gaps=()):
         events += [((), build_gap(SITE, gap, session=a_session("scan_a1"), **CAPTURED)) for gap in gaps]
         with transaction(connection):
             append_events(connection, events)
+
+
+def stored(directory, *generations):
+    """The events, as they stand in the log then."""
+    write_log(directory, *generations)
+    return read_log(directory, Filter())
 
 
 def spoil(directory, where):

@@ -33,12 +33,6 @@ SHOP = Workspace(
 )
 
 
-@pytest.fixture
-def state(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "state"
-
-
 def generation(number, *, workspace=SITE, hours_ago=1.0, prompt="Why?"):
     return Generation(
         key=f"key{number}",

@@ -41,12 +41,6 @@ NOW = int(time.time() * 1000)
 
 
 @pytest.fixture
-def state(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "state"
-
-
-@pytest.fixture
 def doctor(capsys, user_dir, state):
     """Examine; the checks by their names and the code."""
 

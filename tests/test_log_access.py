@@ -15,12 +15,6 @@ pytestmark = pytest.mark.usefixtures("home")
 SAID = "passed over: #{} of the event log cannot be understood\n"
 
 
-@pytest.fixture
-def state(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "state"
-
-
 def write(directory, count):
     """So many events, at most a thousand of which share a time."""
     write_log(

@@ -16,30 +16,13 @@ from redis_server import own_server
 
 from trio_cursor import redis_append
 from trio_cursor.eventlog import Entry, open_event_log
-from trio_cursor.outputs import redis_stream
 from trio_cursor.redis_keys import StreamKeys, keys_of
 from trio_cursor.wire import to_fields
 
 HOUR_MS = 3_600_000
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """What takes half a minute takes a moment here."""
-    monkeypatch.setattr(redis_stream, "_PAUSES", {})
-    monkeypatch.setattr(redis_stream.RedisStream, "idle_seconds", 0.05)
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with own_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared):
-    shared.call("FLUSHALL")
-    return shared
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 async def test_every_event_once_and_in_order(tmp_path, server):

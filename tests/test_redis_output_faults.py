@@ -13,7 +13,7 @@ from redis_outputs import STREAM, config, everything_is_sent, following, ids, nu
 from redis_server import own_server
 
 from trio_cursor.eventlog import Entry
-from trio_cursor.outputs import redis_stream, stream_care
+from trio_cursor.outputs import stream_care
 from trio_cursor.redis_keys import StreamKeys
 
 #: As the documentation tells an administrator.
@@ -24,23 +24,7 @@ RULES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """What takes half a minute takes a moment here."""
-    monkeypatch.setattr(redis_stream, "_PAUSES", {})
-    monkeypatch.setattr(redis_stream.RedisStream, "idle_seconds", 0.05)
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with own_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared):
-    shared.call("FLUSHALL")
-    return shared
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @contextmanager

@@ -10,14 +10,9 @@ from redis_outputs import STREAM, config, everything_is_sent, following, ids, nu
 from redis_sentinels import own_sentinels
 
 from trio_cursor.eventlog import Entry
-from trio_cursor.outputs import redis_stream
 from trio_cursor.redis_keys import keys_of
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(redis_stream, "_PAUSES", {})
-    monkeypatch.setattr(redis_stream.RedisStream, "idle_seconds", 0.05)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @within(60)

@@ -24,12 +24,6 @@ FIRST = "8D0C1f2e-0000-4000-8000-000000000001"
 SECOND = "8D0C1f2e-0000-4000-8000-000000000002"
 
 
-@pytest.fixture
-def state(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "state"
-
-
 def shown_as_json(capsys, state, id_):
     assert main(["show", id_, "--state-dir", str(state)]) == 0
     out, err = capsys.readouterr()

@@ -28,12 +28,6 @@ pytestmark = pytest.mark.usefixtures("home")
 NOW = int(time.time() * 1000)
 
 
-@pytest.fixture
-def state(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "state"
-
-
 def status_of(state, /, **changes):
     known = {"state": "running", "started_at": NOW, "generations": 2, "last_sequence": 7, "searched": ("/c",)}
     return attrs.evolve(disabled(), **known | {"state_dir": str(state)} | changes)

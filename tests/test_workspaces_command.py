@@ -37,12 +37,6 @@ SITE = workspace_hash("/home/demo/a1")
 ELSEWHERE = "0123456789abcdef"
 
 
-@pytest.fixture
-def state(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "state"
-
-
 # -- What is there -------------------------------------------------------------------------------------
 
 

@@ -149,7 +149,7 @@ async def open_reader(
     ]
     reader._desks = [feed.desk for feed in feeds]  # noqa: SLF001 - ours
     reader._healths = [health for feed in feeds for health in (feed.health, feed.desk.health)]  # noqa: SLF001
-    failure: Exception | None = None
+    own: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             for feed in feeds:
@@ -157,20 +157,18 @@ async def open_reader(
                 nursery.start_soon(feed.desk.keep)
             try:
                 yield reader
-            except Exception as error:
-                failure = error
-                raise
             finally:
                 nursery.cancel_scope.cancel()
-    except BaseExceptionGroup:
-        # Whoever writes `async with` knows of no nursery: his own exception comes out as it was.
-        if failure is None:
+    except BaseExceptionGroup as several:
+        # Whoever writes `async with` knows of no nursery: what the body raised comes out as it was.
+        if len(several.exceptions) > 1:
             raise
+        (own,) = several.exceptions
     finally:
         receives.close()
         await _say_farewell(feeds)
-    if failure is not None:
-        raise failure
+    if own is not None:
+        raise own
 
 
 def _config_of(redis: object) -> RedisConfig:
