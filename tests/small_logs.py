@@ -41,7 +41,7 @@ def write_log(directory, *generations, gaps=()):
             append_events(connection, events)
 
 
-def stored(directory, *generations):
+def recorded(directory, *generations):
     """The events, as they stand in the log then."""
     write_log(directory, *generations)
     return read_log(directory, Filter())

@@ -13,7 +13,7 @@ import scans
 from foreign import theirs, told_of
 from redis_server import own_server
 from running import EVIL, SAFE, on_terminal
-from small_logs import NOW, generation, stored
+from small_logs import NOW, generation, recorded
 
 from trio_cursor.cli import main
 from trio_cursor.eventlog import open_for_writing, transaction
@@ -43,7 +43,7 @@ def compared(capsys, server, state, *more, code):
 
 
 def test_the_same_on_both_sides_is_the_same_and_what_we_have_sent_is_not_theirs(capsys, server, state):
-    events = stored(state, *(generation(id_, model="gpt", tokens_used=5) for id_ in IDS))
+    events = recorded(state, *(generation(id_, model="gpt", tokens_used=5) for id_ in IDS))
     for event in events:
         server.add(STREAM, to_fields(event))
         server.add(STREAM, theirs(event))
@@ -55,7 +55,7 @@ def test_the_same_on_both_sides_is_the_same_and_what_we_have_sent_is_not_theirs(
 
 
 def test_what_only_one_has_and_what_differs_is_told(capsys, server, state):
-    events = stored(state, *(generation(id_, model="gpt", response_text="Yes, it is.") for id_ in IDS[:3]))
+    events = recorded(state, *(generation(id_, model="gpt", response_text="Yes, it is.") for id_ in IDS[:3]))
     ids = [server.add(STREAM, theirs(events[0], model="opus", response_text="Yes, it was.", tokens_used=7))]
     ids += [server.add(STREAM, theirs(events[1])), server.add(STREAM, told_of(IDS[9]))]
     found, summary = compared(capsys, server, state, code=3)
@@ -87,7 +87,7 @@ def test_what_only_one_has_and_what_differs_is_told(capsys, server, state):
     ],
 )
 def test_another_way_to_write_the_same_is_no_difference(capsys, server, state, payload):
-    [event] = stored(state, generation(IDS[0]))
+    [event] = recorded(state, generation(IDS[0]))
     server.add(STREAM, theirs(event, **payload))
     assert compared(capsys, server, state, code=0)[1]["same"] == 1
 
@@ -97,7 +97,7 @@ def test_what_we_have_cut_is_compared_as_far_as_it_goes(capsys, server, state):
         generation(id_, response_text="Yes, it", truncated=("response_text",), request_parameters={"a": 1})
         for id_ in IDS[:2]
     ]
-    events = stored(state, *cut)
+    events = recorded(state, *cut)
     server.add(STREAM, theirs(events[0], response_text="Yes, it is."))
     server.add(STREAM, theirs(events[1], response_text="Yes. It is."))
     [differs], summary = compared(capsys, server, state, code=3)
@@ -111,7 +111,7 @@ def test_texts_that_we_may_not_keep_are_not_compared_and_the_rest_is(capsys, ser
         generation(id_, response_text="of /home/someone", model=model, tokens_used=5, **asked)
         for id_, model in zip(IDS[:3], ["gpt", "my own, at home", "gpt"], strict=True)
     ]
-    events = stored(state, *full)
+    events = recorded(state, *full)
     veiled = Privacy(mode, b"k" * 32)
     with closing(open_for_writing(state)) as connection, transaction(connection):
         for event in events:
@@ -131,7 +131,7 @@ def test_texts_that_we_may_not_keep_are_not_compared_and_the_rest_is(capsys, ser
     [{"prompt_text": "Why"}, {"model": "x"}, {"tokens_used": True}, {"generation_timestamp": NOW - 58_000}],
 )
 def test_another_value_is_one(capsys, server, state, payload):
-    [event] = stored(state, generation(IDS[0]))
+    [event] = recorded(state, generation(IDS[0]))
     server.add(STREAM, theirs(event, **payload))
     [differs], _ = compared(capsys, server, state, code=3)
     assert list(differs["fields"]) == list(payload)
@@ -139,7 +139,7 @@ def test_another_value_is_one(capsys, server, state, payload):
 
 def test_the_window_is_that_of_either_time(capsys, server, state):
     hour = 3_600_000
-    events = stored(
+    events = recorded(
         state,
         generation(IDS[0], timestamp=NOW - 5 * hour),
         generation(IDS[1], timestamp=NOW - 2 * hour - 600_000),
@@ -157,7 +157,7 @@ def test_the_window_is_that_of_either_time(capsys, server, state):
 def test_what_is_in_flight_came_twice_is_no_event_or_may_have_been_trimmed_is_no_difference(
     capsys, server, state
 ):
-    [old, event] = stored(
+    [old, event] = recorded(
         state, generation(IDS[0], timestamp=NOW - 90_000), generation(IDS[1], timestamp=NOW - 60_000)
     )
     with closing(open_for_writing(state)) as connection, transaction(connection):
@@ -185,7 +185,7 @@ def test_what_is_in_flight_came_twice_is_no_event_or_may_have_been_trimmed_is_no
 
 def test_on_a_terminal_a_text_is_its_length_and_a_few_words_and_shows_only(server, state):
     text = "The same for a long while, and then " + "x" * 40
-    [event, _] = stored(state, generation(IDS[0], response_text=text), generation(IDS[1]))
+    [event, _] = recorded(state, generation(IDS[0], response_text=text), generation(IDS[1]))
     other = {"tokens_used": 7, "model": "opus"}
     server.add(STREAM, theirs(event, response_text=text[:36] + EVIL + "y" * 40, source="ts" + EVIL, **other))
     server.add(STREAM, {"event_type": "database_trace", "payload": "{"})
@@ -206,7 +206,7 @@ def test_on_a_terminal_a_text_is_its_length_and_a_few_words_and_shows_only(serve
 @pytest.mark.parametrize("version", redis_server.versions())
 def test_many_large_entries_in_pages_and_shards(capsys, version, state, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_REDIS__SHARDS", "2")
-    events = stored(
+    events = recorded(
         state, *(generation(scans.uuid(number), response_text="x" * 30_000) for number in range(300))
     )
     with own_server(version=version) as server:
@@ -232,7 +232,7 @@ def failed(capsys, *line):
 
 def test_what_cannot_be_compared_is_said_in_one_line(capsys, server, state):
     assert "no event log in" in failed(capsys, *words(server, state))
-    stored(state, generation(IDS[0]))
+    recorded(state, generation(IDS[0]))
     assert f"has no stream {STREAM}" in failed(capsys, *words(server, state))
     assert "has no stream other" in failed(capsys, *words(server, state, "--stream", "other"))
     server.call("SET", STREAM, "x")
@@ -244,7 +244,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(capsys, server, state):
 
 
 def test_who_may_not_read_is_told(capsys, state):
-    stored(state, generation(IDS[0]))
+    recorded(state, generation(IDS[0]))
     with own_server() as server:
         server.call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-xread", "-xinfo")
         url = f"redis://u:p@127.0.0.1:{server.port}"

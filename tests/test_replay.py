@@ -16,7 +16,7 @@ import trio
 from redis_server import own_server
 from running import TerminalText, start
 from scans import uuid
-from small_logs import NOW, generation, stored, write_log
+from small_logs import NOW, generation, recorded, write_log
 
 from trio_cursor.cli import main, progress
 from trio_cursor.discretion import enter_mode
@@ -53,7 +53,7 @@ def ids(events):
 
 @pytest.mark.parametrize("version", redis_server.versions())
 def test_everything_comes_to_the_stream_once_in_the_order_of_the_log(capsys, version, state):
-    events = stored(state, *many(250), generation("big", response_text="x" * 3_000_000))
+    events = recorded(state, *many(250), generation("big", response_text="x" * 3_000_000))
     with own_server(version=version) as server:
         assert replayed(capsys, state, "--redis-url", server.url) == {"sent": 251, "already_there": 0}
         assert ids(stored(server)) == ids(events)
@@ -66,7 +66,7 @@ def test_everything_comes_to_the_stream_once_in_the_order_of_the_log(capsys, ver
 
 
 def test_what_somebody_else_has_sent_is_already_there_unless_it_is_forced(capsys, server, state):
-    events = stored(state, *many(3))
+    events = recorded(state, *many(3))
     server.call("SET", StreamKeys(STREAM).seen(events[1].event_id), "theirs")
     url = ["--redis-url", server.url]
     assert replayed(capsys, state, *url) == {"sent": 2, "already_there": 1}
@@ -86,14 +86,14 @@ def test_what_somebody_else_has_sent_is_already_there_unless_it_is_forced(capsys
     ],
 )
 def test_a_window_is_chosen_as_by_events(capsys, server, state, words, expected):
-    events = stored(state, *(generation(uuid(n), timestamp=NOW - HOUR - n % 2 * HOUR) for n in range(3)))
+    events = recorded(state, *(generation(uuid(n), timestamp=NOW - HOUR - n % 2 * HOUR) for n in range(3)))
     assert replayed(capsys, state, "--redis-url", server.url, *words)["sent"] == len(expected)
     assert ids(stored(server)) == [events[number].event_id for number in expected]
 
 
 def test_shards_and_the_name_of_the_stream(capsys, server, state, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_REDIS__SHARDS", "3")
-    events = stored(state, *many(5))
+    events = recorded(state, *many(5))
     assert replayed(capsys, state, "--redis-url", server.url, "--stream", "other")["sent"] == 5
     assert ids(stored(server, f"{{other:{shard_of(events[0], 3)}}}")) == ids(events)
 
@@ -102,7 +102,7 @@ def test_the_followers_are_not_disturbed_and_the_log_may_be_in_use(capsys, serve
     def cursors():
         return list(connection.execute("SELECT * FROM cursors"))
 
-    stored(state, *many(3))
+    recorded(state, *many(3))
     with closing(open_for_writing(state)) as connection:
         with transaction(connection):
             connection.execute("INSERT INTO cursors VALUES ('redis', 2, 'x')")
@@ -132,7 +132,7 @@ def failed(capsys, *line, code=1):
 
 
 def test_a_bar_is_shown_to_a_person_alone(server, state, monkeypatch):
-    stored(state, *many(700))
+    recorded(state, *many(700))
     monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0)
     for words, is_shown in ([], True), (["-q"], False):
         with contextlib.redirect_stderr(TerminalText()) as stderr:
@@ -143,7 +143,7 @@ def test_a_bar_is_shown_to_a_person_alone(server, state, monkeypatch):
 def test_what_cannot_be_done_is_said_in_one_line(capsys, server, state, tmp_path):
     place = ["--state-dir", str(state)]
     assert "there is no event log yet" in failed(capsys, *place, "--redis-url", server.url, code=0)
-    stored(state, *many(3))
+    recorded(state, *many(3))
     assert "add --redis-url URL" in failed(capsys, *place)
     assert "not together with" in failed(capsys, *place, "--json-lines", "-", "--force", code=2)
     assert "no events to send" in failed(capsys, *place, "--redis-url", server.url, "--session", "x", code=0)
@@ -158,7 +158,7 @@ def test_what_cannot_be_done_is_said_in_one_line(capsys, server, state, tmp_path
 
 
 def test_a_file_that_the_service_writes_is_refused(capsys, state, tmp_path, monkeypatch):
-    stored(state, *many(3))
+    recorded(state, *many(3))
     monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__JSON_LINES__PATH", str(tmp_path / "planned"))
     line = failed(capsys, "--state-dir", str(state), "--json-lines", str(tmp_path / "planned"))
     assert "the service itself writes" in line
@@ -171,7 +171,7 @@ def test_a_file_that_the_service_writes_is_refused(capsys, state, tmp_path, monk
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_so_is_the_same_file_by_another_name(capsys, state, tmp_path, monkeypatch, is_there):
-    stored(state, *many(3))
+    recorded(state, *many(3))
     written, folder = tmp_path / "written", tmp_path / "folder"
     monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__JSON_LINES__PATH", str(written))
     folder.mkdir()
@@ -188,7 +188,7 @@ def test_so_is_the_same_file_by_another_name(capsys, state, tmp_path, monkeypatc
 
 
 def test_whoever_reads_only_the_beginning_has_what_he_wanted(state):
-    stored(state, *many(600, response_text="x" * 1000))
+    recorded(state, *many(600, response_text="x" * 1000))
     with start("replay", "--json-lines", "-", "--state-dir", state) as child:
         assert child.stdout.readline().startswith('{"version":')
         child.stdout.close()
@@ -208,7 +208,7 @@ async def entered(state, mode):
 def test_what_was_stored_in_a_more_open_mode_is_sent_as_the_mode_of_now_has_it(
     capsys, server, state, monkeypatch, mode
 ):
-    stored(state, generation(uuid(1), prompt_text=SECRET, request_parameters={"a": SECRET}))
+    recorded(state, generation(uuid(1), prompt_text=SECRET, request_parameters={"a": SECRET}))
     trio.run(entered, state, "full")
     # The configuration's, or that of a service that was told on its command line.
     for number, configured in enumerate([mode, "full"]):
@@ -227,7 +227,7 @@ def test_what_was_stored_in_a_more_open_mode_is_sent_as_the_mode_of_now_has_it(
 
 
 def test_a_log_without_a_key_sends_no_digests(capsys, server, state, tmp_path, monkeypatch):
-    stored(state, generation(uuid(1), prompt_text=SECRET))
+    recorded(state, generation(uuid(1), prompt_text=SECRET))
     monkeypatch.setenv("TRIO_CURSOR_PRIVACY__MODE", "metadata")
     for words in (["--json-lines", str(tmp_path / "x")], ["--redis-url", server.url]):
         assert "has no key for them yet; `run --once` makes it" in failed(
@@ -238,7 +238,7 @@ def test_a_log_without_a_key_sends_no_digests(capsys, server, state, tmp_path, m
 
 
 def test_who_may_not_run_scripts_is_told(capsys, state):
-    stored(state, *many(3))
+    recorded(state, *many(3))
     with own_server() as server:
         server.call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-eval")
         url = f"redis://u:p@127.0.0.1:{server.port}"
@@ -254,7 +254,7 @@ def test_who_may_not_run_scripts_is_told(capsys, state):
 
 
 def test_interrupted_and_run_again_sends_the_rest(state, capsys):
-    events = stored(state, *many(2_000))
+    events = recorded(state, *many(2_000))
     with own_server() as server:
         server.call("CLIENT", "PAUSE", "60000", "WRITE")
         child = start("replay", "--redis-url", server.url, "--state-dir", state)
