@@ -127,6 +127,10 @@ def test_what_a_conversation_says_belongs_to_the_last_question_that_it_names(mis
     assert (before.turn.is_settled, before.status, before.turn.generation_id) == (True, "completed", "a")
     unanswered = turn(messages, fields | latest, span=0, missing=f"b{missing}")
     assert not unanswered.is_settled
+    # Its own outcome was said in the same place, and is gone.
+    messages[1] = empty("b")
+    aborted = see(messages, fields | latest, span=0, missing=missing)
+    assert (aborted.turn.is_settled, aborted.status) == (True, "aborted")
 
 
 @pytest.mark.parametrize(

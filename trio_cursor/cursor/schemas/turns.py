@@ -257,12 +257,16 @@ class Sight:
         return digest(repr((stands, self.is_last, self.is_settled, outcome)))
 
     def _status(self) -> str:
-        if not self.is_last:
-            is_answered = any(bubble.has_answer or bubble.is_too_large for bubble in self.answers)
-            return "completed" if is_answered else "aborted"
         if self.is_newest and (outcome := self.document.status) in _OUTCOMES:
             return str(outcome)
-        return "completed" if self.is_complete else "incomplete"
+        if self.is_last and not self.is_complete:
+            return "incomplete"
+        if self.is_newest:
+            return "completed"
+        # The conversation has gone on, perhaps no further than to name the next question: what it said of this
+        # turn's outcome is gone, and only the answer tells.
+        is_answered = any(bubble.has_answer or bubble.is_too_large for bubble in self.answers)
+        return "completed" if is_answered else "aborted"
 
     def _completed_ms(self) -> int | None:
         last_created_ms = self.answers[-1].created_ms if self.answers else None
