@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from log_events import event
 from redis_server import RedisServer
 
+from trio_cursor import redis_trouble
 from trio_cursor.config import Config
 from trio_cursor.eventlog import Entry, EventLog, open_event_log
 from trio_cursor.outputs import redis_stream, stream_care
@@ -66,7 +67,7 @@ def workspace_of(number: int) -> str:
 def impatient() -> None:
     """No fault takes long here, so that there is time for many, and nothing is said of any."""
     logging.disable()
-    redis_stream._PAUSES.clear()  # noqa: SLF001 - seconds of patience
+    redis_trouble.LEAST_PAUSES.clear()
     redis_stream.RedisStream.idle_seconds = 0.1
     stream_care.TEND_SECONDS = 1.0
 

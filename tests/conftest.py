@@ -12,6 +12,7 @@ import redis_server
 from hypothesis import HealthCheck, settings
 from running import move_home
 
+from trio_cursor import redis_trouble
 from trio_cursor.outputs import redis_stream
 
 # How long an example takes, or to make one, says something of the machine alone. The same examples each time:
@@ -62,7 +63,7 @@ def state(tmp_path):
 @pytest.fixture
 def impatient(monkeypatch):
     """A Redis output that waits a moment where it would wait half a minute."""
-    monkeypatch.setattr(redis_stream, "_PAUSES", {})
+    monkeypatch.setattr(redis_trouble, "LEAST_PAUSES", {})
     monkeypatch.setattr(redis_stream.RedisStream, "idle_seconds", 0.05)
 
 

@@ -173,7 +173,7 @@ async def test_a_flood_of_one_generation_does_not_hold_up_its_ack(server, monkey
     put(server, 1)
     async with reading(server, claim_after_seconds=60) as reader:
         (delivery,) = await received(reader, 1)
-        acks, ack = [], reader._desks[0].connection.ack
+        acks, ack = [], reader._feeds[0].desk.connection.ack
 
         async def flooded(*args, **options):
             acks.append(1)
@@ -186,7 +186,7 @@ async def test_a_flood_of_one_generation_does_not_hold_up_its_ack(server, monkey
         put_foreign(server, 1)
         await until(lambda: reader.status().duplicates == 1)
         monkeypatch.setattr("trio_cursor.deliveries.PAGE", 1)
-        monkeypatch.setattr(reader._desks[0].connection, "ack", flooded)
+        monkeypatch.setattr(reader._feeds[0].desk.connection, "ack", flooded)
         await delivery.ack()
         await until(lambda: pending(server) == [])
         assert len(acks) == 3  # and the one that came while the mark was set
@@ -381,7 +381,7 @@ async def test_what_nobody_ever_acknowledges_goes_there_and_takes_nobody_along(s
                         if deaths > 1:
                             # The next is taken, if there is one: which comes first is not said.
                             await until(lambda: reader.status().held == min(2, len(pending(server))))
-                        reader._healths[0].note("read", "waiting", "killed")  # nothing is handed back
+                        reader._feeds[0].health.note("read", "waiting", "killed")  # nothing is handed back
                         break
                     await delivery.ack()
 
@@ -419,13 +419,13 @@ async def test_a_single_attempt_is_one_that_somebody_made(server):
             for one in found:
                 if one.event.event_id not in poison:
                     await one.ack()
-            reader._healths[0].note("read", "waiting", "killed")  # as if: nothing is handed back
+            reader._feeds[0].health.note("read", "waiting", "killed")  # as if: nothing is handed back
 
     put(server, 4)
     for name in ("me", "me", None):
         async with reading(server, max_attempts=1, claim_after_seconds=0.03, consumer=name) as reader:
             await until(lambda reader=reader: reader.status().held > 0)
-            reader._healths[0].note("read", "waiting", "killed")
+            reader._feeds[0].health.note("read", "waiting", "killed")
     put(server, 5)  # fetched and tried by the same one
     await live(5)
     assert [attempts for _, _, attempts in pending(server)] == [2, 2]
@@ -443,7 +443,7 @@ async def test_a_single_attempt_is_one_that_somebody_made(server):
 async def test_who_was_cancelled_before_the_event_came_has_not_tried(server, monkeypatch):
     put(server, 1)
     async with reading(server, max_attempts=1) as reader:
-        connection = reader._desks[0].connection
+        connection = reader._feeds[0].desk.connection
         count = connection.count
 
         async def cancelled(*args):
@@ -663,20 +663,20 @@ async def test_without_any_rights_it_is_an_error_and_said_once(server, logged):
 
 async def test_an_ack_that_is_refused_is_an_error_for_as_long_as_it_is(server, logged, monkeypatch):
     """Whatever else is allowed meanwhile."""
-    monkeypatch.setattr("trio_cursor.reader_health.DENIED_SECONDS", 0.05)
+    monkeypatch.setattr("trio_cursor.redis_trouble.LEAST_PAUSES", {})
     rules = [rule for rule in RULES if rule != "+xack"] + ["+xgroup", "+eval"]
     keys = [f"~{STREAM}", f"~{{{STREAM}}}:*"]
     server.call("ACL", "SETUSER", "half", "reset", "on", ">pw", "resetkeys", *keys, "-@all", *rules)
     put(server, 1)
     async with reading(f"unix://half:pw@{server.path}", claim_after_seconds=0.03) as reader:
         (delivery,) = await received(reader, 1)
-        kept, keep = [], reader._desks[0].connection.keep
+        kept, keep = [], reader._feeds[0].desk.connection.keep
 
         async def counting(ids):
             await keep(ids)
             kept.append(ids)
 
-        monkeypatch.setattr(reader._desks[0].connection, "keep", counting)
+        monkeypatch.setattr(reader._feeds[0].desk.connection, "keep", counting)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(delivery.ack)
             await until(lambda: reader.status().state == "error")

@@ -15,7 +15,7 @@ from deadlines import until
 from redis_sentinels import own_sentinels
 from redis_server import own_server
 
-from trio_cursor import redis_listening
+from trio_cursor import redis_listening, redis_trouble
 from trio_cursor.config.output_sections import RedisConfig
 from trio_cursor.redis_address import address_of
 from trio_cursor.redis_trouble import StreamError, Trouble
@@ -357,7 +357,7 @@ async def test_a_server_that_stalls(monkeypatch):
 
 
 async def test_a_wrong_password_is_tried_again_late(monkeypatch, caplog):
-    monkeypatch.setattr(redis_listening, "DENIED_SECONDS", 0.3)
+    monkeypatch.setattr(redis_trouble, "LEAST_PAUSES", {Trouble.DENIED: 0.3})
     with own_server("--requirepass", "right") as server:
         async with listening(server, url=f"unix://:wrong@{server.path}") as listener:
             await until(lambda: listener.state.errors == 2)
@@ -388,19 +388,19 @@ async def test_whom_a_server_denies_waits_half_a_minute_and_else_some_seconds(au
     monkeypatch.setattr(redis_listening, "StreamReader", Refusing)
     for trouble, word, shortest, longest in (
         (Trouble.DENIED, "error", 15, 30),
-        (Trouble.REFUSED, "error", 2.25, 4.5),
+        (Trouble.REFUSED, "error", 2.5, 5),
         (Trouble.AWAY, "waiting", 2.25, 4.5),
     ):
         asked.clear()
         listener = Listening(None, FakeDesk(), url="redis://localhost")
         with trio.move_on_after(100):
             await listener.run()
-        settled = asked if trouble is Trouble.DENIED else asked[8:]
+        settled = asked[8:] if trouble is Trouble.AWAY else asked
         assert len(settled) > 3
         assert all(shortest <= after - before <= longest for before, after in pairwise(settled))
         assert listener.state.state == word
         assert listener.caught_up == 1
-        if trouble is not Trouble.DENIED:
+        if trouble is Trouble.AWAY:
             assert asked[1] - asked[0] <= 0.1
 
 
@@ -434,6 +434,7 @@ async def test_after_a_while_that_went_well_it_is_tried_again_soon(autojump_cloc
     assert pauses[20] > 2
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_key_that_holds_something_else_is_left_alone(server):
     server.call("LPUSH", STREAM, "x")
     async with listening(server) as listener:

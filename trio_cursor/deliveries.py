@@ -157,9 +157,11 @@ class Desk:
         while delivery.ids:
             id_ = next(iter(delivery.ids))
             attempts = delivery.attempts if id_ == delivery.id else 1
-            await self.health.insist("reject", partial(self.connection.bury, id_, reason, attempts))
+            is_moved = await self.health.insist(
+                "reject", partial(self.connection.bury, id_, reason, attempts)
+            )
             self.settled(delivery, (id_,))
-            self.counts["rejected"] += 1
+            self.counts["rejected"] += is_moved
 
     async def hand_back(self) -> None:
         """Let others have at once what was not settled here. Raises `StreamError`."""

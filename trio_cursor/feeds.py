@@ -52,14 +52,15 @@ class Feed:
             except trio.BrokenResourceError:
                 return
             except Exception as error:  # the border of a shard
-                self.health.note("read", "error", f"{type(error).__name__} in trio_cursor; please report it")
-                log.exception("reading a stream failed and starts again", stream=self.member.stream)
+                why = f"{type(error).__name__} in trio_cursor; please report it"
+                if self.health.note("read", "error", why):
+                    log.exception("reading a stream failed and starts again", stream=self.member.stream)
                 await trio.sleep(RETRY_SECONDS[1])  # the same entry may do it again
 
     async def _read(self) -> NoReturn:
         """Over one connection. Raises `StreamError` when it is of no use any more."""
         await self._send()  # what was ready when the last one broke
-        await self._take_ours()
+        await self._take_all(None)  # what we had in an earlier life, or in an answer that did not arrive
         look_at = trio.current_time()
         while True:
             if trio.current_time() >= look_at:
@@ -93,20 +94,15 @@ class Feed:
             log.info("the group is made", stream=self.member.stream, group=self.member.group, start=start)
         self.has_group = True
 
-    async def _take_ours(self) -> None:
-        """What we had in an earlier life, or in an answer that did not arrive."""
-        after: str | None = None
-        while page := await self.connection.pending(idle_ms=None, after=after, most=PAGE):
-            await self._take(page, idle_ms=0)
-            after = page[-1].id
-
     async def _take_over(self) -> None:
         """What others have left lying."""
         await self.connection.forget_consumers(_FORGET_MS)
-        idle_ms = self.rules.claim_after_ms
+        await self._take_all(self.rules.claim_after_ms)
+
+    async def _take_all(self, idle_ms: int | None) -> None:
         after: str | None = None
         while page := await self.connection.pending(idle_ms=idle_ms, after=after, most=PAGE):
-            await self._take(page, idle_ms=idle_ms)
+            await self._take(page, idle_ms=idle_ms or 0)
             after = page[-1].id
 
     async def _take(self, page: list[Pending], *, idle_ms: int) -> None:
@@ -148,7 +144,7 @@ class Feed:
                     self._file(entry, event, fresh, is_counted=is_counted)
         if others or surplus:
             await self.connection.skip([*others, *surplus])
-            self.desk.counts["other"] += len(others)
+            self.desk.counts["passed_over"] += len(others)
             self.desk.counts["duplicates"] += len(surplus)
         if fresh:
             await self._sort_out(fresh)

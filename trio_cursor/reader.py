@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
@@ -57,14 +57,15 @@ class ReaderStatus:
 class EventReader(trio.abc.ReceiveChannel[Delivery]):
     """Deliveries, as an async iterator. Several tasks may receive from one reader."""
 
-    def __init__(self, consumer: str, receives: trio.MemoryReceiveChannel[Delivery]) -> None:
+    def __init__(
+        self, consumer: str, receives: trio.MemoryReceiveChannel[Delivery], feeds: Sequence[Feed]
+    ) -> None:
         #: The name that the server knows this one by.
         self.consumer = consumer
         self._receives = receives
         #: For the next who receives: whoever wanted them was cancelled.
         self._kept: deque[Delivery] = deque()
-        self._desks: list[Desk] = []
-        self._healths: list[Health] = []
+        self._feeds = feeds
 
     async def receive(self) -> Delivery:
         """The next one; waits for as long as it takes. Raises `trio.ClosedResourceError`."""
@@ -83,8 +84,10 @@ class EventReader(trio.abc.ReceiveChannel[Delivery]):
 
     def status(self) -> ReaderStatus:
         """How it is at the moment."""
-        counts = sum((desk.counts for desk in self._desks), Counter[str]())
-        worst = min(self._healths, key=lambda health: STATES.index(health.state))
+        desks = [feed.desk for feed in self._feeds]
+        counts = sum((desk.counts for desk in desks), Counter[str]())
+        healths = (*(feed.health for feed in self._feeds), *(desk.health for desk in desks))
+        worst = min(healths, key=lambda health: STATES.index(health.state))
         return ReaderStatus(
             state=worst.state,
             last_error=worst.last_error,
@@ -92,9 +95,9 @@ class EventReader(trio.abc.ReceiveChannel[Delivery]):
             acked=counts["acked"],
             duplicates=counts["duplicates"],
             rejected=counts["rejected"],
-            passed_over=counts["other"],
+            passed_over=counts["passed_over"],
             trimmed=counts["trimmed"],
-            held=sum(len(desk.held) for desk in self._desks),
+            held=sum(len(desk.held) for desk in desks),
         )
 
 
@@ -142,13 +145,11 @@ async def open_reader(
     address = address_of(config)
     name = consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     sends, receives = trio.open_memory_channel[Delivery](0)
-    reader = EventReader(name, receives)
     feeds = [
         _feed(address, Member(keys, group, name), rules, sends)
         for keys in keys_of(config.stream if stream is None else stream, count)
     ]
-    reader._desks = [feed.desk for feed in feeds]  # noqa: SLF001 - ours
-    reader._healths = [health for feed in feeds for health in (feed.health, feed.desk.health)]  # noqa: SLF001
+    reader = EventReader(name, receives, feeds)
     own: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -161,9 +162,10 @@ async def open_reader(
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as several:
         # Whoever writes `async with` knows of no nursery: what the body raised comes out as it was.
-        if len(several.exceptions) > 1:
+        errors = [one for one in several.exceptions if not isinstance(one, trio.Cancelled)]
+        if len(errors) != 1:
             raise
-        (own,) = several.exceptions
+        (own,) = errors
     finally:
         receives.close()
         await _say_farewell(feeds)

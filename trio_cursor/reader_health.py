@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from trio_cursor.logs import get_logger
-from trio_cursor.redis_trouble import DENIED_SECONDS, RETRY_SECONDS, WAITING, StreamError, Trouble
+from trio_cursor.redis_trouble import RETRY_SECONDS, WAITING, StreamError
 
 log = get_logger(__name__)
 
@@ -79,14 +79,15 @@ class Health:
         pause = self._pauses.get(kind, RETRY_SECONDS[0])
         self._pauses[kind] = min(2 * pause, RETRY_SECONDS[1])
         self.note(kind, "waiting" if error.trouble in WAITING else "error", str(error))
-        seconds = DENIED_SECONDS if error.trouble is Trouble.DENIED else pause
-        await trio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        await trio.sleep(max(pause, error.pause) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
-    def note(self, kind: str, state: str, why: str) -> None:
-        """Write down what is wrong; said once."""
-        if (state, why) not in self._troubles.values():
+    def note(self, kind: str, state: str, why: str) -> bool:
+        """Write down what is wrong; said once. Returns whether it is news."""
+        is_news = (state, why) not in self._troubles.values()
+        if is_news:
             log.warning("it does not work; tried again", what=self.what, server=self.server, why=why)
         self._troubles[kind] = (state, why)
+        return is_news
 
     @property
     def _worst(self) -> tuple[str, str | None]:

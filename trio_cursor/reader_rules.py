@@ -8,8 +8,8 @@ import attrs
 
 from trio_cursor.config.checks import DAY_SECONDS, number, stream_name
 from trio_cursor.errors import ConfigError
+from trio_cursor.redis_keys import MOST_SHARDS
 
-_MOST_SHARDS: Final = 1_024
 #: All of them are asked for, and named to the server, at once.
 _MOST_PREFETCHED: Final = 10_000
 _MOST_ATTEMPTS: Final = 1_000_000
@@ -57,7 +57,7 @@ def refuse_nonsense(group: object, consumer: object, stream: object, shards: obj
     faults += [
         f"{name} {fault}"
         for name, value, kind, least, most in (
-            ("shards", shards, int, 1, _MOST_SHARDS),
+            ("shards", shards, int, 1, MOST_SHARDS),
             ("prefetch", rules.prefetch, int, 1, _MOST_PREFETCHED),
             ("max_attempts", rules.max_attempts, int, 1, _MOST_ATTEMPTS),
             ("marker_seconds", rules.marker_seconds, int, 1, _LONGEST_SECONDS),

@@ -160,7 +160,6 @@ class StreamAppender:
             except ResponseError as error:
                 if not is_forbidden(error):
                     raise
-                # Scripts are forbidden, or what is in this one: then the commands by themselves say so.
                 self._may_script = False
         return self._by_transaction(entries, markers, before, after)
 

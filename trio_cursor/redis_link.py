@@ -194,10 +194,9 @@ class Link:
 
     def close(self) -> None:
         """Cut and close; a thread that is still at work closes by itself."""
-        with self._lock:
-            if not self._is_running:
+        if not self.cut():  # a thread that is at work closes by itself
+            with self._lock:
                 self._disconnect()
-        self.cut()
 
     def _disconnect(self) -> None:
         self._is_cut = True

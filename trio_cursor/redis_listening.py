@@ -2,7 +2,7 @@
 
 A server forgets: it is restarted without its last seconds, emptied, trimmed, or another one answers in its
 place. XREAD tells of none of it, so what the server says about the stream is compared with what was read,
-at each new connection and between any two reads that somebody could have trimmed between.
+at each new connection, and between reads as often as asking costs next to nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trio_cursor.redis_address import RedisAddress
 from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_pages import BEGINNING, FIRST_ENTRIES, next_count
 from trio_cursor.redis_streams import Entry, StreamInfo, StreamReader, id_numbers, thread_limiter
-from trio_cursor.redis_trouble import DENIED_SECONDS, RETRY_SECONDS, WAITING, StreamError, Trouble
+from trio_cursor.redis_trouble import RETRY_SECONDS, WAITING, StreamError
 from trio_cursor.states import SourceState
 
 log = get_logger(__name__)
 
-#: Asking what the server has costs its largest entries; it takes no more than this part of the time.
+#: Asking what the server has costs its first and its last entry; it takes no more than this part of the time.
 _CHECK_PART: Final = 20
 _QUICK_SECONDS: Final = 0.05
 #: How long one read waits for an entry.
@@ -96,7 +96,7 @@ async def listen_to_stream(
                 await listening.listen(reader)
         except StreamError as error:
             is_away = error.trouble in WAITING
-            pause = DENIED_SECONDS if error.trouble is Trouble.DENIED else listening.next_pause
+            pause = max(error.pause, listening.next_pause)
             listening.note("waiting" if is_away else "error", f"{address}: {error}")
         except Exception as error:  # the border of a source
             pause = RETRY_SECONDS[1]  # the same entry may do it again

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.redis_link import Link
+from trio_cursor.redis_trouble import is_forbidden, is_forbidden_within
 
 Words: TypeAlias = tuple[str | int | bytes, ...]
 
@@ -121,7 +122,9 @@ class Steps:
         try:
             words = ("EVAL", _FORGET, 1, member.stream, member.group, member.consumer, idle_ms)
             return int(link.ask(*words)) if self.may_script else 0
-        except ResponseError:
+        except ResponseError as error:
+            if not (is_forbidden(error) or is_forbidden_within(error) or says_no_group(error)):
+                raise
             return 0  # without the rights nothing is tidied up
 
     def _run(self, link: Link, script: Words, steps: Callable[[], list[Words]]) -> Any:
@@ -130,19 +133,13 @@ class Steps:
             try:
                 return link.ask(*script)
             except ResponseError as error:
-                if not _forbids_scripts(error):
+                if not is_forbidden(error):
                     raise
                 self.may_script = False
         words = steps()
         if not words:
             return None
-        link.ask("MULTI")
-        for step in words:
-            link.ask(*step)
-        answers = link.ask("EXEC")
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
+        *_, answers = link.ask_all([("MULTI",), *words, ("EXEC",)])
         return answers[-1]
 
 
@@ -159,8 +156,4 @@ def unless_no_group(link: Link, words: Words) -> Any:
 def says_no_group(error: ResponseError) -> bool:
     """Whether the group, or its stream, is not there."""
     # From within a script it stands behind other words.
-    return "NOGROUP" in str(error)
-
-
-def _forbids_scripts(error: ResponseError) -> bool:
-    return isinstance(error, NoPermissionError) or "unknown command" in str(error).lower()
+    return any(words in str(error) for words in ("NOGROUP", "no such key"))

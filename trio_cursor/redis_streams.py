@@ -1,4 +1,4 @@
-"""The door to redis-py that reads one stream, in a worker thread, until it is cancelled or fails."""
+"""One stream read in a worker thread, and what is remembered of its entries beside it."""
 
 from __future__ import annotations
 

@@ -80,7 +80,9 @@ def _server_ms(ask: Ask, *, newest_ms: int) -> int:
     """
     try:
         seconds, microseconds = ask("TIME")
-    except ResponseError:
+    except ResponseError as error:
+        if not is_forbidden(error):
+            raise
         return newest_ms
     return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -106,7 +108,9 @@ def evicting(ask: Ask) -> str | None:
     """The policy by which the server may drop our keys when its memory is full; None: it drops nothing."""
     try:
         answer = ask("INFO", "memory")
-    except ResponseError:
+    except ResponseError as error:
+        if not is_forbidden(error):
+            raise
         return None
     found = dict(line.split(":", 1) for line in answer.decode("utf-8", "replace").splitlines() if ":" in line)
     policy = found.get("maxmemory_policy", _NOT_EVICTING)

@@ -29,7 +29,7 @@ class Trouble(enum.Enum):
     DENIED = "denied"
     #: It has no memory left, and nothing of others is removed to make room: try again later.
     FULL = "full"
-    #: The key holds something else, which is never touched.
+    #: The key holds something else, which is never touched: a person must look.
     WRONG_TYPE = "wrong type"
     #: It answers, and not as we need it: as above.
     REFUSED = "refused"
@@ -38,8 +38,8 @@ class Trouble(enum.Enum):
 #: Between attempts. The longest pause and a connect in vain fit into the 6 s that a fault may be felt after
 #: its end.
 RETRY_SECONDS: Final = (0.1, 4.5)
-#: After `DENIED`. Somebody must change something; trying means a line in the server's log each time.
-DENIED_SECONDS: Final = 30.0
+#: At least, where somebody must change something, or make room. Being denied is a line in the server's log.
+LEAST_PAUSES: Final = {Trouble.DENIED: 30.0, Trouble.WRONG_TYPE: 5.0, Trouble.REFUSED: 5.0, Trouble.FULL: 5.0}
 #: The server is not there, which may soon be over.
 WAITING: Final = frozenset({Trouble.AWAY, Trouble.STALLED})
 
@@ -56,6 +56,11 @@ class StreamError(TrioCursorError):
         self.is_broken = is_broken
         #: The server takes no values as large as one of those that it was sent.
         self.is_too_large = is_too_large
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait at least before the next attempt."""
+        return LEAST_PAUSES.get(self.trouble, 0.0)
 
 
 #: Of a script 6.2 says before it where in the script it was.
@@ -95,8 +100,18 @@ _CODES: Final = {
 
 def is_forbidden(error: Exception) -> bool:
     """Whether a command may not be used: by the user's rules, or since it was renamed away."""
+    is_denied = isinstance(error, exceptions.NoPermissionError) or _says(error, *_UNKNOWN)
+    return is_denied and not is_forbidden_within(error)
+
+
+def is_forbidden_within(error: Exception) -> bool:
+    """Whether the user's rules allow a script, and not what is in it."""
+    return _says(error, *_DENIED_IN_SCRIPT)
+
+
+def _says(error: Exception, *any_of: str) -> bool:
     text = str(error).lower()
-    return isinstance(error, exceptions.NoPermissionError) or any(words in text for words in _UNKNOWN)
+    return any(words.lower() in text for words in any_of)
 
 
 def translated(error: Exception) -> StreamError:
@@ -110,10 +125,12 @@ def translated(error: Exception) -> StreamError:
         case exceptions.BusyLoadingError() | exceptions.ResponseError():
             if str(error).startswith(_TOO_MUCH):
                 return StreamError(Trouble.REFUSED, "ERR: it takes no values as large", is_too_large=True)
-            if any(words in str(error).lower() for words in _UNKNOWN):
+            if _says(error, *_UNKNOWN):
                 return StreamError(
                     Trouble.REFUSED, "ERR: it does not know the command; is it Redis 6.2 or newer?"
                 )
+            if is_forbidden_within(error):
+                return _of_answer("NOPERM")
             return _of_answer(_CODES.get(type(error)) or _code(str(error)))
         case exceptions.TimeoutError():
             return StreamError(Trouble.STALLED, "TimeoutError: it does not answer")
@@ -125,8 +142,6 @@ def translated(error: Exception) -> StreamError:
 
 
 def _code(text: str) -> str:
-    if any(words in text for words in _DENIED_IN_SCRIPT):
-        return "NOPERM"
     found = _CODE.match(text)
     return found[1] if found else "ERR"
 

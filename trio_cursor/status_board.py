@@ -66,7 +66,7 @@ class Board:
         for session in self.registry.sessions():
             if session.database is not None:
                 sessions.setdefault(session.database, []).append(session)
-        counts = self.sink.counts
+        counts, outputs = self.sink.counts, tuple(map(self._output, self.outputs))
         return Status(
             state="stopped" if is_over else "running" if self.settings.is_enabled() else "disabled",
             version=__version__,
@@ -86,8 +86,8 @@ class Board:
             workspaces=tuple(
                 self._workspace(state, sessions.get(database, [])) for database, state in self.states.items()
             ),
-            outputs=tuple(self._output(state) for state in self.outputs),
-            alarms=tuple(self._alarms()),
+            outputs=outputs,
+            alarms=tuple(self._alarms(outputs)),
             state_dir=str(self.events.directory),
             log_error=self.events.trouble,
             sources=tuple(map(_source, self.sources)),
@@ -173,16 +173,16 @@ class Board:
             alarms=tuple(output_alarms(state, lag, self.now_ms())),
         )
 
-    def _alarms(self) -> list[str]:
+    def _alarms(self, outputs: Iterable[OutputStatus]) -> list[str]:
         alarms = [self.events.trouble] if self.events.trouble else []
         alarms += [
             f"{self._place(state).name}: {state.status}: {state.last_error}"
             for state in self.states.values()
             if state.status in TROUBLED
         ]
-        for item in self.outputs:
+        for item in outputs:
             troubles = [item.last_error] if item.state == "error" else []
-            alarms += [f"output {item.name}: {why}" for why in (*troubles, *self._output(item).alarms)]
+            alarms += [f"output {item.name}: {why}" for why in (*troubles, *item.alarms)]
         alarms += [
             f"session source {item.name}: {item.last_error}" for item in self.sources if _is_in_trouble(item)
         ]

@@ -18,6 +18,7 @@ from trio_cursor.config.checks import (
 )
 from trio_cursor.config.fields import key_field, path_field
 from trio_cursor.config.redaction import redact_url, redact_webhook
+from trio_cursor.redis_keys import MOST_SHARDS
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +61,7 @@ class RedisConfig:
     )
     trim_min_age_hours: float = key_field(24, "Nothing younger is trimmed.", check=number(0, LONGEST_HOURS))
     shards: int = key_field(
-        1, "Above 1 the stream is split in so many, <stream>:0 and so on.", check=number(1, 1_024)
+        1, "Above 1 the stream is split in so many, <stream>:0 and so on.", check=number(1, MOST_SHARDS)
     )
     suppress: bool = key_field(True, "Skip what another producer has sent already; false: send both.")
     tls: RedisTlsConfig = attrs.field(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trio_cursor.eventlog.formats import EVENT_ID
+from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.eventlog.texts import exact, restored
 from trio_cursor.records import Event
 
@@ -66,8 +67,7 @@ def sequence_before(connection: Any, captured_ms: int) -> int:
     row = connection.execute("SELECT min(seq) FROM events WHERE captured_at >= ?", (captured_ms,)).fetchone()
     if row[0] is not None:
         return int(row[0]) - 1
-    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(last[0]) if last else 0
+    return last_sequence(connection)
 
 
 def bury(connection: Any, output: str, event: Event, reason: str, now_ms: int) -> None:

@@ -38,17 +38,12 @@ class OutputClosedError(Exception):
 class Output(Protocol):
     """A place where events go. Another one is a file in this folder."""
 
-    @property
-    def name(self) -> str:
-        """Its name in `status`, and of its cursor; a cursor is kept only for a durable place."""
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether what it has taken is still there after a restart."""
-
-    @property
-    def idle_seconds(self) -> float:
-        """After how long without a new event `idle` is called; infinite: never."""
+    #: In `status`, and of its cursor; a cursor is kept only for a durable place.
+    name: str
+    #: What it has taken is still there after a restart.
+    is_durable: bool
+    #: After how long without a new event `idle` is called; infinite: never.
+    idle_seconds: float
 
     async def resume(self, sequence: int, detail: str) -> int:
         """Take up from the cursor and what the last `write` returned ("" if there was none).
@@ -105,19 +100,22 @@ async def _follow(output: Output, events: EventLog, state: OutputState) -> NoRet
             _note(state, str(error))
         except Exception as error:  # the border of an output
             resumed = False
-            log.exception("an output failed and starts again", output=output.name)
-            _note(state, f"{type(error).__name__} in trio_cursor; please report it")
+            if _note(state, f"{type(error).__name__} in trio_cursor; please report it"):
+                log.exception("an output failed and starts again", output=output.name)
         else:
             continue
         await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         pause = min(pause * 2, _RETRY_MOST_SECONDS)
 
 
-def _note(state: OutputState, why: str) -> None:
+def _note(state: OutputState, why: str) -> bool:
+    """Write down that it does not work, and say so if it is news. Returns whether it is."""
     state.errors += 1
-    if state.state != "error" or state.last_error != why:
+    is_news = (state.state, state.last_error) != ("error", why)
+    if is_news:
         log.warning("output does not take events; they wait in the event log", output=state.name, why=why)
     state.state, state.last_error = "error", why
+    return is_news
 
 
 async def _resume(output: Output, events: EventLog, state: OutputState) -> None:

@@ -25,20 +25,13 @@ from trio_cursor.redis_keys import StreamKeys, shard_of
 from trio_cursor.redis_nodes import KnownNodes
 from trio_cursor.redis_streams import thread_limiter
 from trio_cursor.redis_tending import Bounds
-from trio_cursor.redis_trouble import StreamError, Trouble
+from trio_cursor.redis_trouble import StreamError
 from trio_cursor.states import OutputState
 
 log = get_logger(__name__)
 
 #: A rollback shows even if nothing is sent.
 IDLE_SECONDS: Final = 30.0
-#: How long to wait at least, by trouble; a person must change something, or others must make room.
-_PAUSES: Final = {
-    Trouble.DENIED: 30.0,
-    Trouble.WRONG_TYPE: 30.0,
-    Trouble.REFUSED: 5.0,
-    Trouble.FULL: 5.0,
-}
 #: What others have sent is waited for as long as it is read; if that is in trouble, for so long.
 OTHERS_SECONDS: Final = 30.0
 
@@ -73,12 +66,13 @@ class RedisStream:
         events: EventLog,
         state: OutputState,
         now_ms: Callable[[], int],
+        others: ForeignEntries | None = None,
     ) -> None:
         self.name = state.name
         self._address, self._keys, self._number, self._options = address, keys, number, options
         self._log, self._state, self._now_ms = events, state, now_ms
         #: Who reads what others have put on the stream, so that it is not sent again; None: nobody does.
-        self.others: ForeignEntries | None = None
+        self._others = others
         self._limiter, self._known_nodes = thread_limiter(), KnownNodes(address.hosts)
         self._appender: StreamAppender | None = None
         self._producer_id = ""
@@ -115,7 +109,7 @@ class RedisStream:
         try:
             yield
         except StreamError as error:
-            raise OutputError(f"{self._address}: {error}", pause=_PAUSES.get(error.trouble, 0)) from None
+            raise OutputError(f"{self._address}: {error}", pause=error.pause) from None
 
     @property
     def _connected(self) -> StreamAppender:
@@ -194,7 +188,7 @@ class RedisStream:
 
     async def _after_others(self) -> None:
         """Wait until it is known what others have put there, as long as somebody finds out."""
-        others = self.others
+        others = self._others
         while others is not None and not others.settled.is_set():
             self._state.state, self._state.last_error = "waiting", "what others have sent is read first"
             with trio.move_on_after(OTHERS_SECONDS) as waiting:
@@ -204,9 +198,7 @@ class RedisStream:
                 return
 
     def _is_mine(self, event: Event) -> bool:
-        if event.event_type != EVENT_TYPE:
-            return False
-        return self._options.shards == 1 or shard_of(event, self._options.shards) == self._number
+        return event.event_type == EVENT_TYPE and shard_of(event, self._options.shards) == self._number
 
     async def _send(self, events: list[Event]) -> None:
         if not events:

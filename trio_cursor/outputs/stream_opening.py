@@ -36,8 +36,16 @@ async def open_redis_streams(
     found = []
     for number, keys in enumerate(keys_of(redis.stream, redis.shards)):
         state = OutputState(f"redis_stream:{address} {keys.stream}")
-        output = RedisStream(address, keys, number, options, events=events, state=state, now_ms=now_ms)
-        output.others = others.get(keys.stream)
+        output = RedisStream(
+            address,
+            keys,
+            number,
+            options,
+            events=events,
+            state=state,
+            now_ms=now_ms,
+            others=others.get(keys.stream),
+        )
         found.append((output, state))
     await _share_out(
         events,
