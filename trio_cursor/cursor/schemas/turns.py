@@ -263,8 +263,8 @@ class Sight:
             return "incomplete"
         if self.is_newest:
             return "completed"
-        # The conversation has gone on, perhaps no further than to name the next question: what it said of this
-        # turn's outcome is gone, and only the answer tells.
+        # The conversation has gone on, perhaps no further than to name the next question: what it said of
+        # the outcome of this turn is gone, and only the answer tells.
         is_answered = any(bubble.has_answer or bubble.is_too_large for bubble in self.answers)
         return "completed" if is_answered else "aborted"
 
