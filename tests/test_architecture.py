@@ -20,7 +20,14 @@ FLOORS = [
         *("sessions.watching", "sessions.registry"),
     ],
     [
-        *("cursor.filesystems", "cursor.jobs", "cursor.opening", "cursor.outcomes", "cursor.private_copies"),
+        *(
+            "cursor.filesystems",
+            "cursor.grounds",
+            "cursor.jobs",
+            "cursor.opening",
+            "cursor.outcomes",
+            "cursor.private_copies",
+        ),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.guest"),
         *("eventlog", "state_dir", "states", "status", "status_file"),

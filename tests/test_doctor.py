@@ -319,7 +319,7 @@ def test_a_file_for_json_lines_that_cannot_be_written(doctor, monkeypatch, tmp_p
     assert not (tmp_path / "new.jsonl").exists()
     assert "is not there" in written_to(tmp_path / "none" / "x")["what"]
     os.mkfifo(tmp_path / "fifo")
-    assert written_to(tmp_path / "fifo")["what"] == "it is not a regular file"
+    assert "it is not a regular file" in written_to(tmp_path / "fifo")["what"]
 
 
 def test_what_is_switched_off_or_not_built_is_a_finding(doctor, monkeypatch):

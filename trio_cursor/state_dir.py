@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trio_cursor.cursor.grounds import cursor_directory_of
 from trio_cursor.errors import AlreadyRunningError, StateError
 
 if sys.platform == "win32":
@@ -34,9 +35,14 @@ _OTHERS_MAY_ANYTHING = stat.S_IRWXG | stat.S_IRWXO
 def prepare(directory: Path) -> str | None:
     """Make the directory, private. Returns words if it had to be tightened.
 
-    Raises `StateError` if it cannot be made or written, belongs to somebody else, or could have been
-    written by others.
+    Raises `StateError` if it cannot be made or written, belongs to somebody else, lies in a directory of
+    Cursor's, or could have been written by others.
     """
+    if (cursors := cursor_directory_of(directory)) is not None:
+        raise StateError(
+            f"{directory} lies in {cursors}, which is Cursor's: nothing is ever written there; "
+            "name another one with --state-dir"
+        )
     try:
         # One by one: `parents=True` would leave those above open to whatever the umask says.
         for parent in reversed([place for place in directory.parents if not place.exists()]):

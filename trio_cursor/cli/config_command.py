@@ -11,6 +11,7 @@ from typing import Any
 
 from trio_cursor.cli.output import printable, say, table
 from trio_cursor.config import Config, annotated_text, config_file, load_config, settings
+from trio_cursor.cursor.grounds import cursor_directory_of
 from trio_cursor.errors import ConfigError
 
 _FINE = 0
@@ -69,6 +70,10 @@ def _init(path: str | None) -> int:
     file, _ = config_file(path, os.environ, sys.platform, str(Path.home()))
     shown = printable(file)
     try:
+        if (cursors := cursor_directory_of(Path(file))) is not None:
+            shown_place = printable(str(cursors))
+            say(f"{shown} lies in {shown_place}, which is Cursor's: name another with --config FILE")
+            return _FAILED
         Path(file).absolute().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # O_EXCL: never over a file that is there, not even one that appears this moment.
         # 0600: a password may be written into it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
 from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.events import GAP_TYPE
+from trio_cursor.outputs.json_lines import why_not_appended
 from trio_cursor.sqlite_library import sqlite3
 
 #: How long the log may be looked through for damage: it may have gigabytes.
@@ -113,14 +113,13 @@ def _pages(connection: Any) -> str | None:
 def _why_not_written(path: Path) -> str | None:
     """Asks only: to open it could make it, or wait for whoever reads a pipe."""
     try:
-        found = path.stat()
-    except FileNotFoundError:
-        return _why_not_made(path.absolute().parent)
+        if (why := why_not_appended(path)) is not None:
+            return f"it {why}"
     except OSError as error:
         return f"it cannot be looked at ({error.strerror})"
-    if not stat.S_ISREG(found.st_mode):
-        return "it is not a regular file"
-    return None if os.access(path, os.W_OK | os.R_OK) else "it cannot be written and read by this user"
+    if not path.exists():
+        return _why_not_made(path.absolute().parent)
+    return None if os.access(path, os.W_OK) else "it cannot be written by this user"
 
 
 def _why_not_made(parent: Path) -> str | None:

@@ -17,12 +17,15 @@ from typing import TextIO
 
 import trio
 
+from trio_cursor.cursor.grounds import cursor_directory_of
 from trio_cursor.events import to_json
 from trio_cursor.outputs.follower import OutputClosedError, OutputError
 from trio_cursor.records import Event
 
 #: How each of our lines begins.
 _START = b'{"version":'
+#: How a database begins.
+_DATABASE = b"SQLite format 3\0"
 #: Bytes before the end by which a file is known again.
 _ENDING_BYTES = 256
 #: A longer line is somebody else's, and may have no end at all. Ours stay far below, unless
@@ -68,7 +71,7 @@ class JsonLinesFile:
         self._delivered, self._detail = set(), detail
         with self._translated():
             try:
-                self._refuse_special_files()
+                self._refuse_wrong_file()
                 file = self.path.open("r+b")
             except FileNotFoundError:
                 return
@@ -97,7 +100,7 @@ class JsonLinesFile:
     def _write(self, events: list[Event]) -> str:
         lines = [to_json(event) for event in events if event.event_id not in self._delivered]
         with self._translated():
-            self._refuse_special_files()
+            self._refuse_wrong_file()
             # Not `Path.open`, which takes no opener: prompts are for nobody else to read.
             with open(self.path, "a+b", buffering=0, opener=_open_private) as file:
                 _append(file, "".join(f"{line}\n" for line in lines).encode())
@@ -107,11 +110,9 @@ class JsonLinesFile:
             self._detail = detail
         return self._detail
 
-    def _refuse_special_files(self) -> None:
-        """A pipe would hang us when it is opened, and nothing that was written to it can be found again."""
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISREG(self.path.stat().st_mode):
-                raise OutputError(f"{self.path} is not a regular file; for a pipe write to - instead")
+    def _refuse_wrong_file(self) -> None:
+        if (why := why_not_appended(self.path)) is not None:
+            raise OutputError(f"{self.path} {why}")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -119,6 +120,24 @@ class JsonLinesFile:
             yield
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written ({error.strerror})") from error
+
+
+def why_not_appended(path: Path) -> str | None:
+    """Why lines must not be appended to a file, in words that follow its name; None: they may. Blocks.
+
+    Raises `OSError` if it cannot be looked at.
+    """
+    if (cursors := cursor_directory_of(path)) is not None:
+        return f"lies in {cursors}, which is Cursor's: nothing is ever written there; name another file"
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # It would hang us when it is opened, and nothing that was written to it can be found again.
+            return "is not a regular file; for a pipe write to - instead"
+        with path.open("rb", buffering=0) as file:
+            is_database = file.read(len(_DATABASE)) == _DATABASE
+    except FileNotFoundError:
+        return None
+    return "is a database; name another file" if is_database else None
 
 
 def _open_private(path: str, flags: int) -> int:
@@ -140,9 +159,12 @@ def _known_part(file: BufferedRandom, detail: str) -> int:
 
     Not its inode: the next file may get the same number.
     """
-    known = json.loads(detail) if detail else {"size": 0}
-    size: int = known["size"]
-    is_known = file.seek(0, os.SEEK_END) >= size > 0 and _ending(file, size) == known["ending"]
+    try:
+        known = json.loads(detail or "{}")
+        size, ending = int(known.get("size", 0)), known.get("ending")
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return 0
+    is_known = file.seek(0, os.SEEK_END) >= size > 0 and _ending(file, size) == ending
     return size if is_known else 0
 
 
