@@ -59,6 +59,29 @@ class TestSettledTurns:
         assert (world.log.pending, world.assembler.wanted_databases()) == ({}, set())
         assert world.assembler.next_deadline_ms() is None
 
+    @pytest.mark.parametrize(
+        ("said", "status"),
+        [
+            (["aborted", None], "aborted"),
+            (["error", None, None], "error"),
+            (["none", None], "completed"),
+            (["aborted", "none", None], "completed"),
+            (["aborted", "none"], "completed"),
+            ([None], "completed"),
+        ],
+    )
+    def test_what_their_conversation_said_of_them_is_remembered_when_it_has_gone_on(
+        self, world, said, status
+    ):
+        world.freshness.all_until(-math.inf)  # a ring is locked
+        for outcome in said:
+            assert tell(world, turn(1, outcome=outcome)) == []
+        world.restart()
+        world.freshness.all_until(math.inf)
+        world.release()
+        (generation,) = tell(world, content(turn(1, outcome=said[-1]), "completed"))
+        assert generation.status == status
+
     def test_wait_for_rings_that_were_read_since(self, world):
         world.freshness.all_until(-math.inf)
         world.now_ms += 5000

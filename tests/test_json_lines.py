@@ -57,6 +57,13 @@ async def test_a_run_goes_on_where_the_last_one_ended(path):
     assert numbers(path) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("stored", ["not JSON", "[1]", '{"size": "x"}', '{"size": 5}', "[" * 100_000])
+async def test_what_was_stored_otherwise_doubles_no_line(path, stored):
+    await write(path, 1, 2)
+    await write(path, 1, 2, 3, detail=stored)
+    assert numbers(path) == [1, 2, 3]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 async def test_the_file_is_private_whatever_the_umask_says(path):
     before = os.umask(0)

@@ -147,6 +147,25 @@ async def test_a_server_that_was_emptied_gets_what_was_captured_of_late(tmp_path
         assert sent(server) == ids((4, 6))
 
 
+@pytest.mark.parametrize(
+    "stored", ["", "not JSON", "[1]", "7", '{"mark": null}', '{"mark": 7}', '{"place": 1}', "[" * 100_000]
+)
+async def test_what_was_stored_otherwise_costs_no_event_and_doubles_none(tmp_path, server, stored, caplog):
+    where = config(server.url)
+    async with following(tmp_path, where) as (log, states):
+        await log.append(Entry(events=numbered(1, 5)))
+        await everything_is_sent(log, states)
+        name = states[0].name
+    async with open_event_log(tmp_path) as log:
+        await log.replace_cursors([name], {name: (5, stored)})
+        await log.append(Entry(events=numbered(6, 7)))
+    async with following(tmp_path, where) as (log, states):
+        await everything_is_sent(log, states)
+        assert (states[0].state, states[0].rollbacks) == ("connected", 0)
+    assert sent(server) == ids((1, 7))
+    assert ("cannot be read" in caplog.text) == ("mark" not in stored)
+
+
 async def test_what_waited_for_the_server_for_long_is_sent_whatever_its_age(tmp_path, server):
     async with following(tmp_path, config(server.url)) as (log, states):
         await log.append(Entry(events=numbered(1, 1)))

@@ -133,6 +133,15 @@ def test_what_a_conversation_says_belongs_to_the_last_question_that_it_names(mis
     assert (aborted.turn.is_settled, aborted.status) == (True, "aborted")
 
 
+@pytest.mark.parametrize("status", ["aborted", "error", "completed", "generating", None])
+def test_a_turn_says_what_became_of_it_until_the_next_is_named(status):
+    messages, said = [ask("a"), say("b")], status if status in ("aborted", "error") else "none"
+    assert turn(messages, {"status": status}).outcome == said
+    messages += [ask("c")]
+    assert [turn(messages, {"status": status}, span=span).outcome for span in (0, 1)] == [None, said]
+    assert turn(messages, {"status": status}, span=0, missing="c").outcome is None
+
+
 @pytest.mark.parametrize(
     ("messages", "fields", "missing", "is_settled", "status"),
     [

@@ -109,6 +109,9 @@ class Turn:
     newest_ms: int | None
     #: Becomes another one with each change of the turn.
     fingerprint: str
+    #: What its conversation says became of it: `aborted`, `error` or `none` of these; None: nothing any more,
+    #: since it has gone on to the next question.
+    outcome: str | None = None
 
 
 @attrs.frozen

@@ -102,7 +102,8 @@ class Parts:
 
     def _status(self) -> str:
         if self.content is not None:
-            return self.content.status
+            remembered = None if self.turn is None else self.turn.outcome
+            return self.content.status if remembered in (None, "none") else str(remembered)
         if self.turn is not None:
             return "incomplete"
         return "completed" if self.row else "unknown"

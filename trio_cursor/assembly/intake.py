@@ -191,6 +191,9 @@ class Intake:
                 turn = attrs.evolve(
                     turn, generation_id=named.generation_id, is_named_by_bubble=named.is_named_by_bubble
                 )
+        if turn.outcome is None:
+            # Its conversation has gone on since, and what it said is remembered here alone.
+            turn = attrs.evolve(turn, outcome=known.turn.outcome)
         changed_ms = max(changed_ms, known.changed_ms)
         item = attrs.evolve(known, workspace=workspace, turn=turn, changed_ms=changed_ms, is_gone=False)
         if item != known or self.book.is_moved(known.key):

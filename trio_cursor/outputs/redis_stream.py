@@ -241,8 +241,13 @@ class _Kept:
 
     @classmethod
     def parsed(cls, text: str) -> _Kept:
-        """The reverse."""
-        return cls(**json.loads(text))
+        """The reverse. What cannot be read is a mark that nobody knows: then the server tells."""
+        try:
+            found = json.loads(text)
+            return cls(str(found["mark"]), str(found.get("producer_id", "")))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            log.warning("what was stored of an output cannot be read; the server is asked", stored=text[:200])
+            return cls("unknown", "")
 
 
 #: What is stored for an output that was sent nothing yet.

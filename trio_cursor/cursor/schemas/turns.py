@@ -187,6 +187,7 @@ class Sight:
             timestamp_source=timestamp_source,
             newest_ms=self._newest_ms(),
             fingerprint=self._fingerprint(),
+            outcome=self._outcome(),
         )
 
     def _content(self) -> TurnContent:
@@ -256,8 +257,14 @@ class Sight:
         outcome = (document.status, document.is_generating, document.latest_id) if self.is_newest else ()
         return digest(repr((stands, self.is_last, self.is_settled, outcome)))
 
+    def _outcome(self) -> str | None:
+        if not self.is_newest:
+            return None
+        status = self.document.status
+        return status if status in _OUTCOMES else "none"
+
     def _status(self) -> str:
-        if self.is_newest and (outcome := self.document.status) in _OUTCOMES:
+        if (outcome := self._outcome()) in _OUTCOMES:
             return str(outcome)
         if self.is_last and not self.is_complete:
             return "incomplete"
