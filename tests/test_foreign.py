@@ -22,7 +22,7 @@ import trio_cursor
 from trio_cursor import redis_listening
 from trio_cursor.config import Config, CursorConfig, HttpConfig, RedisConfig, SessionsConfig, StateConfig
 from trio_cursor.eventlog import FILE_NAME, Entry, open_event_log
-from trio_cursor.outputs import foreign
+from trio_cursor.outputs import foreign, redis_stream
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.foreign import foreign_entries
 from trio_cursor.outputs.stream_opening import open_redis_streams
@@ -241,6 +241,30 @@ async def test_each_generation_is_on_the_stream_once_and_ours_stays_in_the_log(s
         await redis_outputs.everything_is_sent(log, [state])
         assert redis_outputs.sent(server)[300:] == [event.generation_id for event in late]
         assert len(await log.read(0)) == 302
+
+
+async def test_for_who_does_not_find_out_it_is_waited_once_each_time(server, tmp_path, monkeypatch, caplog):
+    """It may hang while the output could send."""
+    monkeypatch.setattr(redis_stream, "OTHERS_SECONDS", 0.05)
+    config = Config(redis=RedisConfig(url=server.url))
+
+    def times():
+        return caplog.text.count("some may come twice")
+
+    async with open_event_log(tmp_path) as log, trio.open_nursery() as nursery:
+        [hung] = await foreign_entries(config, log)
+        [(output, state)] = await open_redis_streams(config, log, redis_outputs.now_ms, [hung])
+        nursery.start_soon(follow, output, log, state)
+        for first in (0, 10, 20):
+            await log.append(just_now(EVENTS[first : first + 10]))
+            await redis_outputs.everything_is_sent(log, [state])
+            assert times() == 1
+        hung.settled = trio.Event()  # it was there meanwhile
+        await log.append(just_now(EVENTS[30:40]))
+        await redis_outputs.everything_is_sent(log, [state])
+        assert times() == 2
+        nursery.cancel_scope.cancel()
+    assert len(redis_outputs.sent(server)) == 40
 
 
 async def test_theirs_after_ours_stands_beside_it_under_the_same_id(server, tmp_path):

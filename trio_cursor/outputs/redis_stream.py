@@ -78,6 +78,8 @@ class RedisStream:
         self._producer_id = ""
         #: What the server has, as far as we know, and which event of ours that was when we came.
         self._mark, self._found = "", 0
+        #: What was waited for in vain, which is done once.
+        self._given_up: trio.Event | None = None
         self._care = StreamCare(keys.stream, options.bounds, state)
         self._suspicion = Suspicion(now_ms)
 
@@ -189,13 +191,13 @@ class RedisStream:
     async def _after_others(self) -> None:
         """Wait until it is known what others have put there, as long as somebody finds out."""
         others = self._others
-        while others is not None and not others.settled.is_set():
+        while others is not None and not (others.settled.is_set() or others.settled is self._given_up):
             self._state.state, self._state.last_error = "waiting", "what others have sent is read first"
             with trio.move_on_after(OTHERS_SECONDS) as waiting:
                 await others.settled.wait()
             if waiting.cancelled_caught and others.state.state != "connected":
                 log.warning("it cannot be read what others have sent: some may come twice", output=self.name)
-                return
+                self._given_up = others.settled
 
     def _is_mine(self, event: Event) -> bool:
         return event.event_type == EVENT_TYPE and shard_of(event, self._options.shards) == self._number
