@@ -169,8 +169,8 @@ def entries(number: int) -> list[dict[str, str]]:
 
 
 def is_at_rest(server: RedisServer) -> bool:
-    (group,) = server._client.xinfo_groups(STREAM)  # noqa: SLF001 - redis-py's own form
-    last = server._client.xinfo_stream(STREAM)["last-generated-id"]  # noqa: SLF001
+    (group,) = server.client.xinfo_groups(STREAM)
+    last = server.client.xinfo_stream(STREAM)["last-generated-id"]
     return group["pending"] == 0 and group["last-delivered-id"] == last
 
 
@@ -212,7 +212,7 @@ def check(server: RedisServer, path: Path, numbers: int) -> dict[str, int]:
 
 def main(rounds: int, server: RedisServer) -> dict[str, int]:
     """So many seconds of deaths, then rest; returns figures, or raises AssertionError."""
-    pipe = server._client.pipeline(transaction=False)  # noqa: SLF001
+    pipe = server.client.pipeline(transaction=False)
     written = 0
     with tempfile.TemporaryDirectory() as directory, consumers_of(server.url, Path(directory) / "db") as all_:
         effects(all_.path).close()

@@ -130,7 +130,7 @@ def memory(cluster: RedisCluster) -> Counter[str]:
     found = Counter[str]()
     for node in cluster.nodes:
         keys = node.call("KEYS", "*")
-        pipe = node._client.pipeline(transaction=False)  # noqa: SLF001 - many at once
+        pipe = node.client.pipeline(transaction=False)
         for key in keys:
             pipe.memory_usage(key, samples=0)
         for key, size in zip(keys, pipe.execute(), strict=True):
