@@ -10,12 +10,10 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -24,9 +22,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import chaos_consumers
-from chaos_count import Count, configured, counted
-from chaos_failovers import fail_over_cluster, fail_over_sentinel, has_ended
-from chaos_producer import POINTS, Load, forked, killed_at
+from chaos_children import ChaosError, ended, forked, kill_all, killed
+from chaos_count import Count, counted
+from chaos_failovers import fail_over_cluster, fail_over_sentinel
+from chaos_producer import POINTS, Blow, Load, produce
+from redis_outputs import config
 from redis_server import RedisServer, free_port, own_server, programs, version_on_path, versions
 
 from trio_cursor.config import Config
@@ -38,16 +38,13 @@ def kill_producers(server: RedisServer, directory: Path, kills: int, generations
     """Half of the blows fall at a named point, half at any time."""
     began, chance = time.monotonic(), random.Random(SEED)
     load = Load(generations, at_once=3, pause=0.001, in_a_life=generations // kills)
-    config = configured(server.url)
+    where = config(server.url, max_length=0)
     for number in range(kills):
-        point = chance.choice(POINTS) if number % 2 else None
-        steps = [] if point is None else [killed_at(point, chance)]
-        child = forked([server], directory, config, load, *steps)
-        die_by = time.monotonic() + (chance.uniform(0.01, 0.1) if point is None else 1)
-        while time.monotonic() < die_by and not has_ended(child):
-            time.sleep(0.001)
-        end(child)
-    finish(server, directory, config, load)
+        blow = Blow(chance.choice(list(POINTS)), chance.randrange(1, 4)) if number % 2 else None
+        child = forked([server], produce, directory, where, load, blow)
+        child.join(chance.uniform(0.01, 0.1) if blow is None else 1)
+        killed(child)
+    finish(server, directory, where, load)
     return counted(server.call, load, kills=kills, began=began)
 
 
@@ -55,12 +52,12 @@ def kill_servers(server: RedisServer, directory: Path, kills: int, generations: 
     """The server saves at times, is killed at others, and comes back with what it had saved."""
     began, chance = time.monotonic(), random.Random(SEED)
     load = Load(generations, at_once=2, pause=0.001)
-    config = configured(server.url)
-    child = forked([server], directory, config, load)
+    where = config(server.url, max_length=0)
+    child = forked([server], produce, directory, where, load)
     for _ in range(kills):
         strike(server, chance)
-    os.waitpid(child, 0)
-    finish(server, directory, config, load)
+    ended(child)
+    finish(server, directory, where, load)
     return counted(server.call, load, kills=kills, began=began)
 
 
@@ -68,28 +65,19 @@ def kill_both(server: RedisServer, directory: Path, kills: int, generations: int
     """Both, at moments of their own, in each round."""
     began, chance = time.monotonic(), random.Random(SEED)
     load = Load(generations, at_once=3, pause=0.002, in_a_life=generations // kills)
-    config = configured(server.url)
+    where = config(server.url, max_length=0)
     for _ in range(kills):
-        child = forked([server], directory, config, load)
+        child = forked([server], produce, directory, where, load)
         if chance.random() < 0.5:
             strike(server, chance)
             time.sleep(chance.uniform(0, 0.05))
-            end(child)
+            killed(child)
         else:
             time.sleep(chance.uniform(0.02, 0.12))
-            end(child)
+            killed(child)
             strike(server, chance)
-    finish(server, directory, config, load)
+    finish(server, directory, where, load)
     return counted(server.call, load, kills=2 * kills, began=began)
-
-
-def end(child: int) -> None:
-    """Kill a child, unless it has done so itself."""
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        raise SystemExit(f"a producer ended by itself ({status})")
 
 
 def strike(server: RedisServer, chance: random.Random) -> None:
@@ -103,12 +91,9 @@ def strike(server: RedisServer, chance: random.Random) -> None:
     server.start()
 
 
-def finish(server: RedisServer, directory: Path, config: Config, load: Load) -> None:
+def finish(server: RedisServer, directory: Path, where: Config, load: Load) -> None:
     """Let a last one do what is left."""
-    child = forked([server], directory, config, attrs.evolve(load, in_a_life=None, at_once=50))
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise SystemExit(f"the last producer failed ({status})")
+    ended(forked([server], produce, directory, where, attrs.evolve(load, in_a_life=None, at_once=50)))
 
 
 Part = Callable[[RedisServer, Path, int, int], Count]
@@ -145,10 +130,12 @@ class Play:
         with tempfile.TemporaryDirectory(prefix="chaos-") as place:
             try:
                 outcome = part(Path(place))
-            except (AssertionError, pytest.fail.Exception) as error:
+            except (ChaosError, AssertionError, pytest.fail.Exception) as error:
                 outcome, is_well = f"FAILED: {error}", False
             else:
                 is_well = isinstance(outcome, str) or outcome.is_well
+            finally:
+                kill_all()
         self.is_well &= is_well
         print(f"{what} [Redis {version}]: {outcome}{'' if is_well else '  <-- FAILED'}", flush=True)
 
