@@ -25,13 +25,15 @@ import chaos_consumers
 from chaos_children import ChaosError, ended, forked, kill_all, killed
 from chaos_count import Count, counted
 from chaos_failovers import fail_over_cluster, fail_over_sentinel
-from chaos_producer import POINTS, Blow, Load, produce
-from redis_outputs import config
+from chaos_producer import POINTS, Blow, Load, produce, rollbacks_noted
+from redis_outputs import STREAM, config
 from redis_server import RedisServer, free_port, own_server, programs, version_on_path, versions
 
 from trio_cursor.config import Config
 
 SEED = 5
+#: So long it is waited for a producer to be at work again; it may have nothing left to do.
+AT_WORK_SECONDS = 2
 
 
 def kill_producers(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
@@ -51,14 +53,15 @@ def kill_producers(server: RedisServer, directory: Path, kills: int, generations
 def kill_servers(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
     """The server saves at times, is killed at others, and comes back with what it had saved."""
     began, chance = time.monotonic(), random.Random(SEED)
-    load = Load(generations, at_once=2, pause=0.001)
+    load = Load(generations, at_once=2, pause=0.005)
     where = config(server.url, max_length=0)
     child = forked([server], produce, directory, where, load)
     for _ in range(kills):
+        await_entries(server)
         strike(server, chance)
     ended(child)
     finish(server, directory, where, load)
-    return counted(server.call, load, kills=kills, began=began)
+    return counted(server.call, load, kills=kills, began=began, rollbacks=rollbacks_noted(directory))
 
 
 def kill_both(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
@@ -78,6 +81,13 @@ def kill_both(server: RedisServer, directory: Path, kills: int, generations: int
             strike(server, chance)
     finish(server, directory, where, load)
     return counted(server.call, load, kills=2 * kills, began=began)
+
+
+def await_entries(server: RedisServer) -> None:
+    """A producer that is still away when its server dies again loses nothing by that."""
+    had, deadline = server.call("XLEN", STREAM), time.monotonic() + AT_WORK_SECONDS
+    while server.call("XLEN", STREAM) == had and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def strike(server: RedisServer, chance: random.Random) -> None:
@@ -173,7 +183,7 @@ def main() -> int:
     play = Play()
     if arguments.short:
         play.on_server("producer killed", kill_producers, first, 20, 400)
-        play.on_server("server killed", kill_servers, first, 20, 4000)
+        play.on_server("server killed", kill_servers, first, 20, 2000)
         play.on_server("both killed", kill_both, first, 20, 400)
         play.consumers(first, 5)
         play.failovers(first, 1)
@@ -184,7 +194,7 @@ def main() -> int:
             kills, generations = (1000, 20_000) if version == first else (200, 4_000)
             play.on_server("producer killed", kill_producers, version, kills, generations)
         for version in found:
-            play.on_server("server killed", kill_servers, version, 50, 10_000)
+            play.on_server("server killed", kill_servers, version, 50, 6_000)
         play.on_server("both killed", kill_both, first, 100, 3_000)
         for version in found:
             play.consumers(version, 30)
