@@ -10,12 +10,10 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -24,72 +22,72 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import chaos_consumers
-from chaos_count import Count, configured, counted
-from chaos_failovers import fail_over_cluster, fail_over_sentinel, has_ended
-from chaos_producer import POINTS, Load, forked, killed_at
+from chaos_children import ChaosError, ended, forked, kill_all, killed
+from chaos_count import Count, counted
+from chaos_failovers import fail_over_cluster, fail_over_sentinel
+from chaos_producer import POINTS, Blow, Load, produce, rollbacks_noted
+from redis_outputs import STREAM, config
 from redis_server import RedisServer, free_port, own_server, programs, version_on_path, versions
 
 from trio_cursor.config import Config
 
 SEED = 5
+#: So long it is waited for a producer to be at work again; it may have nothing left to do.
+AT_WORK_SECONDS = 2
 
 
 def kill_producers(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
     """Half of the blows fall at a named point, half at any time."""
     began, chance = time.monotonic(), random.Random(SEED)
     load = Load(generations, at_once=3, pause=0.001, in_a_life=generations // kills)
-    config = configured(server.url)
+    where = config(server.url, max_length=0)
     for number in range(kills):
-        point = chance.choice(POINTS) if number % 2 else None
-        steps = [] if point is None else [killed_at(point, chance)]
-        child = forked([server], directory, config, load, *steps)
-        die_by = time.monotonic() + (chance.uniform(0.01, 0.1) if point is None else 1)
-        while time.monotonic() < die_by and not has_ended(child):
-            time.sleep(0.001)
-        end(child)
-    finish(server, directory, config, load)
+        blow = Blow(chance.choice(list(POINTS)), chance.randrange(1, 4)) if number % 2 else None
+        child = forked([server], produce, directory, where, load, blow)
+        child.join(chance.uniform(0.01, 0.1) if blow is None else 1)
+        killed(child)
+    finish(server, directory, where, load)
     return counted(server.call, load, kills=kills, began=began)
 
 
 def kill_servers(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
     """The server saves at times, is killed at others, and comes back with what it had saved."""
     began, chance = time.monotonic(), random.Random(SEED)
-    load = Load(generations, at_once=2, pause=0.001)
-    config = configured(server.url)
-    child = forked([server], directory, config, load)
+    load = Load(generations, at_once=2, pause=0.005)
+    where = config(server.url, max_length=0)
+    child = forked([server], produce, directory, where, load)
     for _ in range(kills):
+        await_entries(server)
         strike(server, chance)
-    os.waitpid(child, 0)
-    finish(server, directory, config, load)
-    return counted(server.call, load, kills=kills, began=began)
+    ended(child)
+    finish(server, directory, where, load)
+    return counted(server.call, load, kills=kills, began=began, rollbacks=rollbacks_noted(directory))
 
 
 def kill_both(server: RedisServer, directory: Path, kills: int, generations: int) -> Count:
     """Both, at moments of their own, in each round."""
     began, chance = time.monotonic(), random.Random(SEED)
     load = Load(generations, at_once=3, pause=0.002, in_a_life=generations // kills)
-    config = configured(server.url)
+    where = config(server.url, max_length=0)
     for _ in range(kills):
-        child = forked([server], directory, config, load)
+        child = forked([server], produce, directory, where, load)
         if chance.random() < 0.5:
             strike(server, chance)
             time.sleep(chance.uniform(0, 0.05))
-            end(child)
+            killed(child)
         else:
             time.sleep(chance.uniform(0.02, 0.12))
-            end(child)
+            killed(child)
             strike(server, chance)
-    finish(server, directory, config, load)
+    finish(server, directory, where, load)
     return counted(server.call, load, kills=2 * kills, began=began)
 
 
-def end(child: int) -> None:
-    """Kill a child, unless it has done so itself."""
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        raise SystemExit(f"a producer ended by itself ({status})")
+def await_entries(server: RedisServer) -> None:
+    """A producer that is still away when its server dies again loses nothing by that."""
+    had, deadline = server.call("XLEN", STREAM), time.monotonic() + AT_WORK_SECONDS
+    while server.call("XLEN", STREAM) == had and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def strike(server: RedisServer, chance: random.Random) -> None:
@@ -103,12 +101,9 @@ def strike(server: RedisServer, chance: random.Random) -> None:
     server.start()
 
 
-def finish(server: RedisServer, directory: Path, config: Config, load: Load) -> None:
+def finish(server: RedisServer, directory: Path, where: Config, load: Load) -> None:
     """Let a last one do what is left."""
-    child = forked([server], directory, config, attrs.evolve(load, in_a_life=None, at_once=50))
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise SystemExit(f"the last producer failed ({status})")
+    ended(forked([server], produce, directory, where, attrs.evolve(load, in_a_life=None, at_once=50)))
 
 
 Part = Callable[[RedisServer, Path, int, int], Count]
@@ -145,10 +140,12 @@ class Play:
         with tempfile.TemporaryDirectory(prefix="chaos-") as place:
             try:
                 outcome = part(Path(place))
-            except (AssertionError, pytest.fail.Exception) as error:
+            except (ChaosError, AssertionError, pytest.fail.Exception) as error:
                 outcome, is_well = f"FAILED: {error}", False
             else:
                 is_well = isinstance(outcome, str) or outcome.is_well
+            finally:
+                kill_all()
         self.is_well &= is_well
         print(f"{what} [Redis {version}]: {outcome}{'' if is_well else '  <-- FAILED'}", flush=True)
 
@@ -186,7 +183,7 @@ def main() -> int:
     play = Play()
     if arguments.short:
         play.on_server("producer killed", kill_producers, first, 20, 400)
-        play.on_server("server killed", kill_servers, first, 20, 4000)
+        play.on_server("server killed", kill_servers, first, 20, 2000)
         play.on_server("both killed", kill_both, first, 20, 400)
         play.consumers(first, 5)
         play.failovers(first, 1)
@@ -197,7 +194,7 @@ def main() -> int:
             kills, generations = (1000, 20_000) if version == first else (200, 4_000)
             play.on_server("producer killed", kill_producers, version, kills, generations)
         for version in found:
-            play.on_server("server killed", kill_servers, version, 50, 10_000)
+            play.on_server("server killed", kill_servers, version, 50, 6_000)
         play.on_server("both killed", kill_both, first, 100, 3_000)
         for version in found:
             play.consumers(version, 30)

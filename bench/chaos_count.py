@@ -13,12 +13,12 @@ import attrs
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chaos_producer import Load, generation, workspace_of
+from chaos_producer import WORKSPACES, Load
+from log_events import event
+from redis_outputs import STREAM
 
-from trio_cursor.config import Config, RedisConfig
 from trio_cursor.redis_keys import keys_of
 
-STREAM = "telemetry:events"
 #: Sends a command, whose first word but one is a key, to whoever serves the key.
 Ask = Callable[..., Any]
 
@@ -50,24 +50,20 @@ class Count:
         )
 
 
-def configured(url: str, shards: int = 1) -> Config:
-    return Config(redis=RedisConfig(url=url, max_length=0, shards=shards))
-
-
 def counted(
     ask: Ask, load: Load, *, kills: int, began: float, shards: int = 1, rollbacks: int | None = None
 ) -> Count:
     """Compare what is on the stream with what was to be there."""
-    numbers = {generation(number).event_id: number for number in range(1, load.generations + 1)}
+    numbers = {event(number).event_id: number for number in range(1, load.generations + 1)}
     found: defaultdict[int, int] = defaultdict(int)
-    order: defaultdict[str, list[int]] = defaultdict(list)
+    order: defaultdict[int, list[int]] = defaultdict(list)
     for keys in keys_of(STREAM, shards):
         after = "-"
         while entries := ask("XRANGE", keys.stream, after, "+", "COUNT", 1000):
             for _, fields in entries:
                 number = numbers[fields[b"event_id"].decode()]
                 found[number] += 1
-                order[workspace_of(number)].append(number)
+                order[number % WORKSPACES].append(number)
             after = f"({entries[-1][0].decode()}"
     return Count(
         kills=kills,

@@ -6,24 +6,25 @@ has taken entries that it never gets: they are rolled back, which only the produ
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chaos_count import STREAM, Count, configured, counted
-from chaos_producer import Load, forked
+from chaos_children import ChaosError, ended, forked
+from chaos_count import Count, counted
+from chaos_producer import Load, produce, rollbacks_noted
 from redis_cluster import own_cluster
+from redis_outputs import STREAM, config
 from redis_sentinels import NAME, own_sentinels
 from redis_server import RedisServer
 
-from trio_cursor.outputs.redis_stream import RedisStream
 from trio_cursor.redis_keys import keys_of
 
 SEED = 5
@@ -33,7 +34,6 @@ GENERATIONS_PER_ROUND = 1500
 #: So many entries are taken by a master that is cut off; and so long it is waited for them, less than the
 #: others need to miss a replica.
 BEHIND, BEHIND_SECONDS = 5, 0.6
-PATIENCE_SECONDS = 120.0
 #: On a busy machine sentinels with less patience take a master for dead that is not, over and over.
 CALM = (f"sentinel down-after-milliseconds {NAME} 1500",)
 
@@ -48,7 +48,8 @@ def fail_over_cluster(version: str, directory: Path, rounds: int) -> Count:
         def ask(command: str, key: str, *words: Any) -> Any:
             return cluster.call(key, command, key, *words)
 
-        producer = partial(started, cluster.nodes, cluster.url, directory, load, SHARDS)
+        where = config(cluster.url, max_length=0, shards=SHARDS)
+        producer = partial(forked, cluster.nodes, produce, directory, where, load)
         child = producer()
         for number in range(rounds):
             stream = chance.choice(streams)
@@ -69,7 +70,8 @@ def fail_over_sentinel(version: str, directory: Path, rounds: int) -> Count:
     load = Load(rounds * GENERATIONS_PER_ROUND, at_once=3, pause=0.01)
     with own_sentinels(SENTINELS, version=version, sentinel_lines=CALM) as sentinels:
         nodes = [*sentinels.servers, *sentinels.sentinels]
-        producer = partial(started, nodes, sentinels.url, directory, load)
+        where = config(sentinels.url, max_length=0)
+        producer = partial(forked, nodes, produce, directory, where, load)
         child = producer()
         for number in range(rounds):
             master = waited_for(sentinels.master)
@@ -85,28 +87,6 @@ def fail_over_sentinel(version: str, directory: Path, rounds: int) -> Count:
         return counted(ask, load, kills=rounds, began=began, rollbacks=rollbacks_noted(directory))
 
 
-def started(nodes: Sequence[RedisServer], url: str, directory: Path, load: Load, shards: int = 1) -> int:
-    """A producer that writes down every rollback that it notices."""
-    return forked(nodes, directory, configured(url, shards), load, lambda: note_rollbacks(directory))
-
-
-def note_rollbacks(directory: Path) -> None:
-    """In the child."""
-    real = RedisStream._note_rollback  # noqa: SLF001 - nobody else can tell from outside
-
-    def noting(output: RedisStream, *words: Any) -> None:
-        with (directory / "rollbacks").open("a") as file:
-            file.write("x")
-        real(output, *words)
-
-    RedisStream._note_rollback = noting  # type: ignore[method-assign] # noqa: SLF001 - as above
-
-
-def rollbacks_noted(directory: Path) -> int:
-    file = directory / "rollbacks"
-    return file.stat().st_size if file.exists() else 0
-
-
 def named(sentinel: RedisServer) -> int:
     """The port of whom it takes for the master."""
     return int(sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
@@ -117,7 +97,7 @@ def replica_of(nodes: Sequence[RedisServer], master: RedisServer) -> RedisServer
         role = node.call("ROLE")
         if role[0] == b"slave" and int(role[2]) == master.port:
             return node
-    raise SystemExit(f"{master.port} has no replica")
+    raise ChaosError(f"{master.port} has no replica")
 
 
 def strike(
@@ -144,23 +124,12 @@ def waited_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise SystemExit("no failover, or no replica after it")
+            raise ChaosError("no failover, or no replica after it")
         time.sleep(0.01)
     return found
 
 
-def finish(child: int, producer: Callable[[], int]) -> None:
+def finish(child: BaseProcess, producer: Callable[[], BaseProcess]) -> None:
     """Let the producer do what is left, and another one look once more at what the server has."""
-    wait_for(child)
-    wait_for(producer())
-
-
-def wait_for(child: int) -> None:
-    waited_for(partial(has_ended, child), PATIENCE_SECONDS)
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise SystemExit(f"a producer failed ({status})")
-
-
-def has_ended(child: int) -> bool:
-    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    ended(child)
+    ended(producer())

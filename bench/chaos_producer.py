@@ -1,44 +1,45 @@
 """A producer to be killed: it takes generations into an event log, with the Redis output behind it.
 
-Its children are forked from a parent that has imported everything and started no thread. How far it has come
-stands in the log, in the transaction that takes the events, as positions do.
+How far it has come stands in the log, in the transaction that takes the events, as positions do.
 """
 
 from __future__ import annotations
 
-import logging
+import inspect
 import os
-import random
 import signal
 import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 import trio
+from redis.connection import AbstractConnection
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from log_events import event
-from redis_server import RedisServer
+from redis_outputs import everything_is_sent, following, numbered
 
 from trio_cursor import redis_trouble
 from trio_cursor.config import Config
-from trio_cursor.eventlog import Entry, EventLog, open_event_log
+from trio_cursor.eventlog import Entry, EventLog
 from trio_cursor.outputs import redis_stream, stream_care
-from trio_cursor.outputs.follower import follow
-from trio_cursor.outputs.stream_opening import open_redis_streams
-from trio_cursor.records import Event
 from trio_cursor.redis_append import StreamAppender
-from trio_cursor.redis_link import Link
 from trio_cursor.states import OutputState
 
 WORKSPACES = 7
-#: Where the blow falls, besides at random.
-POINTS = ("before sending", "sent, not answered", "answered", "before the cursor", "after the cursor")
+#: For all that a log holds to arrive, among faults.
+SENT_SECONDS = 120
+#: Where the blow falls, besides at random: before or after which call, and with which word in it.
+POINTS = {
+    "before sending": ("before", StreamAppender, "append", None),
+    "sent, not answered": ("after", AbstractConnection, "send_command", "EVAL"),
+    "answered": ("after", StreamAppender, "append", None),
+    "before the cursor": ("before", EventLog, "save_cursor", None),
+    "after the cursor": ("after", EventLog, "save_cursor", None),
+}
 
 
 @attrs.frozen
@@ -53,165 +54,80 @@ class Load:
     in_a_life: int | None = None
 
 
-def generation(number: int) -> Event:
-    """The same in every run; captured now."""
-    made = event(number)
-    place = {"captured_at": time.time_ns() // 1_000_000, "workspace_hash": workspace_of(number)}
-    return attrs.evolve(made, metadata=made.metadata | place)
+@attrs.frozen
+class Blow:
+    """The process kills itself the n-th time that it comes by a point."""
+
+    point: str
+    times: int
 
 
-def workspace_of(number: int) -> str:
-    return f"{number % WORKSPACES:016x}"
+async def produce(directory: Path, config: Config, load: Load, blow: Blow | None = None) -> None:
+    """Take in what is left, and return once every output has everything."""
+    impatient()
+    if blow is not None:
+        await_blow(blow)
+    async with following(directory, config) as (log, states):
+        await take_in(log, load)
+        await everything_is_sent(log, states, SENT_SECONDS)
+        # A server that has lost something since is noticed when the output is idle.
+        await trio.sleep(3 * redis_stream.RedisStream.idle_seconds)
+        await everything_is_sent(log, states, SENT_SECONDS)
+        note_rollbacks(directory, states)
 
 
 def impatient() -> None:
-    """No fault takes long here, so that there is time for many, and nothing is said of any."""
-    logging.disable()
+    """No fault takes long here, so that there is time for many."""
     redis_trouble.LEAST_PAUSES.clear()
     redis_stream.RedisStream.idle_seconds = 0.1
     stream_care.TEND_SECONDS = 1.0
-
-
-async def produce(directory: Path, config: Config, load: Load, parent: int) -> None:
-    """Take in what is left, and return once every output has everything."""
-    async with open_event_log(directory) as log, trio.open_nursery() as nursery:
-        nursery.start_soon(end_with, parent)
-        outputs = await open_redis_streams(config, log, lambda: time.time_ns() // 1_000_000)
-        for output, state in outputs:
-            nursery.start_soon(follow, output, log, state)
-        await take_in(log, load)
-        await has_everything(log, [state for _, state in outputs])
-        # A server that has lost something since is noticed when the output is idle.
-        await trio.sleep(3 * redis_stream.RedisStream.idle_seconds)
-        await has_everything(log, [state for _, state in outputs])
-        nursery.cancel_scope.cancel()
-
-
-async def end_with(parent: int) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 - nobody calls
-        await trio.sleep(0.5)
-    os._exit(1)
-
-
-async def has_everything(log: EventLog, states: list[OutputState]) -> None:
-    while any(state.sequence < log.last_sequence or state.state == "error" for state in states):  # noqa: ASYNC110 - it is looked at
-        await trio.sleep(0.01)
 
 
 async def take_in(log: EventLog, load: Load) -> None:
     done = int((await log.known("db")).positions.get("ring", "0"))
     last = load.generations if load.in_a_life is None else min(done + load.in_a_life, load.generations)
     while done < last:
-        numbers = range(done + 1, min(done + load.at_once, last) + 1)
-        done = numbers[-1]
-        events = tuple(((made.event_id,), made) for made in map(generation, numbers))
-        step = Entry(events, database="db", positions={"ring": str(done)}, identity=(1, 2))
-        await log.append(step)
+        first, done = done + 1, min(done + load.at_once, last)
+        events = numbered(first, done, workspaces=WORKSPACES)
+        await log.append(Entry(events, database="db", positions={"ring": str(done)}, identity=(1, 2)))
         await trio.sleep(load.pause)
     if load.in_a_life is not None:
         await trio.sleep_forever()
 
 
-def forked(
-    servers: Sequence[RedisServer],
-    directory: Path,
-    config: Config,
-    load: Load,
-    *prepare: Callable[[], None],
-) -> int:
-    """Start a producer in a child; gives its process id. All the servers that run are named."""
-    parent = os.getpid()
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        for server in servers:
-            server.leave_to_the_parent()
-        impatient()
-        for step in prepare:
-            step()
-        trio.run(produce, directory, config, load, parent)
-        code = 0
-    except BaseException:  # noqa: BLE001 - the child ends with it
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+def note_rollbacks(directory: Path, states: Sequence[OutputState]) -> None:
+    with (directory / "rollbacks").open("a", encoding="ascii") as file:
+        file.write(f"{sum(state.rollbacks for state in states)}\n")
 
 
-def killed_at(point: str, chance: random.Random) -> Callable[[], None]:
-    """Make the process kill itself at a named point, the n-th time that it comes by."""
-    times = chance.randrange(1, 4)
-
-    def prepare() -> None:
-        match point:
-            case "before sending":
-                _before(StreamAppender, "_by_script", times)
-            case "sent, not answered":
-                _between_sending_and_answer(times)
-            case "answered":
-                _after(StreamAppender, "_by_script", times)
-            case "before the cursor":
-                _before(EventLog, "save_cursor", times)
-            case "after the cursor":
-                _after_waiting(EventLog, "save_cursor", times)
-
-    return prepare
+def rollbacks_noted(directory: Path) -> int:
+    """By all producers that came to their end."""
+    return sum(map(int, (directory / "rollbacks").read_text(encoding="ascii").split()))
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def await_blow(blow: Blow) -> None:
+    """Of this process."""
+    moment, owner, name, word = POINTS[blow.point]
+    real, left = getattr(owner, name), [blow.times]
 
+    def come_by(now: str, words: Sequence[Any]) -> None:
+        if now == moment and (word is None or word in words):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-def _before(owner: Any, name: str, times: int) -> None:
-    real, left = getattr(owner, name), [times]
+    @contextmanager
+    def passing(words: Sequence[Any]) -> Iterator[None]:
+        come_by("before", words)
+        yield
+        come_by("after", words)
 
-    def dying(*args: Any, **kwargs: Any) -> Any:
-        left[0] -= 1
-        if not left[0]:
-            _die()
-        return real(*args, **kwargs)
+    def plain(*words: Any, **more: Any) -> Any:
+        with passing(words):
+            return real(*words, **more)
 
-    setattr(owner, name, dying)
+    async def waiting(*words: Any, **more: Any) -> Any:
+        with passing(words):
+            return await real(*words, **more)
 
-
-def _after(owner: Any, name: str, times: int) -> None:
-    real, left = getattr(owner, name), [times]
-
-    def dying(*args: Any, **kwargs: Any) -> Any:
-        result = real(*args, **kwargs)
-        left[0] -= 1
-        if not left[0]:
-            _die()
-        return result
-
-    setattr(owner, name, dying)
-
-
-def _after_waiting(owner: Any, name: str, times: int) -> None:
-    real, left = getattr(owner, name), [times]
-
-    async def dying(*args: Any, **kwargs: Any) -> Any:
-        result = await real(*args, **kwargs)
-        left[0] -= 1
-        if not left[0]:
-            _die()
-        return result
-
-    setattr(owner, name, dying)
-
-
-def _between_sending_and_answer(times: int) -> None:
-    real, left = Link.answer, [times]
-
-    def dying(link: Any, *words: Any) -> Any:
-        if words[0] != "EVAL":
-            return real(link, *words)
-        left[0] -= 1
-        if left[0]:
-            return real(link, *words)
-        link._connection.send_command(*words)  # noqa: SLF001 - the first half
-        _die()
-        return None
-
-    Link.answer = dying  # type: ignore[method-assign]
+    setattr(owner, name, waiting if inspect.iscoroutinefunction(real) else plain)

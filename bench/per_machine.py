@@ -37,7 +37,7 @@ WAYS = (
 
 
 def connections(server: RedisServer) -> int:
-    return sum(one["name"] == CLIENT_NAME for one in server._client.client_list())  # noqa: SLF001 - parsed
+    return sum(one["name"] == CLIENT_NAME for one in server.client.client_list())
 
 
 def counters(server: RedisServer) -> tuple[int, int]:

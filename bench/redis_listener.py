@@ -16,6 +16,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from redis_outputs import STREAM
 from redis_server import RedisServer, versions
 
 from trio_cursor.config.output_sections import RedisConfig
@@ -24,7 +25,6 @@ from trio_cursor.redis_streams import StreamReader, thread_limiter
 from trio_cursor.sessions.redis_events import listen_to_redis
 from trio_cursor.states import SourceState
 
-STREAM = "telemetry:events"
 FLOOD = """for n = 1, tonumber(ARGV[2]) do redis.call('XADD', KEYS[1], '*', 'event_type', ARGV[3],
     'payload', '{"session_id": "fake' .. n .. '", "workspace_path": "/home/demo/project"}',
     'metadata', ARGV[1]) end"""

@@ -13,21 +13,18 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chaos_count import configured, counted
-from chaos_producer import Load, generation
-from redis_server import own_server
+from chaos_count import counted
+from chaos_producer import WORKSPACES, Load
+from deadlines import until
+from redis_outputs import config, everything_is_sent, following, numbered
+from redis_server import RedisServer, own_server
 
-from trio_cursor.eventlog import Entry, open_event_log
-from trio_cursor.outputs.follower import follow
-from trio_cursor.outputs.stream_opening import open_redis_streams
+from trio_cursor.eventlog import Entry, EventLog
 
 AT_ONCE = 100
 #: What is arriving must be much before memory counts as level.
 WARM_EVENTS = 2000
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+PATIENCE_SECONDS = 300
 
 
 def rss_mb() -> float:
@@ -35,35 +32,26 @@ def rss_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-async def measure(directory: Path, server, events: int) -> None:
-    async with open_event_log(directory) as log, trio.open_nursery() as nursery:
-        ((output, state),) = await open_redis_streams(configured(server.tcp_url), log, now_ms)
-        nursery.start_soon(follow, output, log, state)
+async def arrive(log: EventLog, first: int, last: int) -> None:
+    for start in range(first, last + 1, AT_ONCE):
+        await log.append(Entry(numbered(start, min(start + AT_ONCE - 1, last), workspaces=WORKSPACES)))
 
-        async def arrive(first: int, last: int) -> None:
-            for start in range(first, last + 1, AT_ONCE):
-                batch = map(generation, range(start, min(start + AT_ONCE, last + 1)))
-                await log.append(Entry(tuple(((one.event_id,), one) for one in batch)))
 
-        async def drained() -> None:
-            while state.sequence < log.last_sequence:  # noqa: ASYNC110 - it is looked at
-                await trio.sleep(0.01)
-
-        await arrive(1, WARM_EVENTS)
-        await drained()
+async def measure(directory: Path, server: RedisServer, events: int) -> None:
+    async with following(directory, config(server.tcp_url, max_length=0)) as (log, states):
+        await arrive(log, 1, WARM_EVENTS)
+        await everything_is_sent(log, states)
         before = rss_mb()
         server.kill()
         began = time.monotonic()
-        await arrive(WARM_EVENTS + 1, events)
+        await arrive(log, WARM_EVENTS + 1, events)
         arrived, without = time.monotonic() - began, rss_mb()
         server.start()
         back = time.monotonic()
-        while state.state != "connected":  # noqa: ASYNC110 - it is looked at
-            await trio.sleep(0.01)
+        await until(lambda: states[0].state == "connected")
         noticed = time.monotonic()
-        await drained()
+        await everything_is_sent(log, states, PATIENCE_SECONDS)
         took, after = time.monotonic() - noticed, rss_mb()
-        nursery.cancel_scope.cancel()
     rate = (events - WARM_EVENTS) / took
     print(f"{events} events, of which {events - WARM_EVENTS} while Redis was away, in {arrived:.1f} s")
     print(f"sent again {noticed - back:.1f} s after it was back; drained in {took:.1f} s: {rate:.0f}/s")

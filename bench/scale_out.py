@@ -16,7 +16,6 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +27,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from deadlines import until
 from redis_cluster import RedisCluster, own_cluster
 from redis_outputs import STREAM, config, everything_is_sent, following, numbered
 
@@ -77,17 +77,13 @@ class Crowd:
         return Rate(events / (max(ends) - began), sum(cpu) / events * 1e6)
 
     def _child(self, work: Callable[[int], Any], number: int) -> None:
-        try:
-            for node in self.cluster.nodes:
-                node.leave_to_the_parent()
-            logging.disable()
-            self.barrier.wait(PATIENCE_SECONDS)
-            before = time.process_time()
-            ended = trio.run(work, number)
-            self.results.put((ended, time.process_time() - before))
-        except BaseException:  # noqa: BLE001 - the child ends with it
-            traceback.print_exc()
-            os._exit(1)
+        for node in self.cluster.nodes:
+            node.leave_to_the_parent()
+        logging.disable()
+        self.barrier.wait(PATIENCE_SECONDS)
+        before = time.process_time()
+        ended = trio.run(work, number)
+        self.results.put((ended, time.process_time() - before))
 
 
 async def fill(directory: Path, first: int, events: int) -> None:
@@ -102,7 +98,7 @@ async def produce(directory: Path, url: str, shards: int, number: int) -> float:
     """Send what is in the log; returns when all of it was."""
     where = config(url, shards=shards, max_length=0, suppress=False)
     async with following(directory / str(number), where) as (log, states):
-        await everything_is_sent(log, states)
+        await everything_is_sent(log, states, PATIENCE_SECONDS)
         return time.monotonic()
 
 
@@ -112,8 +108,7 @@ async def consume(url: str, shards: int, group: str, left: Any, _: int) -> float
     async with open_reader(url, group=group, shards=shards) as reader, trio.open_nursery() as nursery:
 
         async def until_nothing_is_left() -> None:
-            while left.value > 0:  # noqa: ASYNC110 - other processes count
-                await trio.sleep(0.01)
+            await until(lambda: left.value <= 0, PATIENCE_SECONDS)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(until_nothing_is_left)
@@ -130,7 +125,7 @@ def memory(cluster: RedisCluster) -> Counter[str]:
     found = Counter[str]()
     for node in cluster.nodes:
         keys = node.call("KEYS", "*")
-        pipe = node._client.pipeline(transaction=False)  # noqa: SLF001 - many at once
+        pipe = node.client.pipeline(transaction=False)
         for key in keys:
             pipe.memory_usage(key, samples=0)
         for key, size in zip(keys, pipe.execute(), strict=True):

@@ -58,7 +58,7 @@ async def dealt_with(reader, number):
 
 def pending(server, *, stream=STREAM, group=GROUP):
     """Id, consumer and number of deliveries of each entry that is not acknowledged."""
-    found = server._client.xpending_range(stream, group, "-", "+", 1000)
+    found = server.client.xpending_range(stream, group, "-", "+", 1000)
     return [(one["message_id"].decode(), one["consumer"].decode(), one["times_delivered"]) for one in found]
 
 

@@ -58,5 +58,9 @@ async def following(directory, where):
         nursery.cancel_scope.cancel()
 
 
-async def everything_is_sent(log, states):
-    await until(lambda: all(state.sequence == log.last_sequence for state in states))
+async def everything_is_sent(log, states, seconds=20):
+    """And no output is in trouble, which may have lost what it had."""
+    await until(
+        lambda: all(state.sequence == log.last_sequence and state.state != "error" for state in states),
+        seconds,
+    )

@@ -188,7 +188,8 @@ class RedisServer:
         # From 7.2 on redis-py says its name to the server before anything else, which needs the password.
         asked = "--requirepass" in self.options
         password = self.options[self.options.index("--requirepass") + 1] if asked else None
-        self._client = redis.Redis(
+        #: redis-py's own, for many commands at once and for answers in its form.
+        self.client = redis.Redis(
             unix_socket_path=self.path, password=password, protocol=2, socket_timeout=10
         )
         try:
@@ -252,7 +253,7 @@ class RedisServer:
 
     def kill(self):
         """At once, without a word; what was not saved is lost."""
-        self._client.close()
+        self.client.close()
         if self._keeper is not None:
             self._keeper.stdin.close()
             self._keeper.wait()
@@ -284,7 +285,7 @@ class RedisServer:
 
     def call(self, *words):
         """Send a command; the answer, as redis-py gives it."""
-        return self._client.execute_command(*words)
+        return self.client.execute_command(*words)
 
     def add(self, stream, fields, id_="*"):
         """Append an entry; returns its id."""

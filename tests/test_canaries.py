@@ -87,10 +87,10 @@ class Server(redis_server.RedisServer):
     def dump(self):
         """Every key with its value, as it is: DUMP would compress it."""
         readers = {
-            b"stream": self._client.xrange,
-            b"string": self._client.get,
+            b"stream": self.client.xrange,
+            b"string": self.client.get,
         }
-        found = [(key, readers[self._client.type(key)](key)) for key in self._client.scan_iter()]
+        found = [(key, readers[self.client.type(key)](key)) for key in self.client.scan_iter()]
         return repr(found).encode()
 
 
@@ -117,8 +117,8 @@ def test_no_canary_comes_out_anywhere(tmp_path, server, mode):
     # One that cannot be read, whose trouble is told.
     fill(broken := cursor_files.make_workspace(user, "a3"))
     broken.write_bytes(broken.read_bytes()[:5000] + CANARY.encode() * 100)
-    server._client.flushall()
-    server._client.xadd("telemetry:events", {"event_type": "session_start", "payload": "not JSON"})
+    server.client.flushall()
+    server.client.xadd("telemetry:events", {"event_type": "session_start", "payload": "not JSON"})
     words = running.command(
         user, state, "-v", "--log-format", "json", "--privacy", mode, "--json-lines", lines
     )
@@ -131,7 +131,7 @@ def test_no_canary_comes_out_anywhere(tmp_path, server, mode):
         try:
             running.until(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 4, service)
             running.until((state / "status.json").exists, service)
-            running.until(lambda: server._client.xlen("telemetry:events") >= 5, service)
+            running.until(lambda: server.client.xlen("telemetry:events") >= 5, service)
             commands = outputs_of(state, user, ["status"], ["workspaces"], ["events"], ["show", uuid(0)])
             # While it runs: the changes beside the log too.
             found = everything(state, server, lines, stderr, commands)

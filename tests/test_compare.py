@@ -210,14 +210,14 @@ def test_many_large_entries_in_pages_and_shards(capsys, version, state, monkeypa
         state, *(generation(scans.uuid(number), response_text="x" * 30_000) for number in range(300))
     )
     with own_server(version=version) as server:
-        pipe = server._client.pipeline(transaction=False)
+        pipe = server.client.pipeline(transaction=False)
         for number, event in enumerate(events):
             pipe.xadd(f"{{{STREAM}:{number % 2}}}", theirs(event))
         pipe.execute()
         server.call(
             "XDEL",
             f"{{{STREAM}:1}}",
-            *[id_ for id_, _ in server._client.xrevrange(f"{{{STREAM}:1}}", count=1)],
+            *[id_ for id_, _ in server.client.xrevrange(f"{{{STREAM}:1}}", count=1)],
         )
         _, summary = compared(capsys, server, state, code=0)
     assert (summary["same"], summary["not_judged"]) == (299, 1)

@@ -54,7 +54,7 @@ def test_streams_and_shards_as_configured(server, capsys, monkeypatch, tmp_path)
     words = ["consume", "-c", str(tmp_path / "config.toml"), "--stream", "mine", "--count", "2"]
     assert main([*words, "--consumer", "me"]) == 0
     assert sorted(ids(capsys.readouterr().out)) == sorted([id_of(1), id_of(2)])
-    names = [one["name"] for one in server._client.xinfo_consumers("{mine:0}", "trio-cursor")]
+    names = [one["name"] for one in server.client.xinfo_consumers("{mine:0}", "trio-cursor")]
     assert names == [b"me"]
 
 

@@ -65,7 +65,7 @@ def marked(server, stream=STREAM):
 
 
 def fill(server, events, *, stream=STREAM, form=theirs):
-    pipe = server._client.pipeline(transaction=False)
+    pipe = server.client.pipeline(transaction=False)
     for event in events:
         pipe.xadd(stream, form(event))
     return [id_.decode() for id_ in pipe.execute()]
@@ -272,7 +272,7 @@ async def test_theirs_after_ours_stands_beside_it_under_the_same_id(server, tmp_
         await redis_outputs.everything_is_sent(log, [state])
         fill(server, EVENTS[:2])
         await until(lambda: one.state.taken == 1)
-        found = [from_fields(fields).event_id for _, fields in server._client.xrange(STREAM)]
+        found = [from_fields(fields).event_id for _, fields in server.client.xrange(STREAM)]
         assert found == [EVENTS[n].event_id for n in (0, 0, 1)]
 
 

@@ -790,7 +790,7 @@ async def test_consumers_that_are_long_gone_are_forgotten(server, monkeypatch):
     server.call("XREADGROUP", "GROUP", GROUP, "dead", "STREAMS", STREAM, ">")
 
     def names():
-        return {one["name"] for one in server._client.xinfo_consumers(STREAM, GROUP)}
+        return {one["name"] for one in server.client.xinfo_consumers(STREAM, GROUP)}
 
     async with reading(server, consumer="me", claim_after_seconds=1) as reader:
         await until(lambda: names() == {b"dead", b"me"})  # it has something yet

@@ -148,7 +148,7 @@ def trace(number=0):
 
 def fill(server, entries, *, ids=None):
     """Many entries at once."""
-    pipe = server._client.pipeline(transaction=False)
+    pipe = server.client.pipeline(transaction=False)
     for number, fields in enumerate(entries):
         pipe.xadd(STREAM, fields, id=ids[number] if ids else "*")
     return [id_.decode() for id_ in pipe.execute()]
@@ -638,7 +638,7 @@ async def test_what_is_deleted_between_two_reads_is_missed_and_that_is_noticed(s
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listener.run)
             await blocks(server, asked=asked + 2)
-            pipe = server._client.pipeline(transaction=True)
+            pipe = server.client.pipeline(transaction=True)
             for kind in ("session_end", "other"):
                 pipe.xadd(STREAM, entry(kind=kind))
             pipe.xtrim(STREAM, maxlen=1, approximate=False)

@@ -44,7 +44,7 @@ def replayed(capsys, state, *words, code=0):
 
 
 def stored(server, stream=STREAM):
-    return [from_fields(fields) for _, fields in server._client.xrange(stream)]
+    return [from_fields(fields) for _, fields in server.client.xrange(stream)]
 
 
 def ids(events):
@@ -61,7 +61,7 @@ def test_everything_comes_to_the_stream_once_in_the_order_of_the_log(capsys, ver
         assert replayed(capsys, state, "--redis-url", server.url) == {"sent": 0, "already_there": 251}
         key = StreamKeys(STREAM).seen(events[0].event_id)
         assert 2 * 86_400 - 60 < server.call("TTL", key) <= 2 * 86_400
-        assert server.call("GET", key) == server._client.xrange(STREAM, count=1)[0][0]
+        assert server.call("GET", key) == server.client.xrange(STREAM, count=1)[0][0]
         assert server.call("KEYS", "*hwm*") == []
 
 

@@ -410,7 +410,7 @@ async def test_a_flood_of_made_up_starts_is_neither_watched_nor_kept_for_ever(
 ):
     monkeypatch.setattr(registry, "MOST_SESSIONS", 1000)
     place = Place.made(user_dir, "mine")
-    pipe = redis.server._client.pipeline(transaction=False)
+    pipe = redis.server.client.pipeline(transaction=False)
     for number in range(1_500):
         hash_ = f"{number:016x}"
         pipe.xadd(
