@@ -6,12 +6,14 @@ import errno
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 from contextlib import suppress
 from functools import partial
 
 import cursor_files
+import owner
 import pytest
 import trio
 from deadlines import until, within
@@ -140,6 +142,26 @@ async def test_a_commit_is_seen_without_a_sweep(user_dir, watch, mode):
         await trio.to_thread.run_sync(partial(cursor_files.write_ring, path, ring, mode=mode))
         await change_of(sightings, "a")
     assert hints.status().directories == 2
+
+
+@on_linux
+@within(60)
+@pytest.mark.parametrize("state", ["DELETE idle", "WAL idle"])
+async def test_the_commits_of_an_owner_that_stays_are_seen_without_a_sweep(user_dir, watch, state):
+    path = cursor_files.make_workspace(user_dir, "a")
+    command = [sys.executable, owner.__file__, "own", state, str(path.parent)]
+    process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert await process.stdout.receive_some() == b'"ready"\n'
+        scanner, hints, sightings = await watch(open_os_events)
+        await until(lambda: hints.status().state == "on")
+        await until(lambda: not scanner.ladder)
+        for _ in range(3):
+            await process.stdin.send_all(b"\n")
+            await change_of(sightings, "a")
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @on_linux
