@@ -42,6 +42,8 @@ class _Adding:
     events: OsEvents
     directories: Sequence[str]
     added: dict[str, int] = attrs.field(factory=dict, init=False)
+    #: There is no such directory: nobody writes there.
+    absent: set[str] = attrs.field(factory=set, init=False)
     refused: int = attrs.field(default=0, init=False)
     is_full: bool = attrs.field(default=False, init=False)
     at: str = attrs.field(default="", init=False)
@@ -55,6 +57,8 @@ class _Adding:
             self.at = directory
             try:
                 self.added[directory] = self.events.add(directory)
+            except (FileNotFoundError, NotADirectoryError):
+                self.absent.add(directory)
             except OSError as error:
                 self.refused += 1
                 if error.errno in _FULL:
@@ -79,6 +83,8 @@ class Hints:
     _directories: dict[int, str] = attrs.field(factory=dict, init=False)
     #: Not tried again: they hang, or are watched by another name.
     _left_out: set[str] = attrs.field(factory=set, init=False)
+    #: Not there at the last try.
+    _absent: set[str] = attrs.field(factory=set, init=False)
     _hanging: int = attrs.field(default=0, init=False)
     #: When the last sweep was asked for, and when the next one will be.
     _hurried_at: float = attrs.field(default=-math.inf, init=False)
@@ -190,14 +196,13 @@ class Hints:
         return wanted
 
     def _lacking(self) -> int:
-        """How many databases nothing is heard of; where workspaces come and go may not be there yet."""
-        return sum(
-            self._wanted[directory] is not None for directory in self._wanted.keys() - self._watches.keys()
-        )
+        """How many directories nothing is heard of, although somebody may write there."""
+        return len(self._wanted.keys() - self._watches.keys() - self._absent)
 
     async def _add(self, events: OsEvents) -> None:
         missing = iter(self._wanted.keys() - self._watches.keys() - self._left_out)
         refused = 0
+        self._absent.clear()
         while self._hanging < _MOST_HANGING and (some := list(islice(missing, _ADDED_AT_ONCE))):
             adding = _Adding(events, some)
             self._limiter.total_tokens = self._hanging + 1
@@ -206,6 +211,7 @@ class Hints:
             for directory, watch in dict(adding.added).items():
                 self._watch(directory, watch)
             refused += adding.refused
+            self._absent |= adding.absent
             if scope.cancelled_caught:
                 self._hanging += 1
                 self._left_out.add(adding.at)
@@ -214,7 +220,7 @@ class Hints:
                 self._say("the system's limit of inotify watches is reached (fs.inotify.max_user_watches)")
                 return
         if refused and not self._hanging:
-            self._note = "some directories are not there, or cannot be watched"
+            self._note = "some directories cannot be watched"
 
     def _say(self, why: str) -> None:
         """Once for each reason: every retry ends the same way."""
