@@ -18,6 +18,7 @@ from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
 from trio_cursor.eventlog import Known
 from trio_cursor.events import numbered
 from trio_cursor.freshness import Freshness
+from trio_cursor.ladder import Ladder
 from trio_cursor.records import Workspace
 
 EPOCH_MS = 1_800_000_000_000
@@ -208,6 +209,7 @@ class FakeScanner:
     listings: dict = attrs.field(factory=dict)
     has_swept: bool = True
     hurries: int = 0
+    ladder: Ladder = attrs.field(factory=Ladder)
 
     def hurry(self):
         self.hurries += 1

@@ -13,7 +13,7 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
-        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
+        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads", "ladder"),
         *("token_shapes", "assignments", "command_lines", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),
@@ -29,7 +29,7 @@ FLOORS = [
             "cursor.private_copies",
         ),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
-        *("cursor.reading", "cursor.visits", "cursor.guest"),
+        *("cursor.reading", "cursor.visits", "cursor.guest", "os_events"),
         *("eventlog", "state_dir", "states", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_calls", "redis_streams", "redis_append", "redis_tending"),
@@ -42,6 +42,8 @@ FLOORS = [
             "watched",
             "sweep",
             "scanner",
+            "scan_clock",
+            "hints",
             "freshness",
             "atlas",
             "cursor.mapping",
@@ -85,6 +87,7 @@ PURE = [
     "cursor.hashes",
     "cursor.schemas",
     "durations",
+    "ladder",
     "wire",
     "redis_keys",
     "comparing",
@@ -101,7 +104,7 @@ IMPURE_MODULES = {
 DOORS_TO_THREADS = {
     #: `run_or_leave`, by which some of the others do it.
     "threads",
-    *("cursor.guest", "eventlog", "scanner"),
+    *("cursor.guest", "eventlog", "scanner", "hints"),
     #: The network, and what others put into a directory for us.
     *("redis_calls", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
@@ -109,8 +112,10 @@ DOORS_TO_THREADS = {
     #: Everything, once; what hangs is a finding.
     "doctor",
 }
-#: The borders of a workspace, of an output, of a source of sessions, and of the server.
+#: The borders of a workspace, of an output, of a source of sessions, and of the server; and of what is only a
+#: hint, since nothing may depend on one.
 BORDERS = {
+    "hints",
     *("watcher", "outputs.follower", "redis_listening", "sessions.session_files", "feeds"),
     *("web.connection", "web.clients", "web.server"),
 }

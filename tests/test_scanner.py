@@ -17,7 +17,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.cursor.guest import Signature, signature_of
 from trio_cursor.cursor.listing import Lister
-from trio_cursor.scanner import Scanner, scan_clock
+from trio_cursor.scan_clock import scan_clock
+from trio_cursor.scanner import Scanner
 from trio_cursor.watched import Appeared, Changed, Swept, Watched
 
 PROBE = 0.25
@@ -43,7 +44,8 @@ def seen(sightings):
 
 async def whole(scanner):
     """A sweep of everything, however long the last one is ago."""
-    return await scanner.sweep(1e9)
+    scanner.hurry()
+    return await scanner.sweep(PROBE)
 
 
 @pytest.fixture

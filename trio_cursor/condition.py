@@ -21,6 +21,7 @@ from trio_cursor.cursor.guest import (
 )
 from trio_cursor.cursor.schemas.known import Reading
 from trio_cursor.freshness import Freshness
+from trio_cursor.ladder import SecondLooks
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Page as SchemaPage
 from trio_cursor.states import WorkspaceState
@@ -87,6 +88,7 @@ class Condition:
     pace: Pace
     freshness: Freshness
     looked: Callable[[], None]
+    second_looks: SecondLooks
     #: There was a complete read, since this was made.
     has_caught_up: bool = attrs.field(default=False, init=False)
     #: Looks in a row that ended in a deadline or an error, and looks in a row that ended before a lock.
@@ -94,6 +96,8 @@ class Condition:
     lockouts: int = attrs.field(default=0, init=False)
     #: Looks in a row that ended before everything was read, though nothing was in the way.
     given_up: int = attrs.field(default=0, init=False)
+    #: The last look may have come before what it was to find: nothing says when that is there.
+    is_early: bool = attrs.field(default=False, init=False)
     #: What the last complete read had to say: status and, if it was not well, why.
     _verdict: tuple[str, str | None] = attrs.field(default=("connected", None), init=False)
 
@@ -116,8 +120,8 @@ class Condition:
         state.journal_mode = outcome.journal_mode
         watched.has_log = outcome.journal_mode == "wal"
         state.entries = {name: page.entries for name, page in pages.items() if page.entries is not None}
-        found = outcome.signature.database
-        state.size = found.size if found else None
+        file = outcome.signature.database
+        state.size = file.size if file else None
         problems = [page.problem for page in pages.values() if page.problem]
         if outcome.result.unknown:
             self._verdict = ("unknown_schema", "; ".join((*outcome.result.unknown, *problems)))
@@ -132,20 +136,30 @@ class Condition:
             self._turn(*self._verdict)
             self._is_blocked()
             return Rest(self.pace.retry_backoff, is_done=False)
-        return self._read(outcome.signature, began)
+        found = any(page.observations or page.gaps for page in pages.values())
+        return self._read(outcome.signature, began, found=found)
 
     def unchanged(self, outcome: Unchanged, began: float) -> Rest:
         """Nothing had to be read: what was in the way of the looks in between is gone."""
-        return self._read(outcome.signature, began)
+        return self._read(outcome.signature, began, found=False)
 
-    def _read(self, signature: Signature, began: float) -> Rest:
+    def _read(self, signature: Signature, began: float, *, found: bool) -> Rest:
         self.failures = self.lockouts = 0
         self._turn(*self._verdict)
         watched = self.watched
+        again = self.second_looks.after(
+            began, hinted_at=watched.hinted_at, found=found, every=self.pace.probe_every
+        )
+        self.is_early = again is not None
+        if self.is_early:
+            # Nobody may rely on it that nothing can appear any more.
+            signature = attrs.evolve(signature, settled=False)
         watched.read, watched.read_at = signature, began
         watched.nothing, watched.is_blocked = None, False
         self.first_look_is_over()
         self.freshness.renew()
+        if again is not None:
+            return Rest(again, is_done=False)
         # Until the file changes, or could change without a trace: within one tick of its clock.
         if signature.settled:
             return Rest(self.pace.poll_every)

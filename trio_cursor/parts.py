@@ -25,6 +25,7 @@ from trio_cursor.first_pass import FirstPass
 from trio_cursor.freshness import Freshness
 from trio_cursor.handle import Handle
 from trio_cursor.hearing import Task, build_foreign, build_tasks
+from trio_cursor.hints import Hints
 from trio_cursor.keeping import Keeper
 from trio_cursor.outputs.follower import Output
 from trio_cursor.outputs.json_lines import open_json_lines
@@ -63,6 +64,7 @@ class Parts:
     events: EventLog
     guest: Guest
     scanner: Scanner
+    hints: Hints
     tracker: Tracker
     #: Sources of sessions, other producers, and the HTTP server.
     hearing: list[Task]
@@ -85,6 +87,8 @@ async def build(config: Config, events: EventLog) -> Parts:
     dirs = await find_dirs(config)
     scanner = Scanner(dirs, settings.is_read, is_enabled=settings.is_enabled)
     settings.on_change.append(lambda _: scanner.reconsider())
+    hints = Hints(scanner)
+    scanner.is_hinted_at = hints.are_complete
     guest = Guest(
         roots=dirs,
         tables=readable_columns(),
@@ -167,12 +171,14 @@ async def build(config: Config, events: EventLog) -> Parts:
         outputs=[state for _, state in outputs],
         foreign=[one.state for one in foreign],
         privacy=PrivacyStatus(config.privacy.mode, discretion.more_open),
+        os_events=hints.status,
     )
     return Parts(
         settings=settings,
         events=events,
         guest=guest,
         scanner=scanner,
+        hints=hints,
         tracker=tracker,
         hearing=[*await build_tasks(config, events, tracker, board), *(one.listen for one in foreign)],
         supervisor=Supervisor(scanner, first_pass, tools, states),

@@ -142,8 +142,9 @@ class Poller:
                 self._verified_at, self._is_verified = began, True
             self._is_catching_up = False
             is_given_up = any(page.is_given_up for page in pages.values())
-            self.read = None if is_given_up else outcome.signature
-            return self.condition.caught_up(outcome, pages, began)
+            rest = self.condition.caught_up(outcome, pages, began)
+            self.read = None if is_given_up or self.condition.is_early else outcome.signature
+            return rest
 
     async def _answer(self) -> Rest | None:
         """Read what the Assembler wants; None unless it could not be read."""

@@ -12,6 +12,7 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.cursor.guest import Signature, signature_of
 from trio_cursor.cursor.listing import Lister, Listing
+from trio_cursor.ladder import Ladder
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Workspace
 from trio_cursor.sweep import ABSENT, Sweep, each_once
@@ -27,10 +28,10 @@ _MOST_HANGING_BELOW = 2
 #: Idle databases, and the list of directories, are looked at this often, so that even what happens first
 #: in a quiet window is in the log within a second...
 _IDLE_SECONDS = 0.75
+#: ... or only this often, where the operating system tells of what happens sooner than any sweep could ...
+_IDLE_SECONDS_WITH_HINTS = 1.0
 #: ... up to this many workspaces; above that in proportion.
 _IDLE_WORKSPACES = 1000
-#: Whoever waits for a sweep does not get one sooner than this after the last.
-_HURRY_SECONDS = 0.02
 
 
 @attrs.define(eq=False)
@@ -45,9 +46,15 @@ class Scanner:
     hangs_after: float = _HANGS_AFTER_SECONDS
     #: While it is false, nothing of Cursor's is looked at, and nothing is known to be there.
     is_enabled: Callable[[], bool] = lambda: True
+    #: Whether changes are hinted at, as far as anybody knows.
+    is_hinted_at: Callable[[], bool] = lambda: False
     watched: dict[str, Watched] = attrs.field(factory=dict, init=False)
     #: Wakes the scan clock.
     hurried: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
+    #: Databases that the operating system has hinted at.
+    ladder: Ladder = attrs.field(factory=Ladder, init=False)
+    #: Other databases are watched, or other directories listed, than before.
+    reshaped: trio.Event = attrs.field(factory=trio.Event, init=False)
     #: One for each `User` directory, as they were at the last look.
     listings: dict[str, Listing] = attrs.field(factory=dict, init=False)
     _listers: dict[str, Lister] = attrs.field(factory=dict, init=False)
@@ -63,6 +70,7 @@ class Scanner:
     #: Own threads: a host that uses all of Trio's must not stop the sweep, nor hanging sweeps the host.
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
     _whole_at: float = attrs.field(default=-math.inf, init=False)
+    _probe_seconds: float = attrs.field(default=0.0, init=False)
     #: What is there is known.
     has_swept: bool = attrs.field(default=False, init=False)
 
@@ -74,6 +82,16 @@ class Scanner:
         """Somebody waits for a look at all databases: the next sweep is a whole one, and comes at once."""
         self._whole_at = -math.inf
         self.hurried.set()
+
+    def hint(self, database: str, step: int = 0) -> None:
+        """Somebody says that a database was written to: it is looked at soon, and that is all that follows.
+
+        A change is read at once, but further ones only after a probe interval.
+        """
+        if (item := self.watched.get(database)) is not None:
+            not_before = item.changed_at + self._probe_seconds
+            if self.ladder.hint(database, trio.current_time(), step=step, not_before=not_before):
+                self.hurried.set()
 
     def reconsider(self) -> None:
         """What is wanted, or how often, may have changed: everything listed is judged anew, at once.
@@ -92,7 +110,8 @@ class Scanner:
 
     def idle_seconds(self) -> float:
         """How often the idle databases are swept too."""
-        return _IDLE_SECONDS * max(1.0, len(self.watched) / _IDLE_WORKSPACES)
+        seconds = _IDLE_SECONDS_WITH_HINTS if self.is_hinted_at() else _IDLE_SECONDS
+        return seconds * max(1.0, len(self.watched) / _IDLE_WORKSPACES)
 
     async def sweep(self, probe_seconds: float) -> list[Sighting]:
         """Look once at what is due; a sweep that hangs is left to its thread, and its path left alone."""
@@ -100,10 +119,46 @@ class Scanner:
         if not self.is_enabled():
             await trio.lowlevel.checkpoint()
             return self._forget()
-        now = trio.current_time()
+        now, self._probe_seconds = trio.current_time(), probe_seconds
         # Half a probe early rather than half a probe late.
         is_whole = now + probe_seconds / 2 > self._whole_at + self.idle_seconds()
-        sweep, judged = self._plan(is_whole=is_whole), self._judged
+        is_hurried = self._whole_at == -math.inf
+        sweep, judged = self._plan(now, is_whole=is_whole, is_hurried=is_hurried), self._judged
+        if not await self._run(sweep):
+            return []
+        if is_whole and self._judged is judged:
+            self._whole_at = now
+        sightings = [*self._take_listings(sweep, judged), *self._take_signatures(sweep, now)]
+        if self.has_swept:
+            return sightings
+        self.has_swept = True
+        return [*sightings, Swept()]
+
+    async def look_at_hinted(self) -> list[Sighting]:
+        """Look at the databases whose hints are due."""
+        now = trio.current_time()
+        hinted = self.ladder.due(now)
+        left_alone = self._left_alone()
+        items = {
+            database: item
+            for database in hinted
+            if (item := self.watched.get(database)) and not _is_below(database, left_alone)
+        }
+        due = [(database, item.signature, item.has_log) for database, item in items.items()]
+        sweep = Sweep(self.look, self.wanted, listers={}, listings={}, known=frozenset(), due=due)
+        sightings: list[Sighting] = []
+        if await self._run(sweep):
+            sightings += self._take_signatures(sweep, now, is_hinted=True)
+        for database in hinted:
+            item = items.get(database)
+            self.ladder.looked(database, now, is_over=item is None or item.changed_at == now)
+        return sightings
+
+    async def _run(self, sweep: Sweep) -> bool:
+        """Whether it has come to its end. A thread hop costs as much as fifty stats."""
+        if not (sweep.listers or sweep.due):
+            await trio.lowlevel.checkpoint()
+            return True
         self._limiter.total_tokens = len(self._hanging) + 1
         with trio.move_on_after(self.hangs_after) as scope:
             await run_or_leave(sweep.run, limiter=self._limiter, leave=sweep.leave_behind)
@@ -112,24 +167,14 @@ class Scanner:
             # It is in the hands of that thread.
             self._listers.pop(sweep.at or "", None)
             log.error("a path does not answer; it is left alone until it does", path=sweep.at)
-            return []
-        if is_whole and self._judged is judged:
-            self._whole_at = now
-        sightings = [*self._take_listings(sweep, judged), *self._take_signatures(sweep)]
-        for database in (*(item[0] for item in sweep.due), *sweep.signatures):
-            if (item := self.watched.get(database)) is not None:
-                item.swept_at = now
-        if self.has_swept:
-            return sightings
-        self.has_swept = True
-        return [*sightings, Swept()]
+        return not scope.cancelled_caught
 
     def _welcome_back(self) -> None:
         for sweep in [sweep for sweep in self._hanging if sweep.ended]:
             self._hanging.remove(sweep)
             log.info("a path answers again", path=sweep.at)
 
-    def _plan(self, *, is_whole: bool) -> Sweep:
+    def _plan(self, now: float, *, is_whole: bool, is_hurried: bool) -> Sweep:
         left_alone = self._left_alone()
         listers = {}
         if is_whole:
@@ -141,7 +186,8 @@ class Scanner:
         due = [
             (database, item.signature, item.has_log)
             for database, item in self.watched.items()
-            if is_whole or item.active
+            # What a hint brought forward is not read again before its time, unless somebody waits.
+            if is_hurried or ((is_whole or item.active) and now >= item.changed_at + self._probe_seconds)
         ]
         if is_whole:
             due += [(database, ABSENT, True) for database in self._doubles]
@@ -169,6 +215,8 @@ class Scanner:
     def _forget(self) -> list[Sighting]:
         gone: list[Sighting] = [Vanished(item) for item in self.watched.values()]
         self.watched.clear()
+        self.ladder.clear()
+        self.reshaped.set()
         self._found, self._judged, self._doubles = {}, {}, set()
         self._whole_at, self.has_swept = -math.inf, False
         return gone
@@ -181,6 +229,7 @@ class Scanner:
         fresh = sweep.signatures.keys() - self.watched.keys()
         if not (sweep.found or fresh or self._found.keys() - self.listings.keys()):
             return
+        self.reshaped.set()
         self._found.update(sweep.found)
         self._found = {user_dir: self._found.get(user_dir, {}) for user_dir in self.listings}
         wanted = {database: item for found in self._found.values() for database, item in found.items()}
@@ -202,39 +251,23 @@ class Scanner:
                 self.watched[database] = Watched(workspace, signature)
                 yield Appeared(self.watched[database])
 
-    def _take_signatures(self, sweep: Sweep) -> Iterator[Sighting]:
+    def _take_signatures(self, sweep: Sweep, now: float, *, is_hinted: bool = False) -> Iterator[Sighting]:
+        for database in (*(item[0] for item in sweep.due), *sweep.signatures):
+            if (item := self.watched.get(database)) is not None:
+                item.swept_at = now
         for database, signature in sweep.signatures.items():
             item = self.watched.get(database)
             if item is not None and item.signature != signature:
                 was, item.signature = item.signature, signature
-                item.wake()
                 # That it has settled is for its reader alone: nobody has written anything.
-                if (was.database, was.wal) != (signature.database, signature.wal):
+                if has_changed := (was.database, was.wal) != (signature.database, signature.wal):
+                    item.changed_at = now
+                    item.hinted_at = now if is_hinted and was.wal != signature.wal else None
+                item.wake()
+                if has_changed:
                     yield Changed(item)
 
 
 def _is_below(path: str, places: Collection[str]) -> bool:
     """Whether a path is one of these, or inside one."""
     return any(path == place or path.startswith(place + os.sep) for place in places)
-
-
-async def scan_clock(
-    scanner: Scanner,
-    sightings: trio.abc.SendChannel[Sighting],
-    *,
-    every: Callable[[], float],
-    swept: Callable[[], None] = lambda: None,
-) -> None:
-    """Sweep for ever and tell what was seen; `swept` is called after each sweep and its sightings.
-
-    `every` says after how many seconds the next one is due; it is asked each time, since it may change.
-    """
-    while True:
-        seconds = every()
-        for sighting in await scanner.sweep(seconds):
-            await sightings.send(sighting)
-        swept()
-        await trio.sleep(min(_HURRY_SECONDS, seconds))
-        if not scanner.is_hurried():
-            with trio.move_on_after(max(seconds - _HURRY_SECONDS, 0)):
-                await scanner.hurried.wait()

@@ -18,7 +18,7 @@ from trio_cursor.handle import Handle
 from trio_cursor.logs import get_logger
 from trio_cursor.outputs.follower import follow
 from trio_cursor.parts import Parts, build
-from trio_cursor.scanner import scan_clock
+from trio_cursor.scan_clock import scan_clock
 from trio_cursor.settings import Reloaded, Settings
 from trio_cursor.status import disabled, idle
 from trio_cursor.watched import Sighting
@@ -91,6 +91,7 @@ async def _run(parts: Parts, task_status: trio.TaskStatus[Handle]) -> None:
             nursery.start_soon(hear)
         nursery.start_soon(parts.first_pass.announce, parts.sends)
         nursery.start_soon(clock)
+        nursery.start_soon(parts.hints.listen)
         nursery.start_soon(parts.keeper.publish)
         nursery.start_soon(parts.keeper.retire)
         task_status.started(parts.handle)

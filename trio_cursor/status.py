@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from trio_cursor.observations import JsonObject
+from trio_cursor.os_events import OsEventsStatus
 from trio_cursor.records import Position, Session
 from trio_cursor.version import __version__
 
@@ -181,6 +182,8 @@ class Status:
     http: ServerStatus | None = None
     #: None: the service is disabled.
     privacy: PrivacyStatus | None = None
+    #: None: the service is disabled.
+    os_events: OsEventsStatus | None = None
 
     def to_object(self) -> JsonObject:
         """As one JSON object."""

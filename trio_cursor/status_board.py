@@ -10,6 +10,7 @@ import attrs
 
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
+from trio_cursor.os_events import OsEventsStatus
 from trio_cursor.records import FILES, Session, Workspace, path_of
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.placing import Placing
@@ -55,6 +56,7 @@ class Board:
     outputs: Sequence[OutputState]
     placing: Placing
     privacy: PrivacyStatus
+    os_events: Callable[[], OsEventsStatus]
     sources: list[SourceState] = attrs.field(factory=list)
     foreign: Sequence[SourceState] = ()
     #: None: the HTTP server is switched off.
@@ -98,6 +100,7 @@ class Board:
             unattributed=counts.unattributed,
             http=self.http(),
             privacy=self.privacy,
+            os_events=self.os_events(),
         )
 
     def progress(self) -> Progress:

@@ -104,11 +104,11 @@ def _is_untouched(database: str, known: Signature) -> bool:
         found = os.lstat(database)
     except OSError:
         return False
-    return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev) == (
-        file.mtime_ns,
-        file.size,
-        file.inode,
-        file.device,
+    return (
+        found.st_mtime_ns == file.mtime_ns
+        and found.st_size == file.size
+        and found.st_ino == file.inode
+        and found.st_dev == file.device
     )
 
 

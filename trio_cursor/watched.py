@@ -25,6 +25,10 @@ class Watched:
     has_log: bool = True
     #: When the last sweep began that looked at it, on Trio's clock.
     swept_at: float = -math.inf
+    #: When database or `-wal` were last seen to change, on Trio's clock.
+    changed_at: float = -math.inf
+    #: The same, if an event of the operating system led to it and the `-wal` has changed; else None.
+    hinted_at: float | None = None
     #: Signature that the last complete read is at least as new as; None: there was none yet.
     read: Signature | None = None
     #: When the last complete read began, on Trio's clock; what was committed before is in the log.

@@ -8,6 +8,7 @@ import trio
 
 from trio_cursor.condition import Condition, backoff
 from trio_cursor.errors import StateError
+from trio_cursor.ladder import SecondLooks
 from trio_cursor.logs import get_logger
 from trio_cursor.polling import Poller, Tools
 from trio_cursor.states import WorkspaceState
@@ -25,7 +26,8 @@ async def watch_workspace(
     """
     failures = 0
     while True:
-        condition = Condition(watched, state, tools.pace, tools.freshness, looked)
+        second_looks = SecondLooks(tools.scanner.ladder.lead)
+        condition = Condition(watched, state, tools.pace, tools.freshness, looked, second_looks)
         try:
             await Poller(watched, state, tools, condition).poll()
         except StateError as error:

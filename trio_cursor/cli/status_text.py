@@ -89,6 +89,15 @@ def _shortcomings(found: JsonObject) -> Iterator[str]:
             f" {printable(privacy['mode'])}: outputs get no more of them than that, but they stay in the"
             " event log until [log] keep_days is over or the state directory is removed"
         )
+    events = found.get("os_events") or {}
+    if events.get("state") == "off":
+        why = printable(events["note"] or "not yet")
+        yield f"no events of the operating system, watched by polling alone: {why}"
+    elif events.get("state") == "partial":
+        yield (
+            f"{plural(events['unwatched'], 'directory', 'directories')} watched by polling alone:"
+            f" {printable(events['note'] or 'not watched yet')}"
+        )
     if refused := found.get("refused"):
         yield f"{plural(refused, 'start')} of sessions refused: too many are open"
 

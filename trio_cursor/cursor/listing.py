@@ -53,6 +53,11 @@ class Listing:
     workspaces: tuple[Workspace, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    @property
+    def storage(self) -> str:
+        """Where directories of workspaces come and go, whether or not it is there yet."""
+        return os.path.join(self.user_dir, "workspaceStorage")
+
 
 def list_workspaces(user_dir: str) -> Listing:
     """List the workspaces of one `User` directory, once; to do it again and again, keep a `Lister`.

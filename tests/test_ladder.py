@@ -1,0 +1,117 @@
+"""When a hint is followed, and how often: plain values, time as an argument."""
+
+from __future__ import annotations
+
+import math
+
+from trio_cursor.ladder import LAST, STEPS, WEAK, Ladder, Lead, SecondLooks
+
+NEVER = -math.inf
+
+
+def climbed(ladder, until=10.0):
+    """The moments at which looks are due that never see a change."""
+    moments = []
+    while (now := ladder.next_due()) <= until:
+        for database in ladder.due(now):
+            ladder.looked(database, now, is_over=False)
+            moments.append((database, round(now, 6)))
+    return moments
+
+
+def test_a_hint_is_followed_by_looks_further_and_further_apart_and_then_by_none():
+    ladder = Ladder()
+    assert ladder.next_due() == math.inf
+    assert ladder.hint("a", 1.0, step=0, not_before=NEVER)
+    assert climbed(ladder) == [("a", round(1.0 + step, 6)) for step in STEPS]
+    assert len(ladder) == 0
+
+
+def test_a_change_ends_the_looks():
+    ladder = Ladder()
+    ladder.hint("a", 1.0, step=0, not_before=NEVER)
+    ladder.looked("a", 1.0, is_over=True)
+    assert ladder.next_due() == math.inf
+    ladder.looked("a", 1.0, is_over=True)  # twice is no mistake
+
+
+def test_what_was_read_lately_is_not_looked_at_before_its_time():
+    ladder = Ladder()
+    ladder.hint("a", 1.0, step=0, not_before=1.25)
+    assert ladder.due(1.24) == []
+    assert ladder.due(1.25) == ["a"]
+
+
+def test_a_weak_hint_waits_and_a_strong_one_overtakes_it_and_not_the_other_way_round():
+    ladder = Ladder()
+    ladder.hint("a", 1.0, step=WEAK, not_before=NEVER)
+    assert ladder.due(1.0) == []
+    assert ladder.hint("a", 1.005, step=0, not_before=NEVER)
+    assert ladder.due(1.005) == ["a"]
+    assert not ladder.hint("a", 1.005, step=WEAK, not_before=NEVER)
+    assert ladder.due(1.005) == ["a"]
+
+
+def test_a_hint_that_comes_while_a_look_is_under_way_is_not_forgotten_with_it():
+    ladder = Ladder()
+    ladder.hint("a", 1.0, step=0, not_before=NEVER)
+    ladder.looked("a", 1.0, is_over=False)
+    ladder.hint("a", 1.001, step=0, not_before=1.2)  # later than the look that is due anyway
+    assert ladder.next_due() == 1.0 + STEPS[1]
+    ladder.hint("a", 1.002, step=0, not_before=NEVER)
+    ladder.looked("a", 1.001, is_over=True)  # of the look before
+    assert ladder.due(1.002) == ["a"]
+
+
+def test_only_what_is_due_before_all_others_wakes_anybody():
+    ladder = Ladder()
+    assert ladder.hint("a", 1.0, step=1, not_before=NEVER)
+    assert not ladder.hint("b", 1.0, step=LAST, not_before=NEVER)
+    assert ladder.hint("c", 1.0, step=0, not_before=NEVER)
+    ladder.clear()
+    assert ladder.next_due() == math.inf
+
+
+def test_what_came_too_early_comes_later_from_then_on_and_after_long_earlier_again():
+    lead = Lead()
+    for _ in range(10):
+        lead.early()
+    assert lead.step == WEAK
+    for _ in range(200):
+        lead.right()
+    assert lead.step == WEAK - 1
+
+
+def test_a_look_that_was_in_vain_is_repeated_soon_and_once_more_after_a_probe_interval():
+    looks = SecondLooks(Lead())
+    assert looks.after(10.0, hinted_at=10.0, found=False, every=0.25) == 0.016
+    assert looks.after(10.016, hinted_at=10.0, found=False, every=0.25) == 0.25
+    assert looks.after(10.266, hinted_at=10.0, found=False, every=0.25) is None
+
+
+def test_what_the_second_look_finds_is_learned_from():
+    lead = Lead()
+    looks = SecondLooks(lead)
+    looks.after(10.0, hinted_at=10.0, found=False, every=0.25)
+    assert looks.after(10.016, hinted_at=10.0, found=True, every=0.25) is None
+    assert lead.step == 1
+    assert looks.after(11.0, hinted_at=11.0, found=True, every=0.25) is None
+    assert lead.step == 1
+
+
+def test_nothing_is_repeated_that_no_hint_has_led_to():
+    looks = SecondLooks(Lead())
+    assert looks.after(10.0, hinted_at=None, found=False, every=0.25) is None
+
+
+def test_whoever_writes_without_end_is_read_once_a_probe_interval_on_average():
+    looks, now, opened, every = SecondLooks(Lead()), 10.0, 0, 0.25
+    while now < 110.0:
+        changed_at = now
+        again = looks.after(now, hinted_at=changed_at, found=False, every=every)
+        opened += 1
+        while again is not None and again < every:
+            again = looks.after(now + again, hinted_at=changed_at, found=False, every=every)
+            opened += 1
+        now += every
+    assert opened <= 100.0 / every + 4

@@ -1,0 +1,247 @@
+"""Events of the operating system, made hints: which database to look at now. Nothing depends on them."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from itertools import islice
+
+import attrs
+import trio
+
+from trio_cursor.ladder import LAST, WEAK
+from trio_cursor.logs import get_logger
+from trio_cursor.os_events import NoEventsError, OsEvent, OsEvents, OsEventsStatus, open_os_events
+from trio_cursor.scanner import Scanner
+from trio_cursor.threads import run_or_leave
+
+log = get_logger(__name__)
+
+#: After each reading, so that whoever writes all the time costs no more than a few hundred of them a second.
+_PAUSE_SECONDS = 0.002
+#: Directories that could not be watched, or whose watch has ended, are tried again.
+_RETRY_SECONDS = 5.0
+#: So many are added in one thread hop; one that takes so long hangs in the kernel (a dead mount).
+_ADDED_AT_ONCE = 500
+_HANGS_AFTER_SECONDS = 5.0
+#: When so many hang, no more threads are risked for what is only a hint.
+_MOST_HANGING = 2
+#: A sweep of everything is asked for no more often.
+_HURRY_SECONDS = 0.25
+#: What the kernel says when a user may have no more watches, or it has no room for them.
+_FULL = (errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
+
+
+@attrs.define(eq=False)
+class _Adding:
+    """Directories to be watched, by a thread that may come to hang."""
+
+    events: OsEvents
+    directories: Sequence[str]
+    added: dict[str, int] = attrs.field(factory=dict, init=False)
+    #: There is no such directory: nobody writes there.
+    absent: set[str] = attrs.field(factory=set, init=False)
+    refused: int = attrs.field(default=0, init=False)
+    is_full: bool = attrs.field(default=False, init=False)
+    at: str = attrs.field(default="", init=False)
+    _is_left_behind: bool = attrs.field(default=False, init=False)
+
+    def run(self) -> None:
+        """Blocks, so in a thread."""
+        for directory in self.directories:
+            if self._is_left_behind:
+                return
+            self.at = directory
+            try:
+                self.added[directory] = self.events.add(directory)
+            except (FileNotFoundError, NotADirectoryError):
+                self.absent.add(directory)
+            except OSError as error:
+                self.refused += 1
+                if error.errno in _FULL:
+                    self.is_full = True
+                    return
+
+    def leave_behind(self) -> None:
+        """The directory in hand is the last one."""
+        self._is_left_behind = True
+
+
+@attrs.define(eq=False)
+class Hints:
+    """Watches the directories of the scanner's databases, and hints it at those that are written to."""
+
+    scanner: Scanner
+    open: Callable[[], OsEvents] = open_os_events
+    hangs_after: float = _HANGS_AFTER_SECONDS
+    #: By directory: its database; None: it is where the directories of workspaces come and go.
+    _wanted: dict[str, str | None] = attrs.field(factory=dict, init=False)
+    _watches: dict[str, int] = attrs.field(factory=dict, init=False)
+    _directories: dict[int, str] = attrs.field(factory=dict, init=False)
+    #: Not tried again: they hang, or are watched by another name.
+    _left_out: set[str] = attrs.field(factory=set, init=False)
+    #: Not there at the last try.
+    _absent: set[str] = attrs.field(factory=set, init=False)
+    _hanging: int = attrs.field(default=0, init=False)
+    #: When the last sweep was asked for, and when the next one will be.
+    _hurried_at: float = attrs.field(default=-math.inf, init=False)
+    _hurries_at: float = attrs.field(default=math.inf, init=False)
+    _is_on: bool = attrs.field(default=False, init=False)
+    _is_lacking: bool = attrs.field(default=True, init=False)
+    #: Why some or all directories are not watched.
+    _note: str | None = attrs.field(default=None, init=False)
+    #: Own threads: a host that uses all of Trio's must not stop it.
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    def status(self) -> OsEventsStatus:
+        """How much is heard of."""
+        left = self._lacking()
+        state = "off" if not self._is_on else "partial" if left else "on"
+        return OsEventsStatus(state, len(self._watches), left, self._note if state != "on" else None)
+
+    def are_complete(self) -> bool:
+        """Whether every directory is heard of."""
+        return self._is_on and not self._is_lacking
+
+    async def listen(self) -> None:
+        """Hint until cancelled. Returns, having said so, if there is nothing to be heard."""
+        try:
+            with closing(await self._in_thread(self.open)) as events:
+                self._is_on = True
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._follow, events)
+                    nursery.start_soon(self._hear, events)
+        except NoEventsError as error:
+            self._note = str(error)
+            log.info(
+                "no events of the operating system: databases are watched by polling alone", why=str(error)
+            )
+        except Exception as error:  # nothing may depend on a hint
+            self._note = f"{type(error).__name__} in trio_cursor; please report it"
+            log.exception("events of the operating system failed: databases are watched by polling alone")
+        finally:
+            self._is_on = False
+            self._watches.clear()
+            self._directories.clear()
+
+    async def _in_thread(self, work: Callable[[], OsEvents]) -> OsEvents:
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def _hear(self, events: OsEvents) -> None:
+        while True:
+            with trio.move_on_at(self._hurries_at):
+                await trio.lowlevel.wait_readable(events.fileno())
+            for event in events.read():
+                self._take(event)
+            if (now := trio.current_time()) >= self._hurries_at:
+                self._hurried_at, self._hurries_at = now, math.inf
+                self.scanner.hurry()
+            await trio.sleep(_PAUSE_SECONDS)
+
+    def _take(self, event: OsEvent) -> None:
+        if event.kind == "lost":
+            self._hurry()
+            return
+        if (directory := self._directories.get(event.watch)) is None:
+            return
+        if event.kind == "unwatched":
+            # Deleted, renamed away or unmounted; perhaps there is another one of that name already.
+            self._unwatch(directory)
+            self.scanner.reshaped.set()
+        elif (database := self._wanted.get(directory)) is not None:
+            self._hint(event, database)
+        elif event.kind != "written":
+            self._hurry()
+
+    def _hint(self, event: OsEvent, database: str) -> None:
+        match event.name.removeprefix(os.path.basename(database)), event.kind:  # noqa: PTH119 - paths are text
+            case "-wal", "written":
+                self.scanner.hint(database, self.scanner.ladder.lead.step)
+            case "-wal", _:
+                self.scanner.hint(database, WEAK)
+            case "-journal", "removed":
+                self.scanner.hint(database)  # the moment of a commit
+            case "", "written":
+                # In the middle of a commit, which locks readers out; its end will be heard of. Unless the
+                # journal is not removed then, or there is none: another program's habit.
+                self.scanner.hint(database, WEAK)
+            case "", _:
+                self.scanner.hint(database)
+
+    def _hurry(self) -> None:
+        self._hurries_at = min(self._hurries_at, self._hurried_at + _HURRY_SECONDS)
+
+    async def _follow(self, events: OsEvents) -> None:
+        """Keep the watches in step with what is to be watched."""
+        while True:
+            self.scanner.reshaped = reshaped = trio.Event()
+            self._wanted = self._directories_wanted()
+            for directory in self._watches.keys() - self._wanted.keys():
+                events.remove(self._unwatch(directory))
+            await self._add(events)
+            # What could not be watched may be there again; of what is watched the end is heard.
+            self._is_lacking = bool(self._lacking())
+            missing = self._wanted.keys() - self._watches.keys() - self._left_out
+            patience = _RETRY_SECONDS if missing else math.inf
+            with trio.move_on_after(patience):
+                await reshaped.wait()
+
+    def _directories_wanted(self) -> dict[str, str | None]:
+        wanted: dict[str, str | None] = {item.storage: None for item in self.scanner.listings.values()}
+        for database in self.scanner.watched:
+            wanted[os.path.dirname(database)] = database  # noqa: PTH120 - paths are text
+        return wanted
+
+    def _lacking(self) -> int:
+        """How many directories nothing is heard of, although somebody may write there."""
+        return len(self._wanted.keys() - self._watches.keys() - self._absent)
+
+    async def _add(self, events: OsEvents) -> None:
+        missing = iter(self._wanted.keys() - self._watches.keys() - self._left_out)
+        refused = 0
+        self._absent.clear()
+        while self._hanging < _MOST_HANGING and (some := list(islice(missing, _ADDED_AT_ONCE))):
+            adding = _Adding(events, some)
+            self._limiter.total_tokens = self._hanging + 1
+            with trio.move_on_after(self.hangs_after) as scope:
+                await run_or_leave(adding.run, limiter=self._limiter, leave=adding.leave_behind)
+            for directory, watch in dict(adding.added).items():
+                self._watch(directory, watch)
+            refused += adding.refused
+            self._absent |= adding.absent
+            if scope.cancelled_caught:
+                self._hanging += 1
+                self._left_out.add(adding.at)
+                self._say(f"{adding.at} does not answer")
+            elif adding.is_full:
+                self._say("the system's limit of inotify watches is reached (fs.inotify.max_user_watches)")
+                return
+        if refused and not self._hanging:
+            self._note = "some directories cannot be watched"
+
+    def _say(self, why: str) -> None:
+        """Once for each reason: every retry ends the same way."""
+        if self._note != why:
+            self._note = why
+            log.info(
+                "not all directories can be watched: the others by polling alone",
+                why=why,
+                others=self._lacking(),
+            )
+
+    def _watch(self, directory: str, watch: int) -> None:
+        if watch in self._directories:
+            self._left_out.add(directory)  # the same directory by another way: a mount, a link
+            return
+        self._watches[directory], self._directories[watch] = watch, directory
+        if database := self._wanted.get(directory):
+            # What happened before it was watched; once, since there may be thousands.
+            self.scanner.hint(database, LAST)
+
+    def _unwatch(self, directory: str) -> int:
+        watch = self._watches.pop(directory)
+        del self._directories[watch]
+        return watch

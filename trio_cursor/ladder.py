@@ -1,0 +1,137 @@
+"""When to look at a database of which the operating system says that it was written to."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import attrs
+
+#: Seconds from the hint to each look, for as long as no look sees a change: an event may come before what it
+#: tells of, and a file may change twice within one tick of the clock that stamps it.
+STEPS: Final = (0.0, 0.004, 0.016, 0.064)
+#: Where to begin with what is weak: more is to come, or nothing is known.
+WEAK: Final = 2
+LAST: Final = len(STEPS) - 1
+#: So many first looks in a row must have come at the right time before they come earlier again.
+_LONG: Final = 200
+#: Opens that a database may have in hand, and how long after a look that was in vain the next one comes.
+_MOST_IN_HAND: Final = 4.0
+_AGAIN_SECONDS: Final = 0.016
+#: Looks that follow the first: one soon, and one when the next read would be due anyway.
+_SERIES: Final = 2
+
+
+@attrs.define(eq=False)
+class Lead:
+    """How long a commit in WAL mode takes from its event until it can be read; learned, as disks differ.
+
+    The event is of the write to the `-wal`; with `synchronous=FULL` a sync follows, then it is visible.
+    """
+
+    step: int = 0
+    _right: int = 0
+
+    def early(self) -> None:
+        """The first look came too early: a later one found what it had missed."""
+        self.step, self._right = min(self.step + 1, WEAK), 0
+
+    def right(self) -> None:
+        """The first look found what there was."""
+        self._right += 1
+        if self._right >= _LONG:
+            self.step, self._right = max(self.step - 1, 0), 0
+
+
+@attrs.define
+class _Climb:
+    """One database on the ladder."""
+
+    hinted_at: float
+    step: int
+    due: float
+
+
+@attrs.define(eq=False)
+class Ladder:
+    """Which databases were hinted at, and when each is due. Time is an argument."""
+
+    lead: Lead = attrs.field(factory=Lead)
+    _climbs: dict[str, _Climb] = attrs.field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._climbs)
+
+    def hint(self, database: str, now: float, *, step: int, not_before: float) -> bool:
+        """Take a hint, to be followed from that step and moment on; whether it is due before all others."""
+        due = max(now + STEPS[step], not_before)
+        known = self._climbs.get(database)
+        if known is not None and known.due <= due:
+            return False
+        is_next = due < self.next_due()
+        self._climbs[database] = _Climb(now, step, due)
+        return is_next
+
+    def next_due(self) -> float:
+        """When the next look is due; inf: nobody was hinted at."""
+        return min((climb.due for climb in self._climbs.values()), default=math.inf)
+
+    def due(self, now: float) -> list[str]:
+        """The databases to be looked at now."""
+        return [database for database, climb in self._climbs.items() if climb.due <= now]
+
+    def looked(self, database: str, now: float, *, is_over: bool) -> None:
+        """It was looked at: over, if it has changed or is not watched; else the next step is due."""
+        climb = self._climbs.get(database)
+        if climb is None or climb.due > now:
+            return  # hinted at anew meanwhile
+        if is_over or climb.step == LAST:
+            del self._climbs[database]
+        else:
+            climb.step += 1
+            climb.due = max(climb.hinted_at, now - STEPS[climb.step - 1]) + STEPS[climb.step]
+
+    def clear(self) -> None:
+        """Nothing is watched any more."""
+        self._climbs.clear()
+
+
+@attrs.define(eq=False)
+class SecondLooks:
+    """Whether a database in WAL mode is read once more although its files did not change since.
+
+    Bounded: a database is opened once a probe interval on average, and a few times more only after a pause.
+    """
+
+    lead: Lead
+    _in_hand: float = attrs.field(default=_MOST_IN_HAND, init=False)
+    _looked_at: float = attrs.field(default=-math.inf, init=False)
+    _changed_at: float = attrs.field(default=-math.inf, init=False)
+    _step: int = attrs.field(default=0, init=False)
+
+    def after(self, began: float, *, hinted_at: float | None, found: bool, every: float) -> float | None:
+        """Seconds until the next look, after one that began then; None: the change was read, or none hinted.
+
+        `hinted_at` is when a hint led to the change, None if a sweep did or it is in no `-wal`.
+        """
+        gained = (began - self._looked_at) / every if every else _MOST_IN_HAND
+        self._in_hand = min(_MOST_IN_HAND, self._in_hand + gained) - 1
+        self._looked_at = began
+        if hinted_at is None:
+            return None
+        if hinted_at != self._changed_at:
+            self._changed_at, self._step = hinted_at, 0
+        if found:
+            if self._step == 0:
+                self.lead.right()
+            elif self._step <= _SERIES:
+                self.lead.early()
+            self._step = _SERIES + 1
+            return None
+        self._step += 1
+        if self._step == 1 and self._in_hand >= 1:
+            return _AGAIN_SECONDS
+        if self._step <= _SERIES:
+            self._step = _SERIES
+            return every
+        return None

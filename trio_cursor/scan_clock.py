@@ -1,0 +1,44 @@
+"""When to sweep: at every probe, at once if somebody waits; in between, wherever something is hinted at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from trio_cursor.scanner import Scanner
+from trio_cursor.watched import Sighting
+
+#: Whoever waits for a sweep does not get one sooner than this after the last.
+_HURRY_SECONDS = 0.02
+
+
+async def scan_clock(
+    scanner: Scanner,
+    sightings: trio.abc.SendChannel[Sighting],
+    *,
+    every: Callable[[], float],
+    swept: Callable[[], None] = lambda: None,
+) -> None:
+    """Sweep for ever and tell what was seen; `swept` is called after each sweep and its sightings.
+
+    `every` says after how many seconds the next one is due; it is asked each time, since it may change.
+    """
+    while True:
+        seconds = every()
+        for sighting in await scanner.sweep(seconds):
+            await sightings.send(sighting)
+        swept()
+        ended = trio.current_time()
+        while True:
+            due = ended + (min(_HURRY_SECONDS, seconds) if scanner.is_hurried() else seconds)
+            now = trio.current_time()
+            if now >= due:
+                break
+            if now >= (hinted := scanner.ladder.next_due()):
+                for sighting in await scanner.look_at_hinted():
+                    await sightings.send(sighting)
+                swept()
+                continue
+            with trio.move_on_at(min(due, hinted)):
+                await scanner.hurried.wait()
