@@ -369,6 +369,29 @@ def test_what_the_service_says_is_wrong_is_a_finding_each(doctor, state):
     assert found.the("service.output", "note")["what"] == "4 events behind (error)"
 
 
+@pytest.mark.parametrize(
+    ("alarm", "do"),
+    [
+        ("output redis_stream:redis://r s: TimeoutError: it does not answer", "events wait in the event log"),
+        ("output redis_stream:redis://r s: the consumer group 'quarantined: ' has not", "XGROUP DESTROY"),
+        ("output redis_stream:redis://r s: its maxmemory-policy is allkeys-lru", "noeviction"),
+        ("output json_lines:/the event log : no space left", "events wait in the event log"),
+        ("session source files: permission denied", "its directory"),
+        ("session source http: Address already in use", "--http"),
+        ("session source redis:s: TimeoutError: it does not answer", "under Redis"),
+        ("what others send to s is not known and may be there twice: NOPERM", "under Redis"),
+        ("the event log in /s failed: disk I/O error", "free some space"),
+        ("/home/output event log: unknown_schema: tables found: a", "update trio_cursor"),
+        (f"/home/session source: timeout: {QUARANTINED}", "it is tried again by itself"),
+        ("/home/output does not answer", "disk or mount answers"),
+    ],
+)
+def test_of_each_alarm_what_is_said_to_do_fits_what_it_is_about(doctor, state, alarm, do):
+    with held(state):
+        write_status(state, running(alarms=(alarm,)))
+        assert do in doctor().the("service.alarm")["do"]
+
+
 def test_a_service_with_other_options_is_told(doctor, state):
     output = OutputStatus("redis_stream:redis://elsewhere s", "connected", 3, 0, 0, None)
     with held(state):
