@@ -19,13 +19,13 @@ from scans import session as a_session
 from test_cli import SITE
 from test_status_command import workspace_status
 
+from trio_cursor import status_file
 from trio_cursor.cli import main
 from trio_cursor.cli.doctor_text import lines_of
 from trio_cursor.cli.output import Style
 from trio_cursor.cursor import listing
 from trio_cursor.cursor.guest import QUARANTINED
 from trio_cursor.doctor import Check, Level, Section, looking
-from trio_cursor.doctor import running as looking_at_service
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import append_events, open_for_writing, transaction
 from trio_cursor.events import build_gap
@@ -407,12 +407,14 @@ def test_a_service_with_other_options_is_told(doctor, state):
 
 
 def test_a_service_that_is_silent_or_says_what_nobody_understands(doctor, monkeypatch, state):
-    monkeypatch.setattr(looking_at_service, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(status_file, "_PATIENCE_SECONDS", 0.1)
     with held(state):
         write_status(state, running(workspaces=(workspace_status(),)))
         os.utime(state / STATUS_NAME, (1, 1))
         assert "has not said anything for" in doctor().the("service")["what"]
         (state / STATUS_NAME).write_text("{}")
+        assert "of another version" in doctor().the("service")["what"]
+        (state / STATUS_NAME).write_text('{"taken_at": "noon", "outputs": ["all"]}')
         assert "of another version" in doctor().the("service")["what"]
 
 

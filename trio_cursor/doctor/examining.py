@@ -20,9 +20,9 @@ from trio_cursor.doctor.facts import Announced, Facts, FindAnnounced
 from trio_cursor.doctor.looking import CursorLook, guest_of, in_time, list_cursor, read_all
 from trio_cursor.doctor.machine import this_machine
 from trio_cursor.doctor.proof import prove
-from trio_cursor.doctor.running import look_at_service
 from trio_cursor.doctor.state import look_at_own
 from trio_cursor.doctor.stream import look_at_streams
+from trio_cursor.status_file import look_at_service
 
 CheckFunction: TypeAlias = Callable[[Facts], Iterator[Check]]
 

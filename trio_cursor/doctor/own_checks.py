@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from trio_cursor.doctor.check import Check, finding, note, of_error, ok
 from trio_cursor.doctor.facts import Facts
-from trio_cursor.doctor.running import STALE_MS
 from trio_cursor.eventlog import formats
 from trio_cursor.privacy import FULL
+from trio_cursor.status_file import STALE_MS
 from trio_cursor.version import __version__
 
 _MEGABYTE: Final = 1_000_000

@@ -36,9 +36,7 @@ def servers(facts: Facts) -> Iterator[Check]:
     """Whether it answers, and is one that we can work with."""
     if facts.config.redis.url is None:
         what, do = "no Redis is configured: events stay in our event log", None
-        status = facts.service.status if facts.service else None
-        names = (str(item.get("name")) for item in (status or {}).get("outputs") or [])
-        if sent := [name for name in names if name.startswith("redis_stream:")]:
+        if sent := list(_streams_of_service(facts)):
             # It was started with options that we were not given.
             what = f"no Redis is configured here, but the running service has {', '.join(sent)}"
             do = "name it with --redis-url, too, to have it looked at"
@@ -57,6 +55,15 @@ def servers(facts: Facts) -> Iterator[Check]:
             yield finding("redis.eviction", subject, what, do)
         elif "info" not in look.forbidden:
             yield ok("redis.eviction", subject, "drops no keys of its own accord", is_detail=True)
+
+
+def _streams_of_service(facts: Facts) -> Iterator[str]:
+    """Where the one that runs sends to; one of another version may say that otherwise."""
+    status = (facts.service and facts.service.status) or {}
+    outputs = status.get("outputs")
+    for item in outputs if isinstance(outputs, list) else ():
+        if isinstance(item, dict) and (name := str(item.get("name"))).startswith("redis_stream:"):
+            yield name
 
 
 def _version(look: StreamLook, subject: str) -> Check:
