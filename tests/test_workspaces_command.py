@@ -16,11 +16,12 @@ import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, on_terminal, run_once
 
-from trio_cursor.cli import main, workspaces_command
+from trio_cursor.cli import main
 from trio_cursor.cursor import listing
 from trio_cursor.cursor.folders import workspace_hash
 from trio_cursor.cursor.mapping import KEPT_MS
 from trio_cursor.cursor.private_copies import place_for_copies
+from trio_cursor.doctor import looking
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import open_for_writing, transaction
 from trio_cursor.eventlog.session_rows import save_mapping, save_session
@@ -206,7 +207,7 @@ def test_a_directory_that_does_not_answer_is_named_and_the_others_are_shown(
         return look(lister)
 
     monkeypatch.setattr(listing.Lister, "list", hang)
-    monkeypatch.setattr(workspaces_command, "_LIST_SECONDS", 1.0)
+    monkeypatch.setattr(looking, "LIST_SECONDS", 1.0)
     try:
         assert main(["workspaces", "--cursor-dir", str(user_dir), "--cursor-dir", str(dead)]) == 0
     finally:
@@ -222,10 +223,11 @@ def test_a_directory_that_does_not_answer_is_named_and_the_others_are_shown(
 def test_a_directory_that_does_not_answer_does_not_keep_ctrl_c_from_ending_it(user_dir, state):
     program = """
 import sys, time
-from trio_cursor.cli import main, workspaces_command
+from trio_cursor.cli import main
 from trio_cursor.cursor import listing
+from trio_cursor.doctor import looking
 
-workspaces_command._LIST_SECONDS = 600
+looking.LIST_SECONDS = 600
 
 def hang(_):
     print("hangs", flush=True)

@@ -102,7 +102,7 @@ def databases(facts: Facts) -> Iterator[Check]:
         yield note("databases", "databases", what, "open a folder in Cursor and ask its AI something")
     left_out = Counter(item.left_out for item in found if item.left_out)
     for reason, count in left_out.items():
-        yield note("databases", "databases", f"{count:,} not opened: {reason}", "see `config show`")
+        yield note("databases", "databases", f"{count:,} {reason}", "see `config show`")
     for item in found:
         yield from _database(item, facts)
 
@@ -115,7 +115,7 @@ def _database(item: Database, facts: Facts) -> Iterator[Check]:
         else:
             yield note("workspace", path, f"{problem}: its events bear neither path nor hash")
     if item.left_out:
-        yield note(name, path, f"not opened: {item.left_out}", is_detail=True)
+        yield note(name, path, item.left_out, is_detail=True)
     elif not item.was_looked_at:
         yield finding(name, path, "there was no time to look at it", _MOUNT)
     elif isinstance(item.failure, Empty):

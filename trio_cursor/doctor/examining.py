@@ -38,6 +38,8 @@ CHECKS: Final[tuple[tuple[str, tuple[CheckFunction, ...]], ...]] = (
 )
 PROOF: Final = "Proof"
 
+#: For all databases together: a thousand take about two.
+_READ_SECONDS: Final = 20.0
 _OWN_SECONDS: Final = 8.0
 _ANNOUNCED_SECONDS: Final = 10.0
 
@@ -80,7 +82,7 @@ async def _gathered(facts: Facts, look: CursorLook, guest: Guest, find_announced
 
     async def databases() -> None:
         nonlocal facts
-        await read_all(guest, look.databases)
+        await read_all(guest, look.databases, _READ_SECONDS)
         known: Announced | None = None
         with trio.move_on_after(_ANNOUNCED_SECONDS):
             known = await find_announced(look, guest)
