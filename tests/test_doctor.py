@@ -1,5 +1,6 @@
 """`doctor`: what it finds of Cursor, of our own files and of the service, and what it says to do."""
 
+import errno
 import json
 import os
 import re
@@ -25,7 +26,9 @@ from trio_cursor.cli.doctor_text import lines_of
 from trio_cursor.cli.output import Style
 from trio_cursor.cursor import listing
 from trio_cursor.cursor.guest import QUARANTINED
-from trio_cursor.doctor import Check, Level, Section, looking
+from trio_cursor.doctor import looking
+from trio_cursor.doctor.check import Check, Level
+from trio_cursor.doctor.examining import Section
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import append_events, open_for_writing, transaction
 from trio_cursor.events import build_gap
@@ -126,6 +129,21 @@ def test_what_this_user_may_not_read_is_a_finding(doctor, user_dir):
         refused["what"] == f"unreadable: {'it belongs to another user' if is_root else 'Permission denied'}"
     )
     assert "run as the user who runs Cursor" in refused["do"]
+
+
+def test_what_cannot_be_listed_is_a_finding_and_what_was_passed_over_a_note(doctor, monkeypatch, user_dir):
+    (user_dir / "workspaceStorage/cannot be").write_text("a file with a name like a sentence")
+    assert "passed over: not a directory" in [
+        item["what"] for item in doctor().of("cursor.directory", "note")
+    ]
+
+    def refuse(path):
+        raise OSError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    refused = doctor().the("cursor.directory")
+    assert refused["what"] == "cannot be listed (Permission denied)"
+    assert refused["do"].startswith("run as the user who runs Cursor")
 
 
 def test_a_directory_that_does_not_answer_is_a_finding_and_no_hang(doctor, monkeypatch, user_dir):
