@@ -343,9 +343,13 @@ def test_a_file_for_json_lines_that_cannot_be_written(doctor, monkeypatch, tmp_p
 def test_what_is_switched_off_or_not_built_is_a_finding(doctor, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_CURSOR_DATABASE_MONITOR__ENABLED", "false")
     monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__OTLP__ENABLED", "true")
+    monkeypatch.setenv("TRIO_CURSOR_ALARMS__WEBHOOK", "https://host/hook")
     found = doctor()
     assert found.the("service")["do"] == "set enabled = true"
-    assert found.the("configuration")["subject"] == "outputs.otlp.enabled"
+    assert [item["subject"] for item in found.of("configuration", "finding")] == [
+        "outputs.otlp.enabled",
+        "alarms.webhook",
+    ]
 
 
 # -- The service ---------------------------------------------------------------------------------------

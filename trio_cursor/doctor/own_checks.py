@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from trio_cursor.asked import not_built
 from trio_cursor.doctor.check import Check, finding, note, of_error, ok
 from trio_cursor.doctor.facts import Facts
 from trio_cursor.eventlog import formats
@@ -95,11 +96,7 @@ def outputs(facts: Facts) -> Iterator[Check]:
             yield finding("json_lines", path or "", what, do)
         else:
             yield ok("json_lines", path or "", "can be written")
-    asked = {
-        "outputs.otlp.enabled": facts.config.outputs.otlp.enabled,
-        "alarms.webhook": facts.config.alarms.webhook is not None,
-    }
-    for name in (name for name, is_asked in asked.items() if is_asked):
+    for name in not_built(facts.config):
         yield finding("configuration", name, "not built yet: `run` refuses to start", "leave it out for now")
 
 
