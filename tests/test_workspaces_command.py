@@ -1,5 +1,6 @@
 """`workspaces`: what is found of Cursor, why one has nothing, and what was announced as which of them."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from trio_cursor.cursor import listing
 from trio_cursor.cursor.folders import workspace_hash
 from trio_cursor.cursor.mapping import KEPT_MS
 from trio_cursor.cursor.private_copies import place_for_copies
+from trio_cursor.cursor.reading import Transaction
 from trio_cursor.doctor import looking
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import open_for_writing, transaction
@@ -122,6 +124,29 @@ def test_of_a_large_table_only_the_beginning_is_counted_and_that_is_said(capsys,
     assert found["schemas"] == ["tables_v2"]
     assert found["entries"] < 900
     assert f"more than {found['entries']} rows" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("slow_looks", "told"),
+    [(3, (2, None)), (1000, (0, "ai.generations could not be read within the lock budget"))],
+)
+def test_what_there_was_no_time_to_read_is_not_called_empty(capsys, user_dir, monkeypatch, slow_looks, told):
+    monkeypatch.setattr("trio_cursor.cursor.visits.ROLLBACK_BUDGET_SECONDS", 60.0)
+    database = cursor_files.make_workspace(user_dir, "a1")
+    columns = "uuid TEXT, data_version INTEGER, value TEXT, timestamp INTEGER"
+    rows = [("INSERT INTO \"ai.generations\" VALUES (?, 1, '{}', 1)", (f"u{number}",)) for number in range(2)]
+    cursor_files.execute(database, (f'CREATE TABLE "ai.generations" ({columns})', ()), *rows)
+    looks, answer = itertools.count(), Transaction.answer
+
+    def answer_slowly(transaction, query):
+        rows = answer(transaction, query)
+        if "max(" in query.sql and next(looks) < slow_looks:
+            transaction._seconds = 0.0
+        return rows
+
+    monkeypatch.setattr(Transaction, "answer", answer_slowly)
+    found = workspaces_of(capsys, user_dir)["a1"]
+    assert (found["entries"], found["why"]) == told
 
 
 def test_without_a_cursor_workspaces_says_where_it_looked(capsys, tmp_path):

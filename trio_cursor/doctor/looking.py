@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
@@ -185,24 +185,42 @@ async def read_all(guest: Guest, databases: Sequence[Database], seconds: float) 
 
 async def _read(guest: Guest, item: Database) -> None:
     # Conversations are not counted, which would be to read gigabytes: of no window next to none is read.
-    now_ms = int(time.time() * 1000)
-    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=now_ms)
-    outcome = await guest.read(item.workspace.database, scan)
-    if isinstance(outcome, Page):
-        item.journal_mode = outcome.journal_mode
-        item.size = outcome.signature.database.size if outcome.signature.database else None
-        item.failure = await _take(guest, item, outcome.result)
-    else:
-        item.failure = outcome
+    now_ms, positions = int(time.time() * 1000), dict[str, str]()
+    while True:
+        scan = partial(scan_database, positions=dict(positions), rescan=False, verify=False, since_ms=now_ms)
+        outcome = await guest.read(item.workspace.database, scan)
+        if not isinstance(outcome, Page):
+            item.failure = outcome
+            break
+        pages, item.failure = await _pages(guest, item, outcome.result)
+        # On a slow machine the lock budget may be over before anything was read: that is not an empty table.
+        # The position counts how often, and the schema gives up.
+        unread = {name: page.position for name, page in pages.items() if page.more and page.is_given_up}
+        if item.failure or not unread:
+            item.journal_mode = outcome.journal_mode
+            item.size = outcome.signature.database.size if outcome.signature.database else None
+            item.unknown += outcome.result.unknown
+            _take(item, pages)
+            break
+        positions |= unread
     item.was_looked_at = True
 
 
-async def _take(guest: Guest, item: Database, reading: Reading) -> Failure | None:
-    item.unknown += reading.unknown
+async def _pages(
+    guest: Guest, item: Database, reading: Reading
+) -> tuple[dict[str, SchemaPage], Failure | None]:
+    """Of each schema, up to the first whose further looks failed."""
+    pages: dict[str, SchemaPage] = {}
     for name, step in reading.steps.items():
         page = await completed(guest, item.workspace.database, step)
         if not isinstance(page, SchemaPage):
-            return page
+            return pages, page
+        pages[name] = page
+    return pages, None
+
+
+def _take(item: Database, pages: Mapping[str, SchemaPage]) -> None:
+    for name, page in pages.items():
         item.schemas.append(name)
         item.problems += [page.problem] if page.problem else []
         asked = [found for found in page.observations if isinstance(found, RingEntry | TableRow)]
@@ -213,7 +231,6 @@ async def _take(guest: Guest, item: Database, reading: Reading) -> Failure | Non
             item.skipped.append(f"{name}: more than {number} rows; only the first were counted here")
         times = [found.timestamp for found in asked if found.timestamp]
         item.last_activity = max([*times, item.last_activity or 0]) or None
-    return None
 
 
 async def completed(guest: Guest, database: str, step: Step) -> SchemaPage | Failure:
