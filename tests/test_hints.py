@@ -45,7 +45,10 @@ class NotingScanner(Scanner):
     """Notes what it is hinted at."""
 
     def hint(self, database, step=0):
-        noted.append(database)
+        noted.append(("hint", database))
+
+    def settle(self, database):
+        noted.append(("settle", database))
 
 
 class Source:
@@ -287,24 +290,28 @@ async def test_when_the_limit_of_watches_is_reached_the_others_are_polled_and_it
 
 @within(30)
 @pytest.mark.parametrize(
-    ("kind", "name", "follows"),
+    ("what", "has_log", "follows"),
     [
-        ("written", "state.vscdb", True),
-        ("made", "state.vscdb", True),
-        ("written", "state.vscdb-wal", True),
-        ("made", "state.vscdb-wal", True),
-        ("removed", "state.vscdb-journal", True),
-        ("made", "state.vscdb-journal", False),
-        ("written", "state.vscdb-journal", False),
-        ("written", "state.vscdb-shm", False),
-        ("made", "state.vscdb.backup", False),
-        ("written", "workspace.json", False),
+        ("written state.vscdb", False, "hint"),
+        ("made state.vscdb", False, "hint"),
+        ("written state.vscdb", True, "settle"),
+        ("made state.vscdb", True, "settle"),
+        ("written state.vscdb-wal", True, "settle"),
+        ("made state.vscdb-wal", False, "settle"),
+        ("removed state.vscdb-journal", False, "hint"),
+        ("made state.vscdb-journal", False, None),
+        ("written state.vscdb-journal", False, None),
+        ("written state.vscdb-shm", True, None),
+        ("made state.vscdb.backup", False, None),
+        ("written workspace.json", False, None),
     ],
 )
-async def test_which_file_is_written_to_counts(user_dir, source, kind, name, follows):
+async def test_which_file_is_written_to_counts(user_dir, source, what, has_log, follows):
+    kind, name = what.split()
     path = cursor_files.make_workspace(user_dir, "a", [])
     scanner = NotingScanner([str(user_dir)], lambda place: not place.is_global)
     await scanner.sweep(PROBE)
+    scanner.watched[str(path)].has_log = has_log
     hints = Hints(scanner, open=lambda: source)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hints.listen)
@@ -313,7 +320,7 @@ async def test_which_file_is_written_to_counts(user_dir, source, kind, name, fol
         source.say(kind, path, name)
         await until(lambda: not source.queue)
         nursery.cancel_scope.cancel()
-    assert noted == ([str(path)] if follows else [])
+    assert noted == ([(follows, str(path))] if follows else [])
 
 
 @within(30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trio_cursor.ladder import LAST, STEPS, WEAK, Ladder, Lead, SecondLooks
+from trio_cursor.ladder import LAST, QUIET_SECONDS, STEPS, WEAK, Ladder, SecondLooks
 
 NEVER = -math.inf
 
@@ -72,40 +72,61 @@ def test_only_what_is_due_before_all_others_wakes_anybody():
     assert ladder.next_due() == math.inf
 
 
-def test_what_came_too_early_comes_later_from_then_on_and_after_long_earlier_again():
-    lead = Lead()
-    for _ in range(10):
-        lead.early()
-    assert lead.step == WEAK
-    for _ in range(200):
-        lead.right()
-    assert lead.step == WEAK - 1
+def settled(ladder, *moments, not_before=NEVER):
+    for now in moments:
+        ladder.settle("a", now, patience=0.25, not_before=not_before)
+    return round(ladder.next_due(), 6)
+
+
+def test_what_is_being_written_is_looked_at_when_it_is_quiet_and_when_patience_is_over():
+    assert settled(Ladder(), 1.0) == round(1.0 + QUIET_SECONDS, 6)
+    assert settled(Ladder(), 1.0, 1.05, 1.06) == round(1.06 + QUIET_SECONDS, 6)
+    assert settled(Ladder(), 1.0, 1.05, 1.1, 1.15, 1.2, 1.24) == 1.25
+    assert settled(Ladder(), 1.0, 1.05, not_before=1.4) == 1.4
+
+
+def test_a_look_ends_the_wait_for_quiet_whether_or_not_it_saw_anything():
+    for is_over in (True, False):
+        ladder = Ladder()
+        due = settled(ladder, 1.0, 1.2)
+        assert ladder.waits_for_quiet("a")
+        assert not ladder.waits_for_quiet("b")
+        ladder.looked("a", due + 0.001, is_over=is_over)
+        assert not ladder.waits_for_quiet("a")
+        assert settled(ladder, 2.0) == round(2.0 + QUIET_SECONDS, 6)
+
+
+def test_of_an_ordinary_hint_and_a_wait_for_quiet_the_sooner_counts():
+    ladder = Ladder()
+    ladder.hint("a", 1.0, step=WEAK, not_before=NEVER)
+    assert settled(ladder, 1.0) == round(1.0 + STEPS[WEAK], 6)
+    ladder = Ladder()
+    settled(ladder, 1.0)
+    ladder.hint("a", 1.0, step=WEAK, not_before=NEVER)
+    assert round(ladder.next_due(), 6) == round(1.0 + STEPS[WEAK], 6)
 
 
 def test_a_look_that_was_in_vain_is_repeated_soon_and_once_more_after_a_probe_interval():
-    looks = SecondLooks(Lead())
+    looks = SecondLooks()
     assert looks.after(10.0, hinted_at=10.0, found=False, every=0.25) == 0.016
     assert looks.after(10.016, hinted_at=10.0, found=False, every=0.25) == 0.25
     assert looks.after(10.266, hinted_at=10.0, found=False, every=0.25) is None
 
 
-def test_what_the_second_look_finds_is_learned_from():
-    lead = Lead()
-    looks = SecondLooks(lead)
+def test_what_a_look_has_found_ends_the_repetitions():
+    looks = SecondLooks()
     looks.after(10.0, hinted_at=10.0, found=False, every=0.25)
     assert looks.after(10.016, hinted_at=10.0, found=True, every=0.25) is None
-    assert lead.step == 1
-    assert looks.after(11.0, hinted_at=11.0, found=True, every=0.25) is None
-    assert lead.step == 1
+    assert looks.after(10.266, hinted_at=10.0, found=False, every=0.25) is None
 
 
 def test_nothing_is_repeated_that_no_hint_has_led_to():
-    looks = SecondLooks(Lead())
+    looks = SecondLooks()
     assert looks.after(10.0, hinted_at=None, found=False, every=0.25) is None
 
 
 def test_whoever_writes_without_end_is_read_once_a_probe_interval_on_average():
-    looks, now, opened, every = SecondLooks(Lead()), 10.0, 0, 0.25
+    looks, now, opened, every = SecondLooks(), 10.0, 0, 0.25
     while now < 110.0:
         changed_at = now
         again = looks.after(now, hinted_at=changed_at, found=False, every=every)

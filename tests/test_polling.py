@@ -15,7 +15,6 @@ from trio_cursor.condition import Condition, Pace
 from trio_cursor.cursor.guest import Busy, Empty, Page
 from trio_cursor.cursor.schemas.known import Reading
 from trio_cursor.demand import Demand
-from trio_cursor.ladder import Lead, SecondLooks
 from trio_cursor.passes import ProfileRead
 from trio_cursor.polling import Tools
 from trio_cursor.records import Page as SchemaPage
@@ -282,9 +281,7 @@ async def test_what_could_not_be_read_to_its_end_is_relied_on_by_nobody_until_it
     world, autojump_clock
 ):
     watched, state = world.watched[HOME.database], WorkspaceState(HOME)
-    condition = Condition(
-        watched, state, world.tools.pace, world.freshness, lambda: None, SecondLooks(Lead())
-    )
+    condition = Condition(watched, state, world.tools.pace, world.freshness, lambda: None)
     outcome = Page(Reading({}, ()), world.ring.signature, None, "ro", "delete", 0.0)
     given_up, whole = {"ring": SchemaPage((), "", is_given_up=True)}, {"ring": SchemaPage((), "")}
     for _ in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import threading
@@ -17,6 +18,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.cursor.guest import Signature, signature_of
 from trio_cursor.cursor.listing import Lister
+from trio_cursor.ladder import QUIET_SECONDS
 from trio_cursor.scan_clock import scan_clock
 from trio_cursor.scanner import Scanner
 from trio_cursor.watched import Appeared, Changed, Swept, Watched
@@ -102,6 +104,27 @@ async def test_idle_databases_are_swept_once_a_second_and_active_ones_at_each_pr
     touch(active)
     assert seen(await scanner.sweep(0.01)) == [("Changed", "active")]
     assert seen(await whole(scanner)) == [("Changed", "idle")]
+
+
+@within(30)
+async def test_a_database_whose_log_is_being_written_is_left_alone_for_a_moment(user_dir, nursery):
+    """A reader at the moment of a close takes its checkpoint away."""
+    database = cursor_files.make_workspace(user_dir, "w1")
+    scanner = Scanner((str(user_dir),), lambda place: not place.is_global)
+    await scanner.sweep(0.25)
+    scanner.watched[str(database)].active = True
+    began = trio.current_time()
+    touch(database)
+    scanner.settle(str(database))
+    assert await scanner.sweep(0.25) == []
+    sends, sightings = trio.open_memory_channel(math.inf)
+    nursery.start_soon(partial(scan_clock, scanner, sends, every=lambda: 0.01))
+    assert seen([await sightings.receive()]) == [("Changed", "w1")]
+    assert trio.current_time() - began >= QUIET_SECONDS
+    touch(database, 8192)
+    scanner.settle(str(database))
+    scanner.hurry()  # somebody waits for what is there now
+    assert seen(await scanner.sweep(0.25)) == [("Changed", "w1")]
 
 
 @within(30)

@@ -88,7 +88,7 @@ class Condition:
     pace: Pace
     freshness: Freshness
     looked: Callable[[], None]
-    second_looks: SecondLooks
+    second_looks: SecondLooks = attrs.field(factory=SecondLooks, init=False)
     #: There was a complete read, since this was made.
     has_caught_up: bool = attrs.field(default=False, init=False)
     #: Looks in a row that ended in a deadline or an error, and looks in a row that ended before a lock.

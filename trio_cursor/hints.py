@@ -158,10 +158,10 @@ class Hints:
 
     def _hint(self, event: OsEvent, database: str) -> None:
         match event.name.removeprefix(os.path.basename(database)), event.kind:  # noqa: PTH119 - paths are text
-            case "-wal", "written":
-                self.scanner.hint(database, self.scanner.ladder.lead.step)
             case "-wal", _:
-                self.scanner.hint(database, WEAK)
+                self.scanner.settle(database)
+            case "", _ if self.scanner.may_have_log(database):
+                self.scanner.settle(database)  # perhaps its log is written back, and it is being closed
             case "-journal", "removed":
                 self.scanner.hint(database)  # the moment of a commit
             case "", "written":

@@ -13,34 +13,15 @@ STEPS: Final = (0.0, 0.004, 0.016, 0.064)
 #: Where to begin with what is weak: more is to come, or nothing is known.
 WEAK: Final = 2
 LAST: Final = len(STEPS) - 1
-#: So many first looks in a row must have come at the right time before they come earlier again.
-_LONG: Final = 200
+#: A database in WAL mode is left alone until nothing was written to its log for so long. Whoever closes it
+#: does so right after a last commit, and a reader at that moment takes the closing checkpoint away: the log
+#: stays, and a copy of the file alone lacks what is in it (without this, at one such close in ten).
+QUIET_SECONDS: Final = 0.064
 #: Opens that a database may have in hand, and how long after a look that was in vain the next one comes.
 _MOST_IN_HAND: Final = 4.0
 _AGAIN_SECONDS: Final = 0.016
 #: Looks that follow the first: one soon, and one when the next read would be due anyway.
 _SERIES: Final = 2
-
-
-@attrs.define(eq=False)
-class Lead:
-    """How long a commit in WAL mode takes from its event until it can be read; learned, as disks differ.
-
-    The event is of the write to the `-wal`; with `synchronous=FULL` a sync follows, then it is visible.
-    """
-
-    step: int = 0
-    _right: int = 0
-
-    def early(self) -> None:
-        """The first look came too early: a later one found what it had missed."""
-        self.step, self._right = min(self.step + 1, WEAK), 0
-
-    def right(self) -> None:
-        """The first look found what there was."""
-        self._right += 1
-        if self._right >= _LONG:
-            self.step, self._right = max(self.step - 1, 0), 0
 
 
 @attrs.define
@@ -50,13 +31,14 @@ class _Climb:
     hinted_at: float
     step: int
     due: float
+    #: It is due when nothing was written for a moment.
+    waits_for_quiet: bool = False
 
 
 @attrs.define(eq=False)
 class Ladder:
     """Which databases were hinted at, and when each is due. Time is an argument."""
 
-    lead: Lead = attrs.field(factory=Lead)
     _climbs: dict[str, _Climb] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
@@ -71,6 +53,22 @@ class Ladder:
         is_next = due < self.next_due()
         self._climbs[database] = _Climb(now, step, due)
         return is_next
+
+    def settle(self, database: str, now: float, *, patience: float, not_before: float) -> bool:
+        """Take a hint of what is best looked at when it is quiet, after `patience` seconds at the latest."""
+        known = self._climbs.get(database)
+        began = known.hinted_at if known is not None and known.waits_for_quiet else now
+        due = max(min(now + QUIET_SECONDS, began + patience), not_before)
+        if known is not None and not known.waits_for_quiet and known.due <= due:
+            return False
+        is_next = due < self.next_due()
+        self._climbs[database] = _Climb(began, LAST, due, waits_for_quiet=True)
+        return is_next
+
+    def waits_for_quiet(self, database: str) -> bool:
+        """Whether it is to be left alone for the moment."""
+        climb = self._climbs.get(database)
+        return climb is not None and climb.waits_for_quiet
 
     def next_due(self) -> float:
         """When the next look is due; inf: nobody was hinted at."""
@@ -103,7 +101,6 @@ class SecondLooks:
     Bounded: a database is opened once a probe interval on average, and a few times more only after a pause.
     """
 
-    lead: Lead
     _in_hand: float = attrs.field(default=_MOST_IN_HAND, init=False)
     _looked_at: float = attrs.field(default=-math.inf, init=False)
     _changed_at: float = attrs.field(default=-math.inf, init=False)
@@ -122,10 +119,6 @@ class SecondLooks:
         if hinted_at != self._changed_at:
             self._changed_at, self._step = hinted_at, 0
         if found:
-            if self._step == 0:
-                self.lead.right()
-            elif self._step <= _SERIES:
-                self.lead.early()
             self._step = _SERIES + 1
             return None
         self._step += 1

@@ -93,6 +93,21 @@ class Scanner:
             if self.ladder.hint(database, trio.current_time(), step=step, not_before=not_before):
                 self.hurried.set()
 
+    def settle(self, database: str) -> None:
+        """Somebody says that the log of a database was written to: it is looked at when that is over.
+
+        Until then no sweep looks at it either, for no longer than a probe interval.
+        """
+        if (item := self.watched.get(database)) is not None:
+            now, not_before = trio.current_time(), item.changed_at + self._probe_seconds
+            if self.ladder.settle(database, now, patience=self._probe_seconds, not_before=not_before):
+                self.hurried.set()
+
+    def may_have_log(self, database: str) -> bool:
+        """Whether a database is in WAL mode, or nobody knows yet."""
+        item = self.watched.get(database)
+        return item is not None and item.has_log
+
     def reconsider(self) -> None:
         """What is wanted, or how often, may have changed: everything listed is judged anew, at once.
 
@@ -187,7 +202,12 @@ class Scanner:
             (database, item.signature, item.has_log)
             for database, item in self.watched.items()
             # What a hint brought forward is not read again before its time, unless somebody waits.
-            if is_hurried or ((is_whole or item.active) and now >= item.changed_at + self._probe_seconds)
+            if is_hurried
+            or (
+                (is_whole or item.active)
+                and now >= item.changed_at + self._probe_seconds
+                and not self.ladder.waits_for_quiet(database)
+            )
         ]
         if is_whole:
             due += [(database, ABSENT, True) for database in self._doubles]

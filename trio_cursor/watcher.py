@@ -8,7 +8,6 @@ import trio
 
 from trio_cursor.condition import Condition, backoff
 from trio_cursor.errors import StateError
-from trio_cursor.ladder import SecondLooks
 from trio_cursor.logs import get_logger
 from trio_cursor.polling import Poller, Tools
 from trio_cursor.states import WorkspaceState
@@ -26,8 +25,7 @@ async def watch_workspace(
     """
     failures = 0
     while True:
-        second_looks = SecondLooks(tools.scanner.ladder.lead)
-        condition = Condition(watched, state, tools.pace, tools.freshness, looked, second_looks)
+        condition = Condition(watched, state, tools.pace, tools.freshness, looked)
         try:
             await Poller(watched, state, tools, condition).poll()
         except StateError as error:
