@@ -35,8 +35,24 @@ _VALUE_OF = re.compile(
     r"(?:\\?[\"'][ \t]{0,4}(?:,|:[ \t]{0,4}\{)?|[ \t]{0,4}(?=\n|\\n))(?:\s|\\n){0,40}"
     r"\\?[\"']?[Vv]alue\\?[\"']?[ \t]{0,4}[:=][ \t]{0,4}"
 )
+#: The same of a constant in PHP: `define('PASSWORD', '...')`.
+_ARGUMENT = re.compile(r"\\?[\"'][ \t]{0,4},[ \t]{0,4}(?=\\?[\"'])")
+_DEFINE = re.compile(r"(?<!\w)define\([ \t]{0,4}\\?[\"']\w{0,60}\Z")
 #: The same in a text between tags.
 _TAG: Final = ">"
+#: The same where it is several of passwords: in brackets, and in lines of YAML. What is called tokens may be
+#: words, and secrets are most often told by their names.
+_BRACKET: Final = "["
+_LISTED = re.compile(r"s\\?[\"'`]?[ \t]{0,8}(?:=>|:=|=|:)[ \t]{0,8}\[", re.IGNORECASE)
+_ITEM = re.compile(r"(?:\s|\\n){0,40}(\\?[\"'])")
+_AFTER_ITEM = re.compile(r"(?:\s|\\n){0,40}[,\]]")
+_DASH: Final = "-"
+_DASHED = re.compile(r"s?[\"']?:[ \t]{0,4}(?=(?:\r?\n|\\n)[ \t]{0,40}-[ \t])", re.IGNORECASE)
+_DASHED_ITEM = re.compile(
+    r"(?:\r?\n|\\n)[ \t]{0,40}-[ \t]{1,4}"
+    r"(?:\"(?P<double>[^\"\n\\]{1,500}+)\"|'(?P<single>[^'\n\\]{1,500}+)'|(?P<bare>[^\s\"'\\]{1,500}+))"
+    r"[ \t]{0,8}(?=\Z|[\r\n#]|\\n)"
+)
 #: Alone it may be what a test does.
 _VERB: Final = "pass"
 _TAG_BEFORE = re.compile(r"<[\w:.\-]{0,60}\Z")
@@ -44,8 +60,12 @@ _CONTENT = re.compile(r"([^<>\n]{1,500}+)</")
 _QUOTE = re.compile(r"(?:[rbfuRBFU]{1,2})?(\\?[\"'`])")
 _BARE = re.compile(r"[^\s\"'`,;&<>\\]{1,500}+")
 _OPTION = re.compile(r"(?:\A|[\s\"'`=])--?[\w\-]{0,40}\Z")
+#: As with `aws configure set`, and what may stand between that and the part that says what it is.
+_SET: Final = " set "
+_SETTERS: Final = ("config", "configure")
+_WHAT_IS_SET = re.compile(r"(?:--?[\w\-]{1,20}[ =][\w\-]{1,40} )?[\w.\-/:]{0,60}\Z")
 #: A line of settings up to the name's end.
-_SETTING = re.compile(r"(?:\A|\n|\\n)[ \t]{0,40}(?:export |set |ENV |ARG |- )?[\w.\-]{0,60}\Z")
+_SETTING = re.compile(r"(?:\n|\\n)?[ \t]{0,40}(?:export |set |ENV |ARG |- )?[\w.\-]{0,60}\Z")
 #: A part of an address's query, or of a string that says how to connect, up to the name's end; the next one.
 _QUERY = re.compile(r"[?&][\w.\-]{0,60}\Z")
 _FIELD = re.compile(r";[ \t]?[\w.\-]{0,40}\Z")
@@ -104,9 +124,15 @@ def assigned_secrets(text: str) -> Iterator[tuple[int, int]]:
     """Where in a text values stand that are secrets by their names."""
     done = 0
     for named in _names(text):
-        if named.start >= done and (found := _value(text, named)) is not None:
-            done = found[1]
-            yield found
+        if named.start < done:
+            continue
+        if named.between in (_BRACKET, _DASH):
+            # Nothing of it is looked at again, whatever was found.
+            found, done = (_in_brackets if named.between == _BRACKET else _behind_dashes)(text, named)
+            yield from found
+        elif (one := _value(text, named)) is not None:
+            done = one[1]
+            yield one
 
 
 def _names(text: str) -> Iterator[_Named]:
@@ -121,8 +147,24 @@ def _names(text: str) -> Iterator[_Named]:
             yield _Named(start, text[start:end], "=", between.end())
         elif text.startswith(_TAG, end):
             yield _Named(start, text[start:end], _TAG, end + 1)
+        elif listed := _is_password(small[start:end]) and _listed(text, start, end):
+            yield listed
         elif between := _BETWEEN.match(text, end):
             yield _Named(start, text[start:end], between[1], between.end())
+        elif (argument := _ARGUMENT.match(text, end)) and _DEFINE.search(
+            text[max(0, start - _BEFORE_MOST) : start]
+        ):
+            yield _Named(start, text[start:end], "=", argument.end())
+
+
+def _listed(text: str, start: int, end: int) -> _Named | None:
+    """A name of several."""
+    if brackets := _LISTED.match(text, end):
+        return _Named(start, text[start:end], _BRACKET, brackets.end())
+    dashes = _DASHED.match(text, end)
+    if dashes and _is_setting(text[max(0, start - _BEFORE_MOST) : start]):
+        return _Named(start, text[start:end], _DASH, dashes.end())
+    return None
 
 
 def _occurrences(text: str, word: str) -> Iterator[int]:
@@ -155,7 +197,7 @@ def _value(text: str, named: _Named) -> tuple[int, int] | None:
     if named.between == _TAG:
         content = _CONTENT.match(text, named.at) if _TAG_BEFORE.search(before) else None
         return content.span(1) if content and _is_quoted_secret(named.word, content[1]) else None
-    if not named.between.strip() and not _OPTION.search(before):
+    if not named.between.strip() and not (_OPTION.search(before) or _is_set(before)):
         return None
     at = named.at
     if quote := _QUOTE.match(text, at):
@@ -175,6 +217,54 @@ def _value(text: str, named: _Named) -> tuple[int, int] | None:
     return (at, end) if is_known else None
 
 
+def _in_brackets(text: str, named: _Named) -> tuple[list[tuple[int, int]], int]:
+    """Which of the texts in a list are secrets, and how far it was looked through."""
+    found, at = [], named.at
+    while opened := _ITEM.match(text, at):
+        start, quote = opened.end(), opened[1]
+        end = text.find(quote, start, start + _QUOTED_MOST)
+        after = _AFTER_ITEM.match(text, end + len(quote)) if end >= 0 else None
+        if after is None or "\n" in text[start:end]:
+            break
+        if _is_quoted_secret(named.word, text[start:end]):
+            found.append((start, end))
+        at = after.end()
+    return found, at
+
+
+def _behind_dashes(text: str, named: _Named) -> tuple[list[tuple[int, int]], int]:
+    """The same of a list in YAML."""
+    found, at = [], named.at
+    while item := _DASHED_ITEM.match(text, at):
+        kind = item.lastgroup or ""
+        value = item[kind]
+        if _is_quoted_secret(named.word, value) and (kind != "bare" or _is_bare_password(value)):
+            found.append(item.span(kind))
+        at = item.end()
+    return found, at
+
+
+def _is_bare_password(value: str) -> bool:
+    """Whether a word of a list may be one, and is not what is told of them."""
+    has_digit = len(value) >= _SHORT_WORD and _DIGIT.search(value)
+    return not _is_no_literal(value) and bool(has_digit or _PLAIN_WORD.fullmatch(value))
+
+
+def _is_set(before: str) -> bool:
+    """Whether a command sets what is called so."""
+    command, _, name = before.rpartition(_SET)
+    return command.endswith(_SETTERS) and bool(_WHAT_IS_SET.match(name))
+
+
+def _is_setting(before: str) -> bool:
+    """Whether a name stands as in a file of settings."""
+    return bool(_SETTING.match(before, max(0, before.rfind("\n"), before.rfind("\\n"))))
+
+
+def _is_password(word: str) -> bool:
+    return word.startswith(("pass", "pwd"))
+
+
 def _is_no_literal(value: str) -> bool:
     """Whether something without quotes is code, a path, or stands for something else."""
     is_path = value.startswith(("/", "./", "../", "~/", "-")) and len(value) != _AWS_SECRET
@@ -192,9 +282,9 @@ def _is_bare_secret(text: str, named: _Named, before: str, at: int, end: int) ->
     word, between, value = named.word.lower(), named.between, text[at:end]
     if word == "_auth":
         return between == "=" and bool(_BASE64.fullmatch(value))
-    is_password = word.startswith(("pass", "pwd"))
+    is_password = _is_password(word)
     is_last = text[end : end + 1] in ("", "\n", "\r", "\\")
-    is_setting = is_last and _SETTING.search(before)
+    is_setting = is_last and _is_setting(before)
     if not between.strip() or (between in ("=", ":") and is_setting):
         return True
     if between == "=":

@@ -51,6 +51,12 @@ _B64 = r"[A-Za-z0-9+/=_\-]"
 _WORD = r"[A-Za-z0-9_\-]"
 _ALNUM = r"[A-Za-z0-9]"
 _HEX = r"[0-9a-fA-F]"
+#: Before a password: what stands for one that is elsewhere is none.
+_GIVEN: Final = r"(?!\[REDACTED|[$<{%(:?+]|\*{3}|\.{3}|x{4}|your)"
+#: A text of SQL, and not what is between two of them.
+_SQL_TEXT: Final = rf"\\?'{_GIVEN}(?![\"' ,;)\]])((?:[^'\n\\]|''){{1,200}}+)\\?'"
+#: Behind the name and before the host.
+_ORACLE_PASSWORD: Final = rf"/\\?[\"']?{_GIVEN}([^\s@\"'\\]{{1,200}}+)\\?[\"']?@"
 
 SHAPES: Final = (
     # Also of those who took over the form: OpenRouter, DeepSeek and others.
@@ -202,4 +208,65 @@ SHAPES: Final = (
         re.compile(r"[?&](?:sig|key|code|auth)=([\w%.~+/=\-]{16,}+)"),
     ),
     Shape("password", ("://",), re.compile(r"://[^\s/:@\"'<>]{0,200}+:([^\s/\"'<>@]{1,300}+)@")),
+    Shape(
+        "password",
+        ("jdbc:oracle:",),
+        re.compile(rf"jdbc:oracle:\w{{1,20}}+:[^\s/@:\"'<>]{{1,100}}+{_ORACLE_PASSWORD}"),
+    ),
+    Shape(
+        "password",
+        ("sqlplus", "sqlldr", "expdp", "impdp"),
+        re.compile(
+            r"(?:sqlplus|sqlldr|expdp|impdp)(?:\.exe)?(?:[ \t]{1,4}-[\w.]{1,10}+){0,4}"
+            rf"[ \t]{{1,4}}(?:userid=)?\\?[\"']?[\w$#]{{1,60}}+{_ORACLE_PASSWORD}"
+        ),
+    ),
+    # Of the names alone is much spoken: as a line of settings, as an option, or set.
+    Shape(
+        "password",
+        ("requirepass", "masterauth"),
+        re.compile(
+            r"(?:(?:\A|\n|\\n)[ \t]{0,8}|--|(?:CONFIG SET|config set)[ \t]{1,4})(?:requirepass|masterauth)"
+            rf"(?:[ \t=]{{1,4}}\\?[\"']?|\\?[\"'],[ \t]{{0,4}}\\?[\"']){_GIVEN}([^\s\"'\\,]{{1,200}}+)"
+        ),
+    ),
+    # The name of the user may be before it.
+    Shape(
+        "password",
+        ("> AUTH ", "> auth "),
+        re.compile(
+            r"(?:AUTH|auth)(?<=[\d\]]> .{4})[ \t]{1,4}\\?[\"']?"
+            rf"{_GIVEN}([^\s\\\"'`]{{1,200}}+(?:[ \t]{{1,4}}[^\s\\\"'`]{{1,200}}+)?)"
+        ),
+    ),
+    Shape(
+        "password",
+        ("IDENTIFIED",),
+        re.compile(
+            r"IDENTIFIED(?:\s{1,4}WITH\s{1,4}[\w'\"`]{1,60}+)?\s{1,4}(?:BY|AS)\s{1,4}"
+            rf"(?:(?:PASSWORD|VALUES)\s{{1,4}})?{_SQL_TEXT}"
+        ),
+    ),
+    Shape(
+        "password",
+        ("IDENTIFIED BY", "identified by"),
+        re.compile(
+            r"(?:CREATE|ALTER|create|alter)\s{1,4}(?:USER|user)\s{1,4}\S{1,100}+"
+            r"\s{1,4}(?:IDENTIFIED|identified)\s{1,4}(?:BY|by)\s{1,4}"
+            rf"(?:(?:VALUES|values)\s{{1,4}})?\\?[\"']?{_GIVEN}([^\s\"'\\;]{{1,200}}+)"
+        ),
+    ),
+    Shape(
+        "password",
+        ("PASSWORD",),
+        re.compile(
+            r"PASSWORD(?:\s{1,4}FOR\s{1,4}\S{1,100}+\s{0,4}=\s{0,4}(?:PASSWORD\()?|\s{1,4}|\(\s{0,4})"
+            + _SQL_TEXT
+        ),
+    ),
+    Shape(
+        "password",
+        (" password '", r" password \'"),
+        re.compile(r"(?:with|encrypted|login)\s{1,4}password\s{1,4}" + _SQL_TEXT),
+    ),
 )
