@@ -468,6 +468,25 @@ print("not stopped", flush=True)
 
 
 @posix
+def test_each_way_to_ask_for_an_end_ends_it_in_good_order():
+    # On Windows ^Break is one; here another signal has its place.
+    program = """
+import signal
+from trio_cursor.cli import stopping
+stopping._ENDING.append(signal.SIGUSR1)
+try:
+    with stopping.terminable():
+        signal.raise_signal(signal.SIGUSR1)
+finally:
+    print("cleaned up", flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "cleaned up\n"
+
+
+@posix
 def test_a_second_request_ends_it_at_once_and_still_cleans_up():
     program = """
 import signal
