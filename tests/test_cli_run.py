@@ -672,11 +672,11 @@ def test_killed_it_leaves_no_fake_cursor_behind(tmp_path, unmeasured):
 
 
 @posix
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
-def test_a_signal_while_the_fake_cursor_starts_leaves_nothing_behind(tmp_path, unmeasured, number, code):
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 0), ("SIGHUP", 0)])
+def test_a_signal_while_the_fake_cursor_starts_leaves_nothing_behind(tmp_path, unmeasured, name, code):
     with start("run", "--demo", "--workspaces", "40") as process:
         record(process, "demo")
-        ended, _, err = finished(process, number)
+        ended, _, err = finished(process, getattr(signal, name))
     assert ended == code
     assert "Traceback" not in err
     assert list((tmp_path / "tmp").iterdir()) == []

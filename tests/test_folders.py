@@ -273,7 +273,9 @@ def test_a_fifo_in_its_place_is_not_waited_for(tmp_path):
 
 
 @needs_posix
-@pytest.mark.parametrize("replace", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+@pytest.mark.parametrize(
+    "replace", [lambda path: os.mkfifo(path), lambda path: os.symlink("/dev/zero", path)]
+)
 def test_a_file_that_becomes_something_else_after_the_look_does_no_harm(replace, tmp_path, monkeypatch):
     path = str(tmp_path / "workspace.json")
     (tmp_path / "workspace.json").write_text("{}")
