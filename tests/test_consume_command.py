@@ -60,7 +60,7 @@ def test_streams_and_shards_as_configured(server, capsys, monkeypatch, tmp_path)
 
 def test_without_a_server_to_ask_it_says_what_to_add(capsys):
     assert main(["consume"]) == 78
-    assert "add --redis-url" in capsys.readouterr().err
+    assert "could not consume: no Redis is named; add --redis-url" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--count", "0"], ["--group", ""], ["--consumer", " "]])

@@ -1,5 +1,6 @@
 """`doctor`: what it finds of Cursor, of our own files and of the service, and what it says to do."""
 
+import errno
 import json
 import os
 import re
@@ -19,13 +20,15 @@ from scans import session as a_session
 from test_cli import SITE
 from test_status_command import workspace_status
 
+from trio_cursor import status_file
 from trio_cursor.cli import main
 from trio_cursor.cli.doctor_text import lines_of
 from trio_cursor.cli.output import Style
 from trio_cursor.cursor import listing
 from trio_cursor.cursor.guest import QUARANTINED
-from trio_cursor.doctor import Check, Level, Section, looking
-from trio_cursor.doctor import running as looking_at_service
+from trio_cursor.doctor import looking
+from trio_cursor.doctor.check import Check, Level
+from trio_cursor.doctor.examining import Section
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import append_events, open_for_writing, transaction
 from trio_cursor.events import build_gap
@@ -128,6 +131,21 @@ def test_what_this_user_may_not_read_is_a_finding(doctor, user_dir):
     assert "run as the user who runs Cursor" in refused["do"]
 
 
+def test_what_cannot_be_listed_is_a_finding_and_what_was_passed_over_a_note(doctor, monkeypatch, user_dir):
+    (user_dir / "workspaceStorage/cannot be").write_text("a file with a name like a sentence")
+    assert "passed over: not a directory" in [
+        item["what"] for item in doctor().of("cursor.directory", "note")
+    ]
+
+    def refuse(path):
+        raise OSError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    refused = doctor().the("cursor.directory")
+    assert refused["what"] == "cannot be listed (Permission denied)"
+    assert refused["do"].startswith("run as the user who runs Cursor")
+
+
 def test_a_directory_that_does_not_answer_is_a_finding_and_no_hang(doctor, monkeypatch, user_dir):
     cursor_files.make_workspace(user_dir, "a1", [asked()])
     back = threading.Event()
@@ -225,7 +243,7 @@ def test_what_is_left_out_is_counted_and_not_opened(doctor, monkeypatch, user_di
     monkeypatch.setenv("TRIO_CURSOR_CURSOR__EXCLUDE", '["**/a1"]')
     found = doctor()
     assert (found.code, found.of("database", "finding")) == (0, [])
-    assert "1 not opened: left out by include or exclude" in [item["what"] for item in found.of("databases")]
+    assert "1 left out by include or exclude" in [item["what"] for item in found.of("databases")]
 
 
 def test_requests_from_before_the_window_are_why_nothing_is_reported(doctor, user_dir):
@@ -331,9 +349,13 @@ def test_a_file_for_json_lines_that_cannot_be_written(doctor, monkeypatch, tmp_p
 def test_what_is_switched_off_or_not_built_is_a_finding(doctor, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_CURSOR_DATABASE_MONITOR__ENABLED", "false")
     monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__OTLP__ENABLED", "true")
+    monkeypatch.setenv("TRIO_CURSOR_ALARMS__WEBHOOK", "https://host/hook")
     found = doctor()
     assert found.the("service")["do"] == "set enabled = true"
-    assert found.the("configuration")["subject"] == "outputs.otlp.enabled"
+    assert [item["subject"] for item in found.of("configuration", "finding")] == [
+        "outputs.otlp.enabled",
+        "alarms.webhook",
+    ]
 
 
 # -- The service ---------------------------------------------------------------------------------------
@@ -375,6 +397,29 @@ def test_what_the_service_says_is_wrong_is_a_finding_each(doctor, state):
     assert found.the("service.output", "note")["what"] == "4 events behind (error)"
 
 
+@pytest.mark.parametrize(
+    ("alarm", "do"),
+    [
+        ("output redis_stream:redis://r s: TimeoutError: it does not answer", "events wait in the event log"),
+        ("output redis_stream:redis://r s: the consumer group 'quarantined: ' has not", "XGROUP DESTROY"),
+        ("output redis_stream:redis://r s: its maxmemory-policy is allkeys-lru", "noeviction"),
+        ("output json_lines:/the event log : no space left", "events wait in the event log"),
+        ("session source files: permission denied", "its directory"),
+        ("session source http: Address already in use", "--http"),
+        ("session source redis:s: TimeoutError: it does not answer", "under Redis"),
+        ("what others send to s is not known and may be there twice: NOPERM", "under Redis"),
+        ("the event log in /s failed: disk I/O error", "free some space"),
+        ("/home/output event log: unknown_schema: tables found: a", "update trio_cursor"),
+        (f"/home/session source: timeout: {QUARANTINED}", "it is tried again by itself"),
+        ("/home/output does not answer", "disk or mount answers"),
+    ],
+)
+def test_of_each_alarm_what_is_said_to_do_fits_what_it_is_about(doctor, state, alarm, do):
+    with held(state):
+        write_status(state, running(alarms=(alarm,)))
+        assert do in doctor().the("service.alarm")["do"]
+
+
 def test_a_service_with_other_options_is_told(doctor, state):
     output = OutputStatus("redis_stream:redis://elsewhere s", "connected", 3, 0, 0, None)
     with held(state):
@@ -390,12 +435,14 @@ def test_a_service_with_other_options_is_told(doctor, state):
 
 
 def test_a_service_that_is_silent_or_says_what_nobody_understands(doctor, monkeypatch, state):
-    monkeypatch.setattr(looking_at_service, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(status_file, "_PATIENCE_SECONDS", 0.1)
     with held(state):
         write_status(state, running(workspaces=(workspace_status(),)))
         os.utime(state / STATUS_NAME, (1, 1))
         assert "has not said anything for" in doctor().the("service")["what"]
         (state / STATUS_NAME).write_text("{}")
+        assert "of another version" in doctor().the("service")["what"]
+        (state / STATUS_NAME).write_text('{"taken_at": "noon", "outputs": ["all"]}')
         assert "of another version" in doctor().the("service")["what"]
 
 

@@ -1,10 +1,9 @@
 """`doctor --prove`: what is the same before and after, what somebody else writes, what would be ours."""
 
 import errno
+import itertools
 import json
 import os
-import subprocess
-import sys
 
 import cursor_files
 import killed_copies
@@ -16,17 +15,6 @@ from trio_cursor.doctor.fingerprints import fingerprints
 from trio_cursor.doctor.proof import ROUNDS, Record, changes, verdict
 
 pytestmark = pytest.mark.usefixtures("home")
-
-WRITER = """
-import sqlite3, sys, time
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-print(flush=True)
-number = 0
-while True:
-    number += 1
-    connection.execute("INSERT INTO ItemTable VALUES ('noise', ?)", (number,))
-    time.sleep(0.005)
-"""
 
 
 @pytest.fixture
@@ -61,13 +49,17 @@ def test_in_every_state_of_a_directory_nothing_changes(prove, user_dir):
     assert f"{files} files were the same before and after" in found["ok", "proof"]
 
 
-def test_what_somebody_writes_all_the_while_is_not_proven_and_that_is_said(prove, user_dir):
+def test_what_somebody_writes_all_the_while_is_not_proven_and_that_is_said(prove, user_dir, monkeypatch):
     quiet = cursor_files.make_workspace(user_dir, "quiet", [cursor_files.ring_item()])
     busy = cursor_files.make_workspace(user_dir, "busy", [cursor_files.ring_item()])
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(busy)], stdout=subprocess.PIPE) as writer:
-        writer.stdout.readline()
-        _, found = prove()
-        writer.kill()
+    take_marks, noise = proof.take_marks, itertools.count()
+
+    async def written_to_before(look):
+        cursor_files.execute(busy, ("INSERT INTO ItemTable VALUES ('noise', ?)", (next(noise),)))
+        return await take_marks(look)
+
+    monkeypatch.setattr(proof, "take_marks", written_to_before)
+    _, found = prove()
     assert f"({ROUNDS} looks)" in found["ok", "proof"]
     assert "not proven: somebody" in found["note", str(busy.parent)]
     assert "state.vscdb" in found["note", str(busy.parent)]

@@ -76,6 +76,20 @@ def test_what_the_rights_lack_is_named(doctor, version):
         assert doctor(url)["redis.rights", "finding"]["do"].endswith(f"~{STREAM} ~{{{STREAM}}}:*")
 
 
+def test_a_command_that_was_renamed_away_is_forbidden_to_everybody(doctor):
+    with own_server("--rename-command", "XTRIM", "", "--rename-command", "EVALSHA", "hidden") as server:
+        found = doctor(server.url)
+        assert ("redis.rights", "ok") not in found
+        assert "done without: evalsha (renamed away)" in found["redis.rights", "note"]["what"]
+    with own_server("--rename-command", "XTRIM", "") as server:
+        note = doctor(server.url)["redis.rights", "note"]
+        assert "nothing is trimmed: forbidden to the user: xtrim (renamed away)" in note["what"]
+        assert note["do"].startswith("take rename-command xtrim out of its configuration")
+    with own_server("--rename-command", "XADD", "", "--rename-command", "XINFO", "") as server:
+        needed = doctor(server.url)["redis.rights", "finding"]
+        assert needed["what"].endswith("and needed: xadd (renamed away), xinfo (renamed away)")
+
+
 def test_a_wrong_password_and_a_port_without_a_server(doctor, server):
     as_user(server, *RULES)
     refused = doctor(f"redis://telemetry:{PASSWORD}x@127.0.0.1:{server.port}")["redis.connection", "finding"]

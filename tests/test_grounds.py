@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import cursor_files
 import pytest
@@ -11,6 +12,7 @@ from trio_cursor import state_dir
 from trio_cursor.cli import main
 from trio_cursor.cursor.grounds import cursor_directory_of
 from trio_cursor.errors import StateError
+from trio_cursor.eventlog import FILE_NAME, open_event_log
 from trio_cursor.outputs.follower import OutputError
 from trio_cursor.outputs.json_lines import JsonLinesFile
 
@@ -82,6 +84,16 @@ async def test_no_line_is_written_into_a_database_wherever_it_is(tmp_path):
         with pytest.raises(OutputError, match="is a database"):
             await attempt
     assert path.read_bytes() == before
+
+
+async def test_our_own_log_is_not_even_opened(tmp_path, monkeypatch):
+    """That would drop the locks that this process has on it."""
+    async with open_event_log(tmp_path):
+        (tmp_path / "lines").symlink_to(tmp_path / FILE_NAME)
+        monkeypatch.setattr(Path, "open", pytest.fail)
+        for name in (FILE_NAME, f"{FILE_NAME}-wal", "lines"):
+            with pytest.raises(OutputError, match="is a database"):
+                await JsonLinesFile(tmp_path / name).write([])
 
 
 @pytest.mark.usefixtures("home")

@@ -187,10 +187,11 @@ def read(tmp_path):
         )
         pages, positions = {}, {}
         with trio.fail_after(30):
-            # On a slow machine the lock budget ends a look before it has come to everything.
+            # On a slow machine the lock budget ends a look before it has come to everything. Only the first
+            # verifies: the next ones would find once more what was found.
             while not pages or any(page.more for page in pages.values()):
                 make = partial(
-                    scan_database, positions=positions, rescan=False, verify=True, since_ms=since_ms
+                    scan_database, positions=positions, rescan=False, verify=not pages, since_ms=since_ms
                 )
                 outcome = await guest.read(str(path), make, unless=None)
                 assert isinstance(outcome, Page), outcome

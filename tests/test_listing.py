@@ -344,9 +344,9 @@ def test_an_entry_that_cannot_be_looked_at_is_named():
     class Unknown:
         """As `os.DirEntry` where the directory does not tell the kind of its entries."""
 
-        name = "w"
+        name = path = "w"
 
         def is_symlink(self):
             raise OSError(errno.EACCES, "Permission denied")
 
-    assert module._why_not(Unknown()) == "cannot be looked at (Permission denied)"
+    assert module._why_not(Unknown()) == Note("w", "cannot be looked at (Permission denied)", is_trouble=True)

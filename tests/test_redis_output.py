@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections import Counter
 
 import attrs
 import pytest
 import redis_server
-import trio
 from deadlines import until
 from log_events import gap
 from redis_outputs import STREAM, config, everything_is_sent, following, ids, now_ms, numbered, sent
@@ -16,6 +16,7 @@ from redis_server import own_server
 
 from trio_cursor import redis_append
 from trio_cursor.eventlog import Entry, open_event_log
+from trio_cursor.outputs.redis_stream import RedisStream
 from trio_cursor.redis_keys import StreamKeys, keys_of
 from trio_cursor.wire import to_fields
 
@@ -224,13 +225,21 @@ async def test_producers_at_the_same_time_put_each_generation_there_once(tmp_pat
     assert sorted(sent(server)) == sorted(ids((1, 200)))
 
 
-async def test_shards_keep_each_workspace_together_and_in_order(tmp_path, server):
+async def test_shards_keep_each_workspace_together_and_in_order(tmp_path, server, monkeypatch):
+    looks, real = Counter(), RedisStream.idle
+
+    async def idle(self):
+        looks[self.name] += 1
+        await real(self)
+
+    monkeypatch.setattr(RedisStream, "idle", idle)
     async with following(tmp_path, config(server.url, shards=3)) as (log, states):
         await log.append(Entry(events=numbered(1, 60, workspaces=8)))
         await everything_is_sent(log, states)
         assert len({state.name for state in states}) == 3
         # Nothing was ever sent where nothing belongs; that is no loss.
-        await trio.sleep(0.2)
+        looks.clear()
+        await until(lambda: all(looks[state.name] > 2 for state in states))
         assert [state.rollbacks for state in states] == [0, 0, 0]
     found = [sent(server, keys.stream) for keys in keys_of(STREAM, 3)]
     assert sorted(id_ for shard in found for id_ in shard) == sorted(ids((1, 60)))

@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_said_in_one_line(capsys, server, state, tmp_path
     place = ["--state-dir", str(state)]
     assert "there is no event log yet" in failed(capsys, *place, "--redis-url", server.url, code=0)
     recorded(state, *many(3))
-    assert "add --redis-url URL" in failed(capsys, *place)
+    assert "add --redis-url URL" in failed(capsys, *place, code=78)
     assert "not together with" in failed(capsys, *place, "--json-lines", "-", "--force", code=2)
     assert "no events to send" in failed(capsys, *place, "--redis-url", server.url, "--session", "x", code=0)
     url = f"redis://127.0.0.1:{redis_server.free_port()}"

@@ -17,6 +17,7 @@ from trio_cursor.records import Session
 from trio_cursor.sessions import file_look, session_files
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.states import SourceState
+from trio_cursor.threads import run_or_leave
 
 H1, H2 = "a1" * 8, "b2" * 8
 HOUR = 3_600_000
@@ -316,15 +317,25 @@ async def test_a_half_written_file_ends_nothing_and_is_counted_only_if_it_stays_
     assert len([line for line in logged() if "passed over" in line]) == 1
 
 
-async def test_half_of_a_file_is_read_again_until_it_is_whole(world):
-    async with watching(world, every=0.05):
+async def test_half_of_a_file_is_read_again_until_it_is_whole(world, monkeypatch):
+    target, half, real = world.directory / f"{H1}.json", b'{"CURSOR_SESSION_ID": ', file_look._read
+    found = []
+
+    def read(path):
+        """The other half is written as soon as somebody has read the first."""
+        found.append(real(path))
+        if found[-1] == half:
+            with target.open("ab") as file:
+                file.write(b'"s1"}')
+        return found[-1]
+
+    monkeypatch.setattr(file_look, "_read", read)
+    async with watching(world):
         await world.until(lambda: world.caught_up)
-        with (world.directory / f"{H1}.json").open("w") as file:
-            file.write('{"CURSOR_SESSION_ID": ')
-            file.flush()
-            await trio.sleep(0.06)
-            file.write('"s1"}')
+        (world.directory / "new").write_bytes(half)
+        (world.directory / "new").rename(target)
         await world.said(("start", H1, "s1"))
+    assert found[0] == half
     assert world.state.skipped == {}
 
 
@@ -403,22 +414,28 @@ async def test_a_directory_that_hangs_is_left_to_its_thread_and_looked_at_when_i
     world, monkeypatch, logged
 ):
     answer, real = threading.Event(), os.lstat
-    names = []
+    names, places = [], []
 
     def lstat(path):
         names.append(path)
         answer.wait(20)
         return real(path)
 
+    async def run(work, *, limiter, leave):
+        places.append(limiter)
+        await run_or_leave(work, limiter=limiter, leave=leave)
+
     world.write(H1)
     world.write(H2)
     monkeypatch.setattr(file_look.os, "lstat", lstat)
+    monkeypatch.setattr(session_files, "run_or_leave", run)
     try:
         async with watching(world, hangs_after=0.05):
             await world.until(lambda: world.caught_up)
             assert (world.state.state, world.state.last_error) == ("error", "it does not answer")
-            await trio.sleep(0.2)
-            assert len(names) == 1  # nobody else was sent after it
+            # Nobody else is sent after it: the next look waits for the only place.
+            await world.until(lambda: places[0].statistics().tasks_waiting)
+            assert (len(names), len(places)) == (1, 1)
             answer.set()
             await world.until(lambda: len(world.desk.heard) == 2)
             assert world.state.state == "connected"

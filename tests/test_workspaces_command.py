@@ -1,5 +1,6 @@
 """`workspaces`: what is found of Cursor, why one has nothing, and what was announced as which of them."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -16,11 +17,13 @@ import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, on_terminal, run_once
 
-from trio_cursor.cli import main, workspaces_command
+from trio_cursor.cli import main
 from trio_cursor.cursor import listing
 from trio_cursor.cursor.folders import workspace_hash
 from trio_cursor.cursor.mapping import KEPT_MS
 from trio_cursor.cursor.private_copies import place_for_copies
+from trio_cursor.cursor.reading import Transaction
+from trio_cursor.doctor import looking
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import open_for_writing, transaction
 from trio_cursor.eventlog.session_rows import save_mapping, save_session
@@ -100,7 +103,9 @@ def test_workspaces_says_why_one_has_nothing(capsys, monkeypatch, user_dir, make
     assert why in found["why"]
 
 
-def test_of_a_large_table_only_the_beginning_is_counted_and_that_is_said(capsys, user_dir):
+def test_of_a_large_table_only_the_beginning_is_counted_and_that_is_said(capsys, user_dir, monkeypatch):
+    # What ends the look is the number of rows, however slow the machine is.
+    monkeypatch.setattr("trio_cursor.cursor.visits.ROLLBACK_BUDGET_SECONDS", 60.0)
     database = cursor_files.make_workspace(user_dir, "a1")
     rows = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)"
@@ -119,6 +124,29 @@ def test_of_a_large_table_only_the_beginning_is_counted_and_that_is_said(capsys,
     assert found["schemas"] == ["tables_v2"]
     assert found["entries"] < 900
     assert f"more than {found['entries']} rows" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("slow_looks", "told"),
+    [(3, (2, None)), (1000, (0, "ai.generations could not be read within the lock budget"))],
+)
+def test_what_there_was_no_time_to_read_is_not_called_empty(capsys, user_dir, monkeypatch, slow_looks, told):
+    monkeypatch.setattr("trio_cursor.cursor.visits.ROLLBACK_BUDGET_SECONDS", 60.0)
+    database = cursor_files.make_workspace(user_dir, "a1")
+    columns = "uuid TEXT, data_version INTEGER, value TEXT, timestamp INTEGER"
+    rows = [("INSERT INTO \"ai.generations\" VALUES (?, 1, '{}', 1)", (f"u{number}",)) for number in range(2)]
+    cursor_files.execute(database, (f'CREATE TABLE "ai.generations" ({columns})', ()), *rows)
+    looks, answer = itertools.count(), Transaction.answer
+
+    def answer_slowly(transaction, query):
+        rows = answer(transaction, query)
+        if "max(" in query.sql and next(looks) < slow_looks:
+            transaction._seconds = 0.0
+        return rows
+
+    monkeypatch.setattr(Transaction, "answer", answer_slowly)
+    found = workspaces_of(capsys, user_dir)["a1"]
+    assert (found["entries"], found["why"]) == told
 
 
 def test_without_a_cursor_workspaces_says_where_it_looked(capsys, tmp_path):
@@ -206,7 +234,7 @@ def test_a_directory_that_does_not_answer_is_named_and_the_others_are_shown(
         return look(lister)
 
     monkeypatch.setattr(listing.Lister, "list", hang)
-    monkeypatch.setattr(workspaces_command, "_LIST_SECONDS", 1.0)
+    monkeypatch.setattr(looking, "LIST_SECONDS", 1.0)
     try:
         assert main(["workspaces", "--cursor-dir", str(user_dir), "--cursor-dir", str(dead)]) == 0
     finally:
@@ -222,10 +250,11 @@ def test_a_directory_that_does_not_answer_is_named_and_the_others_are_shown(
 def test_a_directory_that_does_not_answer_does_not_keep_ctrl_c_from_ending_it(user_dir, state):
     program = """
 import sys, time
-from trio_cursor.cli import main, workspaces_command
+from trio_cursor.cli import main
 from trio_cursor.cursor import listing
+from trio_cursor.doctor import looking
 
-workspaces_command._LIST_SECONDS = 600
+looking.LIST_SECONDS = 600
 
 def hang(_):
     print("hangs", flush=True)

@@ -112,12 +112,16 @@ def stream_of(config: Config) -> str:
     return config.sessions.stream or config.redis.stream
 
 
-def refuse_what_is_not_built(config: Config) -> None:
-    """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
+def not_built(config: Config) -> list[str]:
+    """Keys by which something is asked for that this release does not do."""
     asked = {
         "outputs.otlp.enabled": config.outputs.otlp.enabled,
         "alarms.webhook": config.alarms.webhook is not None,
     }
-    missing = [name for name, is_asked in asked.items() if is_asked]
-    if missing:
+    return [name for name, is_asked in asked.items() if is_asked]
+
+
+def refuse_what_is_not_built(config: Config) -> None:
+    """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
+    if missing := not_built(config):
         raise NotBuiltYetError(f"{', '.join(missing)}: not built yet; leave it out for now")

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import attrs
+
+from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject
 from trio_cursor.os_files import patiently
+from trio_cursor.state_dir import is_held
 from trio_cursor.status import Status
 
 FILE_NAME = "status.json"
+#: The service writes once a second; one that has not for so long hangs.
+STALE_MS: Final = 10_000
+#: One that has just been started, or has slept with the machine, gets this long to write.
+_PATIENCE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.05
+
+
+@attrs.frozen
+class ServiceLook:
+    """Whether a service runs, and what it says of itself."""
+
+    is_running: bool = False
+    #: None though it runs: there is nothing that can be read.
+    status: JsonObject | None = None
+    #: How old that is.
+    age_ms: int = 0
+    #: It cannot be told.
+    trouble: StateError | None = None
 
 
 def write_status(directory: Path, status: Status) -> None:
@@ -35,7 +58,24 @@ def read_status(directory: Path) -> JsonObject | None:
         return None
     if not isinstance(found, dict):
         return None
+    # Whatever it says itself, of whichever version it is.
     return {**found, "taken_at": touched_ms}
+
+
+def look_at_service(directory: Path) -> ServiceLook:
+    """Look whether one runs on this directory; blocks for a moment if it is just starting."""
+    began = time.monotonic()
+    try:
+        while is_held(directory):
+            status = read_status(directory)
+            age_ms = 0 if status is None else int(time.time() * 1000) - int(status["taken_at"])
+            is_fresh = status is not None and age_ms <= STALE_MS
+            if is_fresh or time.monotonic() - began > _PATIENCE_SECONDS:
+                return ServiceLook(is_running=True, status=status, age_ms=age_ms)
+            time.sleep(_LOOK_SECONDS)
+    except StateError as error:
+        return ServiceLook(trouble=error)
+    return ServiceLook()
 
 
 def confirm_status(directory: Path) -> None:

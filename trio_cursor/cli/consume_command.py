@@ -12,10 +12,10 @@ from trio_cursor.asked import marker_seconds
 from trio_cursor.cli.event_words import event_line
 from trio_cursor.cli.log_setup import logging_to_stderr
 from trio_cursor.cli.output import Style, terminal_width
+from trio_cursor.cli.redis_access import server_of
 from trio_cursor.cli.stopping import Stop, listened_to, terminable
 from trio_cursor.config import Config, load_config
 from trio_cursor.deliveries import Delivery
-from trio_cursor.errors import ConfigError
 from trio_cursor.events import to_json
 from trio_cursor.reader import open_reader
 
@@ -27,8 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print events until stopped, or until there were as many as asked for."""
     with terminable():
         config = load_config(arguments.config, overrides=arguments.overrides)
-        if config.redis.url is None:
-            raise ConfigError(("no Redis to read from: add --redis-url URL, or url in [redis]",))
+        server_of(config, "consume")  # before anything is started
         colors = Style.of(sys.stderr, no_color=arguments.no_color).is_on
         with logging_to_stderr(config.logging, colors=colors):
             stop = Stop(config.service.shutdown_grace_seconds, lambda: None)

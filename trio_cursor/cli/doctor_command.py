@@ -16,7 +16,9 @@ from trio_cursor.cli.output import Style, terminal_width
 from trio_cursor.cli.redis_access import add_redis_options
 from trio_cursor.config import Config, load_config
 from trio_cursor.cursor.guest import Guest
-from trio_cursor.doctor import Announced, Level, Unplaced, examine
+from trio_cursor.doctor.check import Level
+from trio_cursor.doctor.examining import examine
+from trio_cursor.doctor.facts import Announced, Unplaced
 from trio_cursor.doctor.looking import CursorLook
 
 WELL, FINDINGS = 0, 3

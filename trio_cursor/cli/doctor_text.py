@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Final
 
 from trio_cursor.cli.output import Style, plural, printable, wrapped
-from trio_cursor.doctor import Check, Level, Section
+from trio_cursor.doctor.check import Check, Level
+from trio_cursor.doctor.examining import Section
 
 #: A mark and its colour, and what stands for the mark where it cannot be shown.
 _MARKS: Final = {

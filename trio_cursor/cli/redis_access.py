@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trio_cursor.config import Config
-from trio_cursor.errors import TrioCursorError
+from trio_cursor.errors import ConfigError, TrioCursorError
 from trio_cursor.redis_address import RedisAddress, address_of
 from trio_cursor.redis_trouble import StreamError
 
@@ -19,9 +19,9 @@ def add_redis_options(parser: argparse.ArgumentParser) -> None:
 
 
 def server_of(config: Config, what: str) -> RedisAddress:
-    """The configured server. Raises `TrioCursorError` if there is none, `ConfigError`."""
+    """The configured server. Raises `ConfigError` if there is none, or none that it could be."""
     if config.redis.url is None:
-        raise TrioCursorError(f"could not {what}: no Redis is named; add --redis-url URL, or set redis.url")
+        raise ConfigError((f"could not {what}: no Redis is named; add --redis-url URL, or set redis.url",))
     return address_of(config.redis)
 
 

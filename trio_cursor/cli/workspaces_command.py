@@ -4,59 +4,59 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import math
 import sys
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator
+from contextlib import ExitStack, aclosing
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 import trio
 
 from trio_cursor import state_dir
-from trio_cursor.asked import find_dirs, is_rolled_out
 from trio_cursor.cli.announced import Heard, Match, Missing, listen_in, sort_out
 from trio_cursor.cli.output import Style, clock, indented, plural, printable, say, size, terminal_width
 from trio_cursor.cli.session_words import session_names
 from trio_cursor.config import Config, load_config
-from trio_cursor.cursor.guest import PRIVATE_CAP_BYTES, Guest, Page
-from trio_cursor.cursor.listing import Lister, list_workspaces
 from trio_cursor.cursor.private_copies import place_for_copies
-from trio_cursor.cursor.schemas import FollowUp
-from trio_cursor.cursor.schemas.known import readable_columns, scan_database
-from trio_cursor.cursor.selection import hides_its_folder, included
+from trio_cursor.doctor.looking import CursorLook, Database, guest_of, list_cursor, read_all
 from trio_cursor.errors import StateError
-from trio_cursor.observations import JsonObject, RingEntry, TableRow
+from trio_cursor.observations import JsonObject
 from trio_cursor.records import Session, Workspace
 from trio_cursor.status import session_object
 
-_T = TypeVar("_T")
-
-#: To list a directory takes milliseconds; one that takes this long is on a mount that is dead.
-_LIST_SECONDS = 5.0
 #: Of what was announced and not found: on a stream that several machines share most is elsewhere.
 _MOST_MISSING = 20
 
 
-@attrs.define
+@attrs.frozen
 class _Found:
     """One workspace as it is now."""
 
-    workspace: Workspace
-    schemas: list[str] = attrs.field(factory=list)
-    journal_mode: str | None = None
-    size: int | None = None
-    entries: int | None = None
-    last_activity: int | None = None
-    #: Why there is nothing, or not all.
-    why: list[str] = attrs.field(factory=list)
+    database: Database
     #: As what it was announced, and who works there.
-    mapped: list[Match] = attrs.field(factory=list)
-    sessions: list[Session] = attrs.field(factory=list)
+    mapped: list[Match]
+    sessions: list[Session]
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.database.workspace
+
+    @property
+    def entries(self) -> int | None:
+        """None: they could not be counted."""
+        return self.database.entries if self.database.schemas else None
+
+    @property
+    def why(self) -> list[str]:
+        """Why there is nothing, or not all."""
+        item = self.database
+        failure = [getattr(item.failure, "why", "unchanged")] if item.failure else []
+        said = [self.workspace.problem, item.left_out, *item.unknown, *item.problems, *item.skipped, *failure]
+        words = [word for word in said if word]
+        is_empty = item.is_read and not (item.entries or self.workspace.is_global)
+        return words or ["nothing was asked in this window yet"] * is_empty
 
     def to_object(self) -> JsonObject:
         return {
@@ -65,11 +65,11 @@ class _Found:
             "uri": self.workspace.uri,
             "hash": self.workspace.hash,
             "database": self.workspace.database,
-            "schemas": self.schemas,
-            "journal_mode": self.journal_mode,
-            "size": self.size,
+            "schemas": self.database.schemas,
+            "journal_mode": self.database.journal_mode,
+            "size": self.database.size,
             "entries": self.entries,
-            "last_activity": self.last_activity,
+            "last_activity": self.database.last_activity,
             "why": "; ".join(self.why) or None,
             "mapped": [match.to_object() for match in self.mapped],
             "sessions": [session_object(session) for session in self.sessions],
@@ -94,11 +94,12 @@ def run(arguments: argparse.Namespace) -> int:
         say("No service runs: the sessions are those that were open when the last one ended.")
     for note in seen.notes:
         say(printable(note))
-    if not seen.there:
-        say("No Cursor found. Looked for:", *(f"  {printable(path)}" for path in seen.dirs))
+    directories = seen.look.directories
+    if not any(item.is_there for item in directories):
+        say("No Cursor found. Looked for:", *(f"  {printable(item.path)}" for item in directories))
         say("If yours is elsewhere, name its User directory with --cursor-dir.")
-    elif not any(item.workspace.id or item.size for item in seen.found):
-        here = printable(" or ".join(seen.there))
+    elif seen.look.there and not any(item.workspace.id or item.database.size for item in seen.found):
+        here = printable(" or ".join(seen.look.there))
         say(f"No workspace in {here}: is it a Cursor User directory, with workspaceStorage in it?")
     return 0
 
@@ -129,130 +130,47 @@ def _place_for_copies(directory: Path, stack: ExitStack) -> str | None:
 class _Seen:
     """What a look has brought."""
 
-    #: Where was looked, and what of it is there.
-    dirs: tuple[str, ...]
-    there: tuple[str, ...]
+    look: CursorLook
     found: list[_Found]
     #: What was announced, and is none of them.
     missing: list[Missing]
-    #: What was passed over.
-    notes: list[str]
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What was passed over."""
+        for item in self.look.directories:
+            if item.trouble:
+                yield f"passed over: {item.path}: {item.trouble}"
+        for listing in self.look.listings:
+            yield from (f"passed over: {note.path}: {note.reason}" for note in listing.notes)
 
 
 async def _look(config: Config, heard: Heard, private_dir: str | None) -> _Seen:
-    dirs = await find_dirs(config)
-    is_there: dict[str, bool | None] = {}
-
-    async def ask(path: str) -> None:
-        is_there[path] = await _in_time(partial(_is_there, path))
-
-    async with trio.open_nursery() as nursery:
-        for path in dirs:
-            nursery.start_soon(ask, path)
-    # That one of the usual places does not exist is usual.
-    there = tuple(path for path in dirs if is_there[path])
-    listings = await _in_time(Lister(there).list)
-    silent = [path for path in dirs if is_there[path] is None or (listings is None and is_there[path])]
-    notes = [f"passed over: {path}: it does not answer" for path in silent]
-    notes += [f"passed over: {note.path}: {note.reason}" for item in listings or () for note in item.notes]
-    found = [_Found(workspace) for listing in listings or () for workspace in listing.workspaces]
-    guest = _guest(config, there, private_dir)
-    announced = await sort_out(heard, config, there, [item.workspace for item in found], guest)
-    for item in found:
-        item.mapped = announced.matches.get(item.workspace.database, [])
-        item.sessions = announced.sessions.get(item.workspace.database, [])
-    await _examine_all(config, guest, found)
-    await guest.aclose()
-    return _Seen(dirs, there, found, announced.missing, notes)
-
-
-def _is_there(path: str) -> bool:
-    """Whether there is such a directory. Looks at all that a listing looks at: what hangs, hangs here."""
-    list_workspaces(path)
-    return os.path.isdir(path)  # noqa: PTH112 - text, as it is shown
-
-
-async def _in_time(look: Callable[[], _T]) -> _T | None:
-    """Look in a thread, which is left alone if it does not end; then there is no answer."""
-    with trio.move_on_after(_LIST_SECONDS):
-        return await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
-    return None
-
-
-def _guest(config: Config, dirs: tuple[str, ...], private_dir: str | None) -> Guest:
-    monitor = config.cursor_database_monitor
-    return Guest(
-        roots=dirs,
-        tables=readable_columns(),
-        deadline_seconds=monitor.query_timeout_seconds,
-        max_concurrent=monitor.max_concurrent_workspaces,
-        private_dir=private_dir or "",
-        private_cap_bytes=PRIVATE_CAP_BYTES if private_dir else 0,
-    )
-
-
-async def _examine_all(config: Config, guest: Guest, found: list[_Found]) -> None:
-    async with trio.open_nursery() as nursery:
-        for item in found:
-            if config.cursor.exclude and hides_its_folder(item.workspace):
-                item.why += [
-                    item.workspace.problem or "",
-                    "left out: its folder is not known, and exclude is set",
-                ]
-            elif not included(item.workspace, config.cursor.include, config.cursor.exclude):
-                item.why.append("left out by include or exclude")
-            elif not is_rolled_out(item.workspace, config.cursor_database_monitor.rollout_percent):
-                item.why.append("left out by rollout_percent")
-            else:
-                nursery.start_soon(_examine, guest, item)
-
-
-async def _examine(guest: Guest, item: _Found) -> None:
-    if item.workspace.problem:
-        item.why.append(item.workspace.problem)
-    # Conversations are not counted, which would be to read gigabytes: of no window next to none is read.
-    now_ms = int(time.time() * 1000)
-    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=now_ms)
-    outcome = await guest.read(item.workspace.database, scan)
-    if not isinstance(outcome, Page):
-        item.why.append(getattr(outcome, "why", "unchanged"))
-        return
-    item.journal_mode = outcome.journal_mode
-    database = outcome.signature.database
-    item.size = database.size if database else None
-    item.why += outcome.result.unknown
-    for name, first in outcome.result.steps.items():
-        step = first
-        while isinstance(step, FollowUp):
-            further = await guest.read(item.workspace.database, step.make)
-            if not isinstance(further, Page):
-                item.why.append(getattr(further, "why", "unchanged"))
-                return
-            step = further.result
-        item.schemas.append(name)
-        if step.problem:
-            item.why.append(step.problem)
-        item.why += [f"{count} times: {reason}" for reason, count in step.skipped.items()]
-        asked = [found for found in step.observations if isinstance(found, RingEntry | TableRow)]
-        number = len(asked) if step.entries is None else step.entries
-        item.entries = (item.entries or 0) + number
-        if step.more and asked:
-            item.why.append(f"{name}: more than {number} rows; only the first were counted here")
-        times = [found.timestamp for found in asked if found.timestamp]
-        item.last_activity = max([*times, item.last_activity or 0]) or None
-    if not (item.entries or item.why or item.workspace.is_global):
-        item.why.append("nothing was asked in this window yet")
+    look = await list_cursor(config)
+    workspaces = [item.workspace for item in look.databases]
+    async with aclosing(guest_of(config, look.there, private_dir)) as guest:
+        announced = await sort_out(heard, config, look.there, workspaces, guest)
+        await read_all(guest, look.databases, math.inf)
+    found = [
+        _Found(
+            item,
+            announced.matches.get(item.workspace.database, []),
+            announced.sessions.get(item.workspace.database, []),
+        )
+        for item in look.databases
+    ]
+    return _Seen(look, found, announced.missing)
 
 
 def _described(item: _Found, style: Style, width: int) -> list[str]:
     """Some lines for a person; a table would be wider than most terminals."""
-    workspace = item.workspace
+    workspace, database = item.workspace, item.database
     facts = [
         "" if item.entries is None else plural(item.entries, "entry", "entries"),
-        f"last {clock(item.last_activity)}" if item.last_activity else "",
-        ", ".join(item.schemas),
-        f"journal {item.journal_mode}" if item.journal_mode else "",
-        "" if item.size is None else size(item.size),
+        f"last {clock(database.last_activity)}" if database.last_activity else "",
+        ", ".join(database.schemas),
+        f"journal {database.journal_mode}" if database.journal_mode else "",
+        "" if database.size is None else size(database.size),
     ]
     name = workspace.path or workspace.uri or ("no folder" if workspace.id else "all workspaces together")
     told = list(chain.from_iterable(match.lines(width, workspace.path) for match in item.mapped))

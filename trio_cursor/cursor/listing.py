@@ -24,6 +24,9 @@ from trio_cursor.records import Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+#: The reason of the note on a `User` directory without `workspaceStorage`.
+NO_STORAGE = "no such directory (yet)"
+
 _DATABASE_FILE = "state.vscdb"
 
 #: (st_dev, st_ino) of a database.
@@ -42,6 +45,8 @@ class Note:
     path: str
     #: In words.
     reason: str
+    #: It could not be looked at, so that something of Cursor's may be missed.
+    is_trouble: bool = False
 
 
 @attrs.frozen
@@ -193,12 +198,12 @@ class _Profile:
             with os.scandir(storage) as entries:
                 found = list(itertools.islice(entries, _MOST_WORKSPACES + 1))
         except (FileNotFoundError, NotADirectoryError):
-            notes.append(Note(storage, "no such directory (yet)"))
+            notes.append(Note(storage, NO_STORAGE))
             self._known = {}
             return
         except OSError as error:
             # Through WSL an error may pass; what was known stays, and the next look is a full one.
-            notes.append(Note(storage, f"cannot be listed ({error.strerror})"))
+            notes.append(Note(storage, f"cannot be listed ({error.strerror})", is_trouble=True))
             self._signature = None
             return
         if len(found) > _MOST_WORKSPACES:
@@ -207,9 +212,8 @@ class _Profile:
             )
         known: dict[str, _Known] = {}
         for entry in sorted(found[:_MOST_WORKSPACES], key=lambda entry: entry.name):
-            reason = _why_not(entry)
-            if reason is not None:
-                notes.append(Note(entry.path, reason))
+            if (note := _why_not(entry)) is not None:
+                notes.append(note)
             elif (one := self._examine(entry.name)) is not None:
                 known[entry.name] = one
         self._known = known
@@ -249,17 +253,17 @@ class _Profile:
         return _Known(workspace, signature, identity)
 
 
-def _why_not(entry: os.DirEntry[str]) -> str | None:
-    """Tell why an entry of `workspaceStorage` is no workspace; None if it is one."""
+def _why_not(entry: os.DirEntry[str]) -> Note | None:
+    """Note why an entry of `workspaceStorage` is no workspace; None if it is one."""
     if not entry.name.isprintable():  # lone surrogates, that is bytes that are not UTF-8, are not either
-        return "has a name that Cursor does not give"
+        return Note(entry.path, "has a name that Cursor does not give")
     try:
         # A junction is the like of a symbolic link on Windows; Python knows them from 3.12 on.
         if entry.is_symlink() or getattr(entry, "is_junction", bool)():
-            return "a symbolic link, which is not followed"
-        return None if entry.is_dir(follow_symlinks=False) else "not a directory"
+            return Note(entry.path, "a symbolic link, which is not followed")
+        return None if entry.is_dir(follow_symlinks=False) else Note(entry.path, "not a directory")
     except OSError as error:  # where the directory itself does not tell the kind of its entries
-        return f"cannot be looked at ({error.strerror})"
+        return Note(entry.path, f"cannot be looked at ({error.strerror})", is_trouble=True)
 
 
 def _signature(path: str) -> _Signature:

@@ -18,6 +18,8 @@ FILE_NAME = "workspace.json"
 
 #: The one problem that is none: a window without a folder has no such file.
 NO_FILE = "no workspace.json: a window without a folder, or not written yet"
+#: How the problem begins of one that is there and cannot be read, as others of its user's files may not.
+UNREADABLE = "workspace.json cannot be read"
 
 #: Real ones have about a hundred bytes.
 _LARGEST_FOLDER_FILE_BYTES = 1 << 20
@@ -61,7 +63,7 @@ def read_workspace_json(path: str) -> Folder:
     except FileNotFoundError:
         return Folder(problem=NO_FILE)
     except OSError as error:
-        return Folder(problem=f"workspace.json cannot be read ({error.strerror})")
+        return Folder(problem=f"{UNREADABLE} ({error.strerror})")
     if len(content) > _LARGEST_FOLDER_FILE_BYTES:
         return Folder(problem="workspace.json is larger than 1 MiB")
     if not content.strip():

@@ -8,7 +8,9 @@ from typing import Final
 
 from trio_cursor.asked import window_ms
 from trio_cursor.cursor.guest import Busy, Empty, NeedsRecovery, TimedOut
-from trio_cursor.cursor.workspace_json import NO_FILE
+from trio_cursor.cursor.listing import NO_STORAGE
+from trio_cursor.cursor.schemas.known import NO_TABLES
+from trio_cursor.cursor.workspace_json import NO_FILE, UNREADABLE
 from trio_cursor.doctor.check import Check, finding, note, ok
 from trio_cursor.doctor.facts import Facts
 from trio_cursor.doctor.looking import CursorLook, Database, Directory, Failure
@@ -52,7 +54,7 @@ def directories(facts: Facts) -> Iterator[Check]:
         yield finding("cursor", "Cursor", "no Cursor was found in any of these places", do)
     for listing in look.listings:
         for what in listing.notes:
-            if "cannot be" in what.reason:
+            if what.is_trouble:
                 yield finding("cursor.directory", what.path, what.reason, _remedy(what.reason))
             elif what.path not in (listing.user_dir, *look.there):
                 yield note("cursor.directory", what.path, f"passed over: {what.reason}")
@@ -81,7 +83,7 @@ def _directory(item: Directory, look: CursorLook, *, is_named: bool, is_any: boo
     if any(one.is_read for one in look.databases if one.workspace.profile == mine[0].user_dir):
         return note(name, item.path, "it has no workspace", "open a folder in Cursor")
     what = "neither a workspace nor a conversation is in it"
-    is_like_cursors = all("no such directory" not in one.reason for one in mine[0].notes)
+    is_like_cursors = all(one.reason != NO_STORAGE for one in mine[0].notes)
     if is_named and not is_like_cursors:
         return finding(name, item.path, what, _ELSEWHERE)
     return note(name, item.path, what, _NOT_STARTED)
@@ -102,7 +104,7 @@ def databases(facts: Facts) -> Iterator[Check]:
         yield note("databases", "databases", what, "open a folder in Cursor and ask its AI something")
     left_out = Counter(item.left_out for item in found if item.left_out)
     for reason, count in left_out.items():
-        yield note("databases", "databases", f"{count:,} not opened: {reason}", "see `config show`")
+        yield note("databases", "databases", f"{count:,} {reason}", "see `config show`")
     for item in found:
         yield from _database(item, facts)
 
@@ -110,19 +112,19 @@ def databases(facts: Facts) -> Iterator[Check]:
 def _database(item: Database, facts: Facts) -> Iterator[Check]:
     name, path = "database", item.workspace.database
     if (problem := item.workspace.problem) and problem != NO_FILE:
-        if "cannot be read" in problem:
+        if problem.startswith(UNREADABLE):
             yield finding("workspace", path, problem, _remedy(problem))
         else:
             yield note("workspace", path, f"{problem}: its events bear neither path nor hash")
     if item.left_out:
-        yield note(name, path, f"not opened: {item.left_out}", is_detail=True)
+        yield note(name, path, item.left_out, is_detail=True)
     elif not item.was_looked_at:
         yield finding(name, path, "there was no time to look at it", _MOUNT)
     elif isinstance(item.failure, Empty):
         yield note(name, path, f"nothing yet: {item.failure.why}", is_detail=True)
     elif item.failure is not None:
         yield finding(name, path, *_refusal(item.failure, facts))
-    elif item.unknown and item.unknown != ["no table that could hold generations; tables found: none"]:
+    elif item.unknown and item.unknown != [NO_TABLES]:
         do = "update trio_cursor; if it is the newest, report these names: Cursor may store things anew"
         yield finding("schema", path, f"unknown layout: {'; '.join(item.unknown)}", do)
     elif item.problems:

@@ -20,9 +20,9 @@ from trio_cursor.doctor.facts import Announced, Facts, FindAnnounced
 from trio_cursor.doctor.looking import CursorLook, guest_of, in_time, list_cursor, read_all
 from trio_cursor.doctor.machine import this_machine
 from trio_cursor.doctor.proof import prove
-from trio_cursor.doctor.running import look_at_service
 from trio_cursor.doctor.state import look_at_own
 from trio_cursor.doctor.stream import look_at_streams
+from trio_cursor.status_file import look_at_service
 
 CheckFunction: TypeAlias = Callable[[Facts], Iterator[Check]]
 
@@ -38,6 +38,8 @@ CHECKS: Final[tuple[tuple[str, tuple[CheckFunction, ...]], ...]] = (
 )
 PROOF: Final = "Proof"
 
+#: For all databases together: a thousand take about two.
+_READ_SECONDS: Final = 20.0
 _OWN_SECONDS: Final = 8.0
 _ANNOUNCED_SECONDS: Final = 10.0
 
@@ -80,7 +82,7 @@ async def _gathered(facts: Facts, look: CursorLook, guest: Guest, find_announced
 
     async def databases() -> None:
         nonlocal facts
-        await read_all(guest, look.databases)
+        await read_all(guest, look.databases, _READ_SECONDS)
         known: Announced | None = None
         with trio.move_on_after(_ANNOUNCED_SECONDS):
             known = await find_announced(look, guest)

@@ -11,10 +11,10 @@ from trio_cursor.config import Config
 from trio_cursor.cursor.guest import Guest
 from trio_cursor.doctor.looking import CursorLook
 from trio_cursor.doctor.machine import Machine
-from trio_cursor.doctor.running import ServiceLook
 from trio_cursor.doctor.state import OwnLook
 from trio_cursor.doctor.stream import StreamLook
 from trio_cursor.records import Session
+from trio_cursor.status_file import ServiceLook
 
 
 @attrs.frozen

@@ -7,8 +7,9 @@ alone, and that it did not answer is what was found.
 from __future__ import annotations
 
 import os
+import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
@@ -42,8 +43,6 @@ Failure: TypeAlias = Unchanged | Busy | NeedsRecovery | Empty | Unreadable | Tim
 
 #: To list a directory takes milliseconds; one that takes this long is on a mount that is dead.
 LIST_SECONDS: Final = 5.0
-#: For all databases together: a thousand take about two.
-READ_SECONDS: Final = 20.0
 
 
 @attrs.frozen
@@ -69,11 +68,15 @@ class Database:
     failure: Failure | None = None
     was_looked_at: bool = False
     journal_mode: str | None = None
+    #: Of the file.
+    size: int | None = None
     schemas: list[str] = attrs.field(factory=list)
     #: What looked like a store of generations and is of no layout that we know, in words.
     unknown: list[str] = attrs.field(factory=list)
     #: What stands where it should, and cannot be understood, in words.
     problems: list[str] = attrs.field(factory=list)
+    #: What of it was passed over, by why, and rows that were not counted any more; in words.
+    skipped: list[str] = attrs.field(factory=list)
     #: Generations that are counted: those of rings and tables.
     entries: int = 0
     #: Of the newest of them.
@@ -137,7 +140,8 @@ async def list_cursor(config: Config) -> CursorLook:
 def _directory(path: str) -> Directory:
     """Looks at all that a listing looks at: what hangs, hangs here."""
     try:
-        os.stat(path)  # noqa: PTH116 - text, as it is shown
+        if not stat.S_ISDIR(os.stat(path).st_mode):  # noqa: PTH116 - text, as it is shown
+            return Directory(path, is_there=False)
     except (FileNotFoundError, NotADirectoryError):
         return Directory(path, is_there=False)
     except OSError as error:
@@ -149,7 +153,7 @@ def _directory(path: str) -> Directory:
 def _why_left_out(config: Config, workspace: Workspace) -> str | None:
     """As the service leaves it out."""
     if config.cursor.exclude and hides_its_folder(workspace):
-        return "its folder is not known, and exclude is set"
+        return "left out: its folder is not known, and exclude is set"
     if not included(workspace, config.cursor.include, config.cursor.exclude):
         return "left out by include or exclude"
     if not is_rolled_out(workspace, config.cursor_database_monitor.rollout_percent):
@@ -170,9 +174,9 @@ def guest_of(config: Config, dirs: Sequence[str], private_dir: str | None) -> Gu
     )
 
 
-async def read_all(guest: Guest, databases: Sequence[Database]) -> None:
+async def read_all(guest: Guest, databases: Sequence[Database], seconds: float) -> None:
     """Read each that may be read, once; what has not been looked at when the time is over says so."""
-    with trio.move_on_after(READ_SECONDS):
+    with trio.move_on_after(seconds):
         async with trio.open_nursery() as nursery:
             for item in databases:
                 if item.left_out is None:
@@ -181,30 +185,52 @@ async def read_all(guest: Guest, databases: Sequence[Database]) -> None:
 
 async def _read(guest: Guest, item: Database) -> None:
     # Conversations are not counted, which would be to read gigabytes: of no window next to none is read.
-    now_ms = int(time.time() * 1000)
-    scan = partial(scan_database, positions={}, rescan=False, verify=False, since_ms=now_ms)
-    outcome = await guest.read(item.workspace.database, scan)
-    if isinstance(outcome, Page):
-        item.journal_mode = outcome.journal_mode
-        item.failure = await _take(guest, item, outcome.result)
-    else:
-        item.failure = outcome
+    now_ms, positions = int(time.time() * 1000), dict[str, str]()
+    while True:
+        scan = partial(scan_database, positions=dict(positions), rescan=False, verify=False, since_ms=now_ms)
+        outcome = await guest.read(item.workspace.database, scan)
+        if not isinstance(outcome, Page):
+            item.failure = outcome
+            break
+        pages, item.failure = await _pages(guest, item, outcome.result)
+        # On a slow machine the lock budget may be over before anything was read: that is not an empty table.
+        # The position counts how often, and the schema gives up.
+        unread = {name: page.position for name, page in pages.items() if page.more and page.is_given_up}
+        if item.failure or not unread:
+            item.journal_mode = outcome.journal_mode
+            item.size = outcome.signature.database.size if outcome.signature.database else None
+            item.unknown += outcome.result.unknown
+            _take(item, pages)
+            break
+        positions |= unread
     item.was_looked_at = True
 
 
-async def _take(guest: Guest, item: Database, reading: Reading) -> Failure | None:
-    item.unknown += reading.unknown
+async def _pages(
+    guest: Guest, item: Database, reading: Reading
+) -> tuple[dict[str, SchemaPage], Failure | None]:
+    """Of each schema, up to the first whose further looks failed."""
+    pages: dict[str, SchemaPage] = {}
     for name, step in reading.steps.items():
         page = await completed(guest, item.workspace.database, step)
         if not isinstance(page, SchemaPage):
-            return page
+            return pages, page
+        pages[name] = page
+    return pages, None
+
+
+def _take(item: Database, pages: Mapping[str, SchemaPage]) -> None:
+    for name, page in pages.items():
         item.schemas.append(name)
         item.problems += [page.problem] if page.problem else []
         asked = [found for found in page.observations if isinstance(found, RingEntry | TableRow)]
-        item.entries += len(asked) if page.entries is None else page.entries
+        number = len(asked) if page.entries is None else page.entries
+        item.entries += number
+        item.skipped += [f"{count} times: {reason}" for reason, count in page.skipped.items()]
+        if page.more and asked:
+            item.skipped.append(f"{name}: more than {number} rows; only the first were counted here")
         times = [found.timestamp for found in asked if found.timestamp]
         item.last_activity = max([*times, item.last_activity or 0]) or None
-    return None
 
 
 async def completed(guest: Guest, database: str, step: Step) -> SchemaPage | Failure:

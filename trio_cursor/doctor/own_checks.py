@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from trio_cursor.asked import not_built
 from trio_cursor.doctor.check import Check, finding, note, of_error, ok
 from trio_cursor.doctor.facts import Facts
-from trio_cursor.doctor.running import STALE_MS
 from trio_cursor.eventlog import formats
 from trio_cursor.privacy import FULL
+from trio_cursor.status_file import STALE_MS
 from trio_cursor.version import __version__
 
 _MEGABYTE: Final = 1_000_000
@@ -17,16 +19,19 @@ _MEGABYTE: Final = 1_000_000
 _LEAST_FREE_BYTES: Final = 100 * _MEGABYTE
 _OTHER_DIR: Final = "mend its permissions, or name another directory with --state-dir"
 _SEE_STATUS: Final = "see `status`, and what the service writes to its log"
-#: By what an alarm says; the first that fits.
+#: By how an alarm begins or ends; the first that fits. One may hold any words of what it is about.
 _ALARMS: Final = {
-    "quarantined": "its disk or mount does not answer: mend that; it is tried again by itself",
-    "unknown_schema": "update trio_cursor; if it is the newest, report what is said here",
-    "does not answer": "see whether its disk or mount answers; it is tried again by itself",
-    "session source": "mend what is said of it under Redis; sessions are heard again by themselves",
-    "consumer group": "see to the consumers of that group, or give it up with XGROUP DESTROY",
-    "maxmemory-policy": "set maxmemory-policy noeviction",
-    "output": "mend what is said of it here; events wait in the event log until then",
-    "event log": "free some space, or mend the permissions of the state directory",
+    "^output .*consumer group": "see to the consumers of that group, or give it up with XGROUP DESTROY",
+    "^output .*maxmemory-policy": "set maxmemory-policy noeviction",
+    "^output ": "mend what is said of it here; events wait in the event log until then",
+    "^session source files": "see whether its directory can be read; they are heard again by themselves",
+    "^session source http": "see `status`: another program may have the port; name another with --http",
+    "^session source ": "mend what is said of it under Redis; sessions are heard again by themselves",
+    "^what others send": "mend what is said of it under Redis; what is there is asked for again by itself",
+    "^the event log ": "free some space, or mend the permissions of the state directory",
+    ": quarantined: ": "its disk or mount does not answer: mend that; it is tried again by itself",
+    ": unknown_schema: ": "update trio_cursor; if it is the newest, report what is said here",
+    " does not answer$": "see whether its disk or mount answers; it is tried again by itself",
 }
 
 
@@ -94,11 +99,7 @@ def outputs(facts: Facts) -> Iterator[Check]:
             yield finding("json_lines", path or "", what, do)
         else:
             yield ok("json_lines", path or "", "can be written")
-    asked = {
-        "outputs.otlp.enabled": facts.config.outputs.otlp.enabled,
-        "alarms.webhook": facts.config.alarms.webhook is not None,
-    }
-    for name in (name for name, is_asked in asked.items() if is_asked):
+    for name in not_built(facts.config):
         yield finding("configuration", name, "not built yet: `run` refuses to start", "leave it out for now")
 
 
@@ -145,7 +146,7 @@ def _status(found: dict[str, Any], platform: str) -> Iterator[Check]:
         looked, total = found["progress"]
         yield note(name, subject, f"still at its first look: {looked} of {total} databases")
     for alarm in found["alarms"]:
-        do = next((do for words, do in _ALARMS.items() if words in alarm), _SEE_STATUS)
+        do = next((do for words, do in _ALARMS.items() if re.search(words, alarm)), _SEE_STATUS)
         yield finding("service.alarm", subject, str(alarm), do)
     for item in found["outputs"]:
         if lag := int(item["lag"]):

@@ -18,7 +18,7 @@ from trio_cursor.redis_keys import StreamKeys, keys_of
 from trio_cursor.redis_link import Link, Word
 from trio_cursor.redis_streams import thread_limiter
 from trio_cursor.redis_tending import evicting, unread
-from trio_cursor.redis_trouble import StreamError, Trouble, translated
+from trio_cursor.redis_trouble import StreamError, Trouble, is_forbidden, translated
 from trio_cursor.threads import run_or_leave
 
 Ask: TypeAlias = Callable[..., Any]
@@ -59,6 +59,8 @@ class StreamLook:
     refusal: StreamError | None = None
     #: Commands of the documented rights that are forbidden, and whether keys are.
     forbidden: list[str] = attrs.field(factory=list)
+    #: Those of them that nobody may use: the server does not have them under their names.
+    renamed: list[str] = attrs.field(factory=list)
     are_keys_forbidden: bool = False
     #: None: there is no such key yet.
     length: int | None = None
@@ -112,10 +114,9 @@ def _ask_all(look: StreamLook, ask: Ask) -> None:
         found = ask("XINFO", "STREAM", look.stream)
         look.length = int(dict(zip(found[::2], found[1::2], strict=True))[b"length"])
         look.groups += _groups(look, ask)
-    except NoPermissionError:
-        pass  # that it is forbidden is known by now
     except ResponseError as error:
-        if not str(error).endswith("no such key"):
+        # That it is forbidden is known by now.
+        if not (is_forbidden(error) or str(error).endswith("no such key")):
             look.stream_trouble = translated(error)
 
 
@@ -166,12 +167,12 @@ def _key(look: StreamLook) -> str:
 def _probe(look: StreamLook, ask: Ask, name: str, words: Sequence[Word]) -> None:
     try:
         ask(*words)
-    except NoPermissionError as error:
-        # "... to run the 'xadd' command", or "... to access one of the keys".
-        if "command" in str(error):
-            look.forbidden.append(name)
-        else:
-            look.are_keys_forbidden = True
     except ResponseError as error:
-        if name == "xadd" and (trouble := translated(error)).trouble in (Trouble.AWAY, Trouble.FULL):
+        # "... to run the 'xadd' command", or "... to access one of the keys".
+        if is_forbidden(error) and "command" in str(error):
+            look.forbidden.append(name)
+            look.renamed += [] if isinstance(error, NoPermissionError) else [name]
+        elif is_forbidden(error):
+            look.are_keys_forbidden = True
+        elif name == "xadd" and (trouble := translated(error)).trouble in (Trouble.AWAY, Trouble.FULL):
             look.refusal = trouble

@@ -18,6 +18,8 @@ _HOUR_MS: Final = 3_600_000
 #: Without these nothing is sent, or nothing heard.
 _NEEDED: Final = frozenset({"xadd", "xread", "xinfo", "set", "get"})
 _NEEDED_FOR_READING: Final = frozenset({"xread", "xinfo"})
+#: Without these the stream grows.
+_TRIMMING: Final = frozenset({"xtrim", "xpending"})
 #: In place of a script.
 _TRANSACTION: Final = frozenset({"watch", "unwatch", "multi", "exec"})
 _DO: Final = {
@@ -34,9 +36,7 @@ def servers(facts: Facts) -> Iterator[Check]:
     """Whether it answers, and is one that we can work with."""
     if facts.config.redis.url is None:
         what, do = "no Redis is configured: events stay in our event log", None
-        status = facts.service.status if facts.service else None
-        names = (str(item.get("name")) for item in (status or {}).get("outputs") or [])
-        if sent := [name for name in names if name.startswith("redis_stream:")]:
+        if sent := list(_streams_of_service(facts)):
             # It was started with options that we were not given.
             what = f"no Redis is configured here, but the running service has {', '.join(sent)}"
             do = "name it with --redis-url, too, to have it looked at"
@@ -55,6 +55,15 @@ def servers(facts: Facts) -> Iterator[Check]:
             yield finding("redis.eviction", subject, what, do)
         elif "info" not in look.forbidden:
             yield ok("redis.eviction", subject, "drops no keys of its own accord", is_detail=True)
+
+
+def _streams_of_service(facts: Facts) -> Iterator[str]:
+    """Where the one that runs sends to; one of another version may say that otherwise."""
+    status = (facts.service and facts.service.status) or {}
+    outputs = status.get("outputs")
+    for item in outputs if isinstance(outputs, list) else ():
+        if isinstance(item, dict) and (name := str(item.get("name"))).startswith("redis_stream:"):
+            yield name
 
 
 def _version(look: StreamLook, subject: str) -> Check:
@@ -80,14 +89,15 @@ def rights(facts: Facts) -> Iterator[Check]:
         if "eval" in forbidden and forbidden & _TRANSACTION:
             missing |= {"eval"}
         if missing:
-            what = f"forbidden to the user, and needed: {_listed(missing)}"
-            yield finding("redis.rights", subject, what, f"ACL SETUSER ... {_granted(missing)}")
-        if forbidden & {"xtrim", "xpending"}:
-            what = f"nothing is trimmed: forbidden to the user: {_listed(forbidden & {'xtrim', 'xpending'})}"
-            do = f"ACL SETUSER ... {_granted(forbidden & {'xtrim', 'xpending'})}, or trim the stream yourself"
+            what = f"forbidden to the user, and needed: {_listed(missing, look)}"
+            yield finding("redis.rights", subject, what, _granted(missing, look))
+        if untrimmed := forbidden & _TRIMMING:
+            what = f"nothing is trimmed: forbidden to the user: {_listed(untrimmed, look)}"
+            do = f"{_granted(untrimmed, look)}, or trim the stream yourself"
             yield note("redis.rights", subject, what, do)
-        if rest := forbidden - missing - {"xtrim", "xpending"} - _TRANSACTION:
-            yield note("redis.rights", subject, f"forbidden to the user, and done without: {_listed(rest)}")
+        if rest := forbidden - missing - _TRIMMING - _TRANSACTION:
+            what = f"forbidden to the user, and done without: {_listed(rest, look)}"
+            yield note("redis.rights", subject, what)
         if not forbidden and not look.are_keys_forbidden:
             yield ok("redis.rights", subject, "every command that is needed is allowed")
 
@@ -163,9 +173,15 @@ def _subject(look: StreamLook) -> str:
     return f"{look.server} {look.stream}"
 
 
-def _listed(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names))
+def _listed(names: frozenset[str], look: StreamLook) -> str:
+    return ", ".join(f"{name} (renamed away)" if name in look.renamed else name for name in sorted(names))
 
 
-def _granted(names: frozenset[str]) -> str:
-    return " ".join(f"+{name}" for name in sorted(names))
+def _granted(names: frozenset[str], look: StreamLook) -> str:
+    renamed = names.intersection(look.renamed)
+    rules = " ".join(f"+{name}" for name in sorted(names - renamed))
+    rights = f"ACL SETUSER ... {rules}" if rules else ""
+    names_back = (
+        f"take rename-command {', '.join(sorted(renamed))} out of its configuration" if renamed else ""
+    )
+    return ", and ".join(filter(None, (rights, names_back)))

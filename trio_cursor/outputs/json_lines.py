@@ -27,6 +27,9 @@ from trio_cursor.records import Event
 _START = b'{"version":'
 #: How a database begins.
 _DATABASE = b"SQLite format 3\0"
+_DATABASE_NAMES = tuple(
+    f"{name}{companion}" for name in (".sqlite3", ".vscdb") for companion in ("", "-wal", "-shm", "-journal")
+)
 #: Bytes before the end by which a file is known again.
 _ENDING_BYTES = 256
 #: A longer line is somebody else's, and may have no end at all. Ours stay far below, unless
@@ -134,11 +137,20 @@ def why_not_appended(path: Path) -> str | None:
         if not stat.S_ISREG(path.stat().st_mode):
             # It would hang us when it is opened, and nothing that was written to it can be found again.
             return "is not a regular file; for a pipe write to - instead"
-        with path.open("rb", buffering=0) as file:
-            is_database = file.read(len(_DATABASE)) == _DATABASE
+        if not _is_database(path):
+            return None
     except FileNotFoundError:
         return None
-    return "is a database; name another file" if is_database else None
+    return "is a database; name another file"
+
+
+def _is_database(path: Path) -> bool:
+    # By its name first: whoever opens and closes a file drops all POSIX locks that this process has on it,
+    # and our own log may be the one that was named.
+    if path.resolve().name.endswith(_DATABASE_NAMES):
+        return True
+    with path.open("rb", buffering=0) as file:
+        return file.read(len(_DATABASE)) == _DATABASE
 
 
 def _open_private(path: str, flags: int) -> int:

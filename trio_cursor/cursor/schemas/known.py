@@ -19,6 +19,10 @@ SCHEMAS: tuple[Schema, ...] = (RingSchema(), V1, V2, PLAIN, ComposersSchema(), C
 #: Those whose turns can be read once more, by name.
 _READ_AGAIN = {schema.name: schema for schema in SCHEMAS if isinstance(schema, TurnSchema)}
 
+_NO_TABLE = "no table that could hold generations; tables found: "
+#: What is said of a database without any table: there is nothing in it yet.
+NO_TABLES = f"{_NO_TABLE}none"
+
 
 def readable_columns() -> dict[str, frozenset[str]]:
     """Every table, with its columns, that any schema may read."""
@@ -60,8 +64,7 @@ def scan_database(
                 catalog, position, rescan=rescan, verify=verify, since_ms=since_ms
             )
     if not finish and not unknown:
-        found = ", ".join(catalog.names) or "none"
-        unknown.append(f"no table that could hold generations; tables found: {found}")
+        unknown.append(f"{_NO_TABLE}{', '.join(catalog.names)}" if catalog.names else NO_TABLES)
     return lambda: Reading({name: make() for name, make in finish.items()}, tuple(unknown))
 
 

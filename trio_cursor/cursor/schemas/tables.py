@@ -129,7 +129,7 @@ class TablesSchema:
             attrs.evolve(seen, unanswered=tries).to_position(),
             more=tries < TRIES,
             problem=None if tries < TRIES else problem,
-            is_given_up=tries >= TRIES,
+            is_given_up=True,
         )
 
     def _row_at(self, catalog: Catalog, at: int) -> Query:
