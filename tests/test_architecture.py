@@ -14,6 +14,7 @@ FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
         *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads", "ladder"),
+        "os_files",
         *("token_shapes", "assignments", "command_lines", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
         *("sessions.announcements", "sessions.history", "sessions.places", "sessions.book"),

@@ -296,6 +296,12 @@ def test_permissions_of_the_state_directory(doctor, state):
     assert "chmod 700" in refused["do"]
 
 
+def test_a_state_directory_on_a_network_is_said(doctor, monkeypatch):
+    assert not doctor().of("state.network")
+    monkeypatch.setattr("trio_cursor.doctor.state.network_filesystem", lambda _path: "nfs4")
+    assert "nfs4" in doctor().the("state.network", "note")["what"]
+
+
 def test_an_event_log_that_cannot_be_used_is_a_finding(doctor, state):
     with closing(open_for_writing(state)) as connection:
         assert doctor().the("log", "ok")["what"].startswith("0 records")

@@ -1,5 +1,6 @@
 """`doctor --prove`: what is the same before and after, what somebody else writes, what would be ours."""
 
+import errno
 import itertools
 import json
 import os
@@ -146,3 +147,23 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "link").symlink_to("target")
     assert len(fingerprints([str(tmp_path)], [str(tmp_path / "link")])[str(tmp_path / "link")]) == 5
     assert fingerprints([str(tmp_path / "none")], []) == {str(tmp_path / "none"): ["error", 2]}
+
+
+def test_on_windows_shared_memory_is_not_compared_and_what_is_locked_is_said(user_dir, monkeypatch):
+    database = cursor_files.make_workspace(user_dir, "a1", [cursor_files.ring_item()])
+    home, shared = database.parent, database.with_name("state.vscdb-shm")
+    shared.write_bytes(b"before")
+
+    def taken(platform):
+        return fingerprints([str(home)], [str(database)], platform)
+
+    on_windows, here = taken("win32"), taken("linux")
+    shared.write_bytes(b"afterwards")
+    assert changes(on_windows, taken("win32")) == set()
+    assert changes(here, taken("linux")) == {str(shared)}
+
+    def locked(_path, _size):
+        raise PermissionError(errno.EACCES, "locked")
+
+    monkeypatch.setattr("trio_cursor.doctor.fingerprints._read", locked)
+    assert taken("win32")[str(database)][5:] == ["error", errno.EACCES]

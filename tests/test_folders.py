@@ -51,6 +51,10 @@ LOCAL = [
     ("file://server/share/p", "\\\\server\\share\\p"),
     ("file://wsl.localhost/Ubuntu/home/me/p", "\\\\wsl.localhost\\Ubuntu\\home\\me\\p"),
     ("file://wsl%24/Ubuntu/home/me/p", "\\\\wsl$\\Ubuntu\\home\\me\\p"),
+    # the file of a window with several folders
+    ("file:///home/me/all.code-workspace", "/home/me/all.code-workspace"),
+    ("file:///c%3A/Users/me/all.code-workspace", "c:\\Users\\me\\all.code-workspace"),
+    ("file://server/share/all.code-workspace", "\\\\server\\share\\all.code-workspace"),
     # what is not UTF-8 stays as it is written, the rest is decoded
     ("file:///home/me/%FF", "/home/me/%FF"),
     ("file:///home/me/%FF%41", "/home/me/%FFA"),
@@ -71,6 +75,7 @@ REMOTE = [
     ("vscode-remote://dev-container%2B2f686f6d65/workspaces/p", "/workspaces/p"),
     ("vscode-remote://attached-container%2B7b7d/p", "/p"),
     ("vscode-remote://tunnel%2Bbox/c:/Users/me", "/c:/Users/me"),
+    ("vscode-remote://wsl%2BUbuntu/home/me/all.code-workspace", "/home/me/all.code-workspace"),
     ("vscode-vfs://github/owner/repository", "/owner/repository"),
 ]
 
@@ -272,8 +277,12 @@ def test_a_fifo_in_its_place_is_not_waited_for(tmp_path):
     assert "not a regular file" in read_workspace_json(str(tmp_path / "workspace.json")).problem
 
 
+def make_fifo(path):
+    os.mkfifo(path)
+
+
 @needs_posix
-@pytest.mark.parametrize("replace", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+@pytest.mark.parametrize("replace", [make_fifo, lambda path: os.symlink("/dev/zero", path)])
 def test_a_file_that_becomes_something_else_after_the_look_does_no_harm(replace, tmp_path, monkeypatch):
     path = str(tmp_path / "workspace.json")
     (tmp_path / "workspace.json").write_text("{}")

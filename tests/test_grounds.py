@@ -48,6 +48,11 @@ def test_a_new_edition_directory_without_any_database_is_cursors_too(tmp_path):
     assert cursor_directory_of(tmp_path / "Cursor Nightly" / "User" / "x") == tmp_path / "Cursor Nightly"
 
 
+def test_a_disk_that_does_not_tell_cases_apart_may_call_it_otherwise(tmp_path):
+    (tmp_path / "cursor" / "User").mkdir(parents=True)
+    assert cursor_directory_of(tmp_path / "cursor" / "x") == tmp_path / "cursor"
+
+
 @LINKS
 def test_links_are_followed(user_dir, tmp_path):
     (tmp_path / "link").symlink_to(user_dir / "workspaceStorage")

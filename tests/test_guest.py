@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ import trio
 from cursor_files import unmeasured
 from deadlines import until
 
+from trio_cursor.cursor import filesystems
 from trio_cursor.cursor import guest as door
 from trio_cursor.cursor.filesystems import filesystem_of, network_filesystem
 from trio_cursor.cursor.guest import (
@@ -45,7 +47,7 @@ from trio_cursor.cursor.outcomes import FileStat, Refused, RefusedForNow
 from trio_cursor.cursor.private_copies import private_copy
 from trio_cursor.cursor.reading import Transaction, harden, refusal_of
 from trio_cursor.cursor.schemas import Query, Rows
-from trio_cursor.sqlite_library import HAS_OCTET_LENGTH, LIBRARY, sqlite3
+from trio_cursor.sqlite_library import HAS_OCTET_LENGTH, LIBRARY, file_uri, sqlite3
 
 TABLES = {"ItemTable": frozenset({"key", "value"}), "numbers": frozenset({"n"})}
 ITEM_TABLE = "CREATE TABLE ItemTable (key TEXT UNIQUE ON CONFLICT REPLACE, value BLOB)"
@@ -990,6 +992,15 @@ def test_a_path_is_encoded_for_the_uri(path, way, platform, uri):
     assert uri_of(path, way, platform) == uri
 
 
+def test_sqlite_is_told_of_a_share_without_naming_a_host():
+    for uri, words in (
+        ("file://server/a/x", "authority"),
+        (file_uri("\\\\server\\a\\x", "win32"), "unable to open"),
+    ):
+        with pytest.raises(sqlite3.OperationalError, match=words):
+            sqlite3.connect(f"{uri}?mode=ro", uri=True)
+
+
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:40 / /home rw - nfs4 server:/home rw
@@ -1020,7 +1031,10 @@ def test_the_longest_mount_point_tells_the_file_system(path, filesystem):
 def test_network_paths_are_told_from_local_ones(tmp_path, monkeypatch):
     assert network_filesystem(str(tmp_path / "state.vscdb"), "linux") is None
     assert network_filesystem("C:\\a\\state.vscdb", "win32") is None
-    assert network_filesystem("\\\\server\\a\\state.vscdb", "win32") == "a network share"
+    for share in ("\\\\server\\a", "//server/a", "\\\\?\\UNC\\server\\a", "\\\\wsl.localhost\\Ubuntu\\home"):
+        assert network_filesystem(f"{share}\\state.vscdb", "win32") == "a network share"
+    for disk in ("\\\\?\\C:\\a", "\\\\.\\C:\\a", "D:"):
+        assert network_filesystem(f"{disk}\\state.vscdb", "win32") is None
     monkeypatch.setattr(Path, "read_text", lambda *_: MOUNTS)
     assert network_filesystem("/home/somebody/state.vscdb", "linux") == "nfs4"
 
@@ -1028,7 +1042,32 @@ def test_network_paths_are_told_from_local_ones(tmp_path, monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "read_text", missing)
-    assert network_filesystem("/somewhere/else/state.vscdb", "darwin") is None
+    assert network_filesystem("/somewhere/else/state.vscdb", "linux") is None
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "expected"),
+    [
+        ("apfs", None),
+        ("hfs", None),
+        ("", None),
+        *((name, name) for name in ("smbfs", "nfs", "afpfs", "webdav")),
+    ],
+)
+def test_on_macos_the_system_is_asked(filesystem, expected, monkeypatch):
+    # As <sys/mount.h> has it: nine numbers, the type in 16 bytes, two paths of 1,024 bytes, eight numbers.
+    structure = struct.pack(
+        "=IiQQQQQqIIII16s1024s1024s8I", *range(12), filesystem.encode(), b"/", b"/dev", *range(8)
+    )
+    assert len(structure) == filesystems._STATFS_BYTES
+    asked = []
+    monkeypatch.setattr(filesystems, "_statfs", lambda directory: asked.append(directory) or structure)
+    assert network_filesystem(f"/Users/_{filesystem}/state.vscdb", "darwin") == expected
+    assert asked == [f"/Users/_{filesystem}"]
+
+
+def test_a_directory_that_the_system_knows_nothing_of_counts_as_local():
+    assert network_filesystem("/somewhere/else/entirely/state.vscdb", "darwin") is None
 
 
 # Locks, turns and deadlines

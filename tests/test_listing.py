@@ -118,6 +118,26 @@ def test_linked_storage_is_named_and_not_followed(user_dir, tmp_path):
     assert [os.path.basename(note.path) for note in listing.notes] == ["globalStorage", "workspaceStorage"]
 
 
+def test_where_files_have_no_numbers_none_is_taken_for_another(user_dir, monkeypatch):
+    for name in ("w1", "w2"):
+        cursor_files.make_workspace(user_dir, name, [cursor_files.ring_item()])
+
+    class Unnumbered:
+        st_ino = 0
+
+        def __init__(self, found):
+            self._found = found
+
+        def __getattr__(self, name):
+            return getattr(self._found, name)
+
+    lstat = os.lstat
+    monkeypatch.setattr(module.os, "lstat", lambda path: Unnumbered(lstat(path)))
+    listing = list_workspaces(str(user_dir))
+    monkeypatch.undo()
+    assert ids(listing) == [None, "w1", "w2"]
+
+
 @needs_posix
 def test_a_database_reached_twice_is_listed_once(user_dir, tmp_path):
     first = add_workspace(user_dir, "first")

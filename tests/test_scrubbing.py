@@ -413,6 +413,21 @@ def test_a_path_begins_at_home(path, shown):
     assert Scrubber("/srv/people/alice").path(path) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("d:\\Profiles\\Me\\x", "~\\x"),
+        ("D:/profiles/me/x", "~/x"),
+        ('"D:\\\\Profiles\\\\Me\\\\x"', '"~\\\\x"'),
+        ("file:///d%3A/Profiles/Me/x", "file:///~/x"),
+        ("D:\\Profiles\\Merlin\\x", "D:\\Profiles\\Merlin\\x"),
+    ],
+)
+def test_a_home_on_windows_is_known_in_any_case_with_either_slash_and_in_a_uri(text, shown):
+    assert Scrubber("D:\\Profiles\\Me").text(text) == shown
+    assert Scrubber("/srv/Me").text("/srv/me/x") == "/srv/me/x"
+
+
 # -- what it costs -------------------------------------------------------------------------------------
 
 #: Repeated: where looking for one thing could mean looking at everything behind it.

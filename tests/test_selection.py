@@ -81,6 +81,17 @@ def test_shares_are_windows_paths_too():
     assert not included(workspace, [], ["//SERVER/share/**"])
 
 
+def test_on_macos_the_case_of_a_local_folder_does_not_let_it_slip_through():
+    local = Workspace("db", "profile", "id", "/Users/me/Secret", "file:///Users/me/Secret", "hash")
+    uri = "vscode-remote://ssh-remote%2Bbox/Users/me/Secret"
+    remote = Workspace("db", "profile", "id", "/Users/me/Secret", uri, "hash")
+    for glob in ("~/secret", "/users/ME/*", "file:///users/me/secret"):
+        assert not included(local, [], [glob], home="/Users/me", platform="darwin")
+        assert included(local, [glob], [], home="/Users/me", platform="darwin")
+        assert included(local, [], [glob], home="/Users/me", platform="linux")
+    assert included(remote, [], ["/users/me/secret"], platform="darwin")
+
+
 def test_a_remote_folder_is_named_by_its_uri_with_or_without_escapes():
     uri = "vscode-remote://ssh-remote%2Bexample.org/srv/p"
     workspace = Workspace("db", "profile", "id", "/srv/p", uri, workspace_hash(uri))

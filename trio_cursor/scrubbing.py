@@ -69,6 +69,7 @@ _HOMES: Final = (
         ),
     ),
 )
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _ANY_HOME = re.compile(
     rf"(?:/mnt/[A-Za-z]|/[A-Za-z](?::|%3[Aa]))?(?:/var|/usr|/export)?/(?:home|Users)/{_NAME}"
 )
@@ -88,8 +89,13 @@ class Scrubber:
         if len(home) < 2:  # noqa: PLR2004 - the root of a drive is nobody's
             return None
         forms = {home, home.replace("\\", "\\\\"), home.replace("\\", "/")}
+        is_windows = bool(_DRIVE.match(home))
+        if is_windows:  # as in a URI
+            forms |= {f"{home[0]}%3A{form[2:]}" for form in forms}
         anyhow = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-        return re.compile(rf"(?:{anyhow})(?![\w\-])(?!\.\w)")
+        # Cursor writes its drive in lower case, and whoever types it writes all of it as he likes.
+        flags = re.IGNORECASE if is_windows else 0
+        return re.compile(rf"(?:{anyhow})(?![\w\-])(?!\.\w)", flags)
 
     def text(self, text: str) -> str:
         """The text without what was found in it."""

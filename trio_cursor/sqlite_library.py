@@ -6,8 +6,11 @@ is made once, at import, and everything that opens a database takes `sqlite3` fr
 
 from __future__ import annotations
 
+import os
 import sqlite3 as stdlib
+import sys
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,4 +31,16 @@ VERSION: tuple[int, ...] = sqlite3.sqlite_version_info
 #: ``octet_length()`` tells a value's size without reading it; older versions have only ``length()``.
 HAS_OCTET_LENGTH = VERSION >= (3, 43)
 
-__all__ = ["HAS_OCTET_LENGTH", "LIBRARY", "VERSION", "sqlite3"]
+__all__ = ["HAS_OCTET_LENGTH", "LIBRARY", "VERSION", "file_uri", "sqlite3"]
+
+
+def file_uri(path: str, platform: str = sys.platform) -> str:
+    r"""The URI of an absolute path, as SQLite reads it: what means something there is encoded.
+
+    Not `Path.as_uri`: that of a share is `file://server/share`, and SQLite wants to hear of no host.
+    """
+    if platform != "win32":
+        return f"file://{quote(os.fsencode(path))}"
+    # A drive needs a third slash before it, a share (\\server\share) its own two after an empty host.
+    slashed = path.replace("\\", "/")
+    return "file://" + quote(slashed if slashed.startswith("/") else f"/{slashed}", safe="/:")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +11,7 @@ from pathlib import Path
 
 from trio_cursor.cursor.grounds import cursor_directory_of
 from trio_cursor.errors import AlreadyRunningError, StateError
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
+from trio_cursor.os_files import lock, make_private, own_uid, unlock
 
 LOCK_NAME = "service.lock"
 #: `status` holds the lock for an instant to see whether somebody else does; a start waits that long.
@@ -68,7 +56,7 @@ def prepare(directory: Path) -> str | None:
 
 
 def _tighten(directory: Path, found: os.stat_result) -> str | None:
-    if found.st_uid != os.getuid():
+    if found.st_uid != own_uid():
         raise StateError(f"{directory} belongs to another user; name another one with --state-dir")
     if found.st_mode & _OTHERS_MAY_WRITE:
         raise StateError(
@@ -90,8 +78,7 @@ def create_private(path: Path) -> None:
     """Create the file empty with mode 0600 if it is not there; SQLite gives its companions the same mode."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        if os.name == "posix" and os.fstat(descriptor).st_mode & _OTHERS_MAY_ANYTHING:
-            os.fchmod(descriptor, 0o600)  # copied here by hand, for instance
+        make_private(descriptor)  # it may have been copied here by hand
     finally:
         os.close(descriptor)
 
@@ -108,25 +95,28 @@ def held(directory: Path, *, tries: int = _LOCK_TRIES) -> Iterator[None]:
     except OSError as error:
         raise StateError(f"{path} cannot be opened ({error.strerror}); mend its permissions") from error
     try:
-        for left in reversed(range(tries)):
-            try:
-                _lock(descriptor)
-                break
-            except (BlockingIOError, PermissionError):  # POSIX says the first, Windows the second
-                if not left:
-                    raise AlreadyRunningError(
-                        f"another trio_cursor holds {directory}; "
-                        "stop it, or give this one its own --state-dir"
-                    ) from None
-                time.sleep(_LOCK_PAUSE_SECONDS)
-            except OSError as error:
-                raise StateError(
-                    f"{path} cannot be locked ({error.strerror}); "
-                    "name a directory on a local disk with --state-dir"
-                ) from error
-        yield
+        _take(descriptor, path, tries)
+        try:
+            yield
+        finally:
+            unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path, tries: int) -> None:
+    try:
+        while not lock(descriptor):
+            tries -= 1
+            if not tries:
+                raise AlreadyRunningError(
+                    f"another trio_cursor holds {path.parent}; stop it, or give this one its own --state-dir"
+                )
+            time.sleep(_LOCK_PAUSE_SECONDS)
+    except OSError as error:
+        raise StateError(
+            f"{path} cannot be locked ({error.strerror}); name a directory on a local disk with --state-dir"
+        ) from error
 
 
 def is_held(directory: Path) -> bool:

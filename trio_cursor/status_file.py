@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import attrs
 
 from trio_cursor.errors import StateError
 from trio_cursor.observations import JsonObject
+from trio_cursor.os_files import patiently
 from trio_cursor.state_dir import is_held
 from trio_cursor.status import Status
 
@@ -43,13 +45,13 @@ def write_status(directory: Path, status: Status) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(status.to_object(), file)
-    fresh.replace(target)
+    patiently(partial(fresh.replace, target))
 
 
 def read_status(directory: Path) -> JsonObject | None:
     """What the last service on this directory wrote; None if there is nothing to be read."""
     try:
-        with (directory / FILE_NAME).open(encoding="utf-8") as file:
+        with patiently(partial((directory / FILE_NAME).open, encoding="utf-8")) as file:
             touched_ms = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
             found: Any = json.load(file)
     except (OSError, ValueError):

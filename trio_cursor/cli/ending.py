@@ -18,6 +18,7 @@ from trio_cursor.errors import (
     NotBuiltYetError,
     TrioCursorError,
 )
+from trio_cursor.os_files import is_broken_pipe
 
 FAILED, USAGE, OTHER_INSTANCE, BAD_CONFIGURATION, INTERRUPTED = 1, 2, 75, 78, 130
 
@@ -75,7 +76,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain(error: BaseException, *, with_trace: bool) -> None:
-    if isinstance(error, BrokenPipeError):
+    if is_broken_pipe(error):
         return  # whoever read us (head, less) has what it wanted
     if with_trace:
         traceback.print_exception(error)
@@ -105,7 +106,7 @@ def _let_go(stream: TextIO) -> None:
 
 
 def _code(leaves: list[BaseException]) -> int:
-    if all(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+    if all(is_broken_pipe(leaf) for leaf in leaves):
         return 0
     match leaves[0]:
         case ConfigError():

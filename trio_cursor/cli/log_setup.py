@@ -67,7 +67,8 @@ def logging_to_stderr(config: LoggingConfig, *, colors: bool) -> Iterator[LogLin
 
 def _console(config: LoggingConfig, *, colors: bool) -> logging.Formatter:
     renderer = structlog.dev.ConsoleRenderer(
-        colors=colors,
+        # On Windows structlog wants colorama for colours, and fails without.
+        colors=colors and sys.platform != "win32",
         pad_event_to=0,
         pad_level=False,
         # The default one shows local variables, in which prompts stand.

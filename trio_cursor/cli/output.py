@@ -14,6 +14,8 @@ from typing import TextIO
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
+from trio_cursor.cli.console import understands_escapes
+
 _SHOWN = {"\n": "⏎", "\r": "", "\t": " "}
 #: Format characters that languages and emoji need between their letters, and that move nothing there.
 _JOINERS = "\u200c\u200d"
@@ -33,7 +35,7 @@ class Style:
     def of(cls, stream: TextIO, *, no_color: bool, environ: Mapping[str, str] = os.environ) -> Style:
         """On for a terminal, unless the option, `NO_COLOR` or a dumb terminal says otherwise."""
         wanted = not no_color and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-        return cls(is_on=wanted and stream.isatty())
+        return cls(is_on=wanted and stream.isatty() and understands_escapes(stream))
 
     def __call__(self, name: str, text: str) -> str:
         return f"\x1b[{_CODES[name]}m{text}\x1b[0m" if self.is_on and text else text

@@ -24,6 +24,7 @@ from trio_cursor.config import Config, load_config
 from trio_cursor.discretion import veil_of
 from trio_cursor.errors import StateError, TrioCursorError
 from trio_cursor.eventlog import Filter, cursor_names, last_sequence, open_for_reading, read_events
+from trio_cursor.os_files import is_broken_pipe
 from trio_cursor.outputs.follower import OutputClosedError, OutputError
 from trio_cursor.outputs.json_lines import JsonLinesFile, open_json_lines
 from trio_cursor.records import Event
@@ -103,7 +104,7 @@ def _replay(arguments: argparse.Namespace, connection: Any, send: _Send, tally: 
                     tally.sent += added
                     tally.already_there += count - added
             except (OutputError, OutputClosedError) as error:
-                if isinstance(error.__context__, BrokenPipeError):
+                if error.__context__ is not None and is_broken_pipe(error.__context__):
                     raise error.__context__ from None  # as for every command that prints
                 done = tally.words()
                 raise TrioCursorError(f"could not replay: {error} ({done}; it can be run again)") from error

@@ -11,6 +11,7 @@ from trio_cursor.cli.output import Style, terminal_width
 from trio_cursor.cli.words import Words
 from trio_cursor.events import to_json
 from trio_cursor.handle import Handle, Subscription
+from trio_cursor.os_files import is_broken_pipe
 from trio_cursor.records import Event
 
 #: Of what happened before the start, a person sees this many.
@@ -47,7 +48,9 @@ class Screen:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._print)
                 await self._read()
-        except* BrokenPipeError:
+        except* OSError as errors:
+            if errors.split(is_broken_pipe)[1] is not None:
+                raise
             scope.cancel()
 
     async def caught_up(self) -> None:

@@ -47,7 +47,7 @@ def terminable(on_hangup: Callable[[int], None] | None = None) -> Iterator[None]
         else:
             sys.exit(0)
 
-    numbers = [number for number in listened_to() if number in (signal.SIGTERM, _HANGUP)]
+    numbers = [number for number in listened_to() if number != signal.SIGINT]
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield

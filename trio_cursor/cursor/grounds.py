@@ -13,6 +13,7 @@ from trio_cursor.cursor.user_dirs import EDITIONS
 
 #: What a `User` directory has in it, of any edition and wherever `--user-data-dir` has put it.
 _STORAGES: Final = ("workspaceStorage", "globalStorage")
+_EDITIONS: Final = frozenset(edition.lower() for edition in EDITIONS)
 
 
 def cursor_directory_of(path: Path) -> Path | None:
@@ -28,4 +29,5 @@ def cursor_directory_of(path: Path) -> Path | None:
 def _is_cursors(place: Path) -> bool:
     if any(os.path.isdir(os.path.join(place, name)) for name in _STORAGES):
         return True
-    return place.name in EDITIONS and os.path.isdir(os.path.join(place, "User"))
+    # Most disks of macOS and Windows know it in any case.
+    return place.name.lower() in _EDITIONS and os.path.isdir(os.path.join(place, "User"))

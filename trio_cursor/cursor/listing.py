@@ -280,4 +280,5 @@ def _identity(database: str) -> _Identity | None:
         found = os.lstat(database)
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    # Some shares and disks number nothing on Windows: there all files would be the same one.
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) and found.st_ino else None

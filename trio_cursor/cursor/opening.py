@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-from urllib.parse import quote
 
 import attrs
 
@@ -27,6 +26,8 @@ from trio_cursor.cursor.outcomes import (
     Signature,
     Unreadable,
 )
+from trio_cursor.os_files import own_uid
+from trio_cursor.sqlite_library import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +137,7 @@ def look_at(path: str, roots: tuple[str, ...], platform: str) -> tuple[str, Sign
         raise Refused(Empty("there is no such file"))
     if not stat.S_ISREG(database.st_mode):
         raise Refused(Unreadable("it is no regular file"))
-    if platform != "win32" and database.st_uid != os.getuid():
+    if platform != "win32" and database.st_uid != own_uid():
         raise Refused(Unreadable("it belongs to another user"))
     real = os.path.realpath(path)
     if Path(real).name != FILE_NAME:
@@ -246,13 +247,7 @@ def choose_way(seen: Surroundings, platform: str, cap: int) -> Way:
 
 
 def uri_of(path: str, way: Way, platform: str = sys.platform) -> str:
-    """Build the URI that opens it; every character that means something in a URI is encoded."""
-    if platform == "win32":
-        # A drive needs a third slash before it, a share (\\server\share) its own two after an empty host.
-        slashed = path.replace("\\", "/")
-        encoded = quote(slashed if slashed.startswith("/") else f"/{slashed}", safe="/:")
-    else:
-        encoded = quote(os.fsencode(path))
+    """Build the URI that opens it."""
     flags = {
         "ro": "mode=ro",
         "ro+readonly_shm": "mode=ro&readonly_shm=1",
@@ -260,4 +255,4 @@ def uri_of(path: str, way: Way, platform: str = sys.platform) -> str:
         # The copy is ours: SQLite may rebuild the index and roll back in it as it likes.
         "private copy": "mode=rw",
     }
-    return f"file://{encoded}?{flags[way]}"
+    return f"{file_uri(path, platform)}?{flags[way]}"

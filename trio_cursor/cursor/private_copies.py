@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from trio_cursor.cursor.opening import FILE_NAME, open_claimed, verify_unchanged
 from trio_cursor.cursor.outcomes import Busy, FileStat, RefusedForNow, Signature
 from trio_cursor.errors import AlreadyRunningError, StateError
 from trio_cursor.logs import get_logger
+from trio_cursor.os_files import patiently
 from trio_cursor.state_dir import held
 
 if TYPE_CHECKING:
@@ -113,7 +115,15 @@ def private_copy(
         verify_unchanged(path, header, signature)
         yield copy
     finally:
-        shutil.rmtree(home)
+        _remove_copy(home)
+
+
+def _remove_copy(home: str) -> None:
+    """What cannot be removed now, since a virus scanner is at it, goes with the copies that are stale."""
+    try:
+        patiently(partial(shutil.rmtree, home))
+    except PermissionError as error:
+        log.warning("a private copy cannot be removed yet", path=home, error=error.strerror)
 
 
 def _copy(source: str, target: str, file: FileStat, stop: Callable[[], None]) -> None:
@@ -137,4 +147,4 @@ def _remove_stale(directory: str) -> None:
             if entry.name.startswith(_PREFIX):
                 with suppress(FileNotFoundError):  # another process of ours was faster
                     if time.time() - entry.stat().st_mtime > _STALE_SECONDS:
-                        shutil.rmtree(entry.path)
+                        _remove_copy(entry.path)

@@ -149,7 +149,7 @@ class Visit(Generic[PageT]):
                     self.memory.catalog = found
                     transaction.restrict(rules.tables, found.catalog)
                     make_result = transaction.run(self.make(found.catalog))
-                held = time.monotonic() - transaction.began
+                held = time.perf_counter() - transaction.began
             except sqlite3.Error as error:
                 raise refusal_of(error, has_journal=seen.has_journal) from error
         mode: Literal["wal", "delete"] = "wal" if seen.in_wal_mode else "delete"

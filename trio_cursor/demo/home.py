@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from trio_cursor.errors import TrioCursorError
+from trio_cursor.os_files import lock, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Lies in every directory that the demo has made; without it nothing is written into a directory with files.
 MARKER_NAME: Final = ".trio-cursor-demo"
+#: Beyond the content, which on Windows nobody else could read while it is locked.
+_LOCKED_BYTE: Final = 1 << 20
 
 
 class NotOursError(TrioCursorError):
@@ -31,31 +33,14 @@ def claim(directory: Path) -> Iterator[int]:
             raise NotOursError(f"{directory} is not empty and was not made by demo: name a new directory")
         directory.mkdir(parents=True, exist_ok=True)
     with marker.open("a+", encoding="ascii") as file:
+        if not lock(file.fileno(), at=_LOCKED_BYTE):
+            raise NotOursError(f"another demo is at work in {directory}")
         try:
-            _lock(file)
-        except OSError as error:
-            raise NotOursError(f"another demo is at work in {directory}") from error
-        # A line for each run: only ever appended to, so that no kill can leave it unreadable.
-        file.seek(0)
-        run = len(file.readlines()) + 1
-        file.write(f"run {run}\n")
-        file.flush()
-        yield run
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    #: Beyond the content, which would be unreadable while locked.
-    _LOCKED_BYTE: Final = 1 << 20
-
-    def _lock(file: IO[str]) -> None:
-        file.seek(_LOCKED_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: IO[str]) -> None:
-        # Gone with the process, however it ends.
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A line for each run: only ever appended to, so that no kill can leave it unreadable.
+            file.seek(0)
+            run = len(file.readlines()) + 1
+            file.write(f"run {run}\n")
+            file.flush()
+            yield run
+        finally:
+            unlock(file.fileno(), at=_LOCKED_BYTE)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from trio_cursor.errors import TrioCursorError
+from trio_cursor.os_files import patiently
 from trio_cursor.sqlite_library import sqlite3
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Storage:
                 raise StorageBusyError(str(error)) from error
             # VS Code's words: "best we can do is to recover from a backup if that exists".
             self._report("restored", str(error))
-            self.path.unlink()
+            patiently(self.path.unlink)
             with suppress(OSError):
                 self._backup.replace(self.path)
             self._connection = self._connect()
@@ -165,7 +166,7 @@ class Storage:
     def _rebuild(self) -> None:
         """Recovery, as in VS Code's doClose(): the file goes, a new one gets what the cache knows."""
         self._report("rebuilt", "there were errors while it was open")
-        self.path.unlink()
+        patiently(self.path.unlink)
         self._connection = self._connect()
         self._inserts = dict(self._items)
         self._deletes.clear()

@@ -21,15 +21,18 @@ _CHUNK = 1 << 20
 _MOST_ENTRIES = 20_000
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 # Not all platforms have them; what was a plain file a moment ago may be a link or a FIFO now.
-_READ = os.O_RDONLY | sum(
+_FLAGS = os.O_RDONLY | sum(
     getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 
 
-def fingerprints(directories: list[str], databases: list[str]) -> dict[str, list[Any]]:
+def fingerprints(
+    directories: list[str], databases: list[str], platform: str = sys.platform
+) -> dict[str, list[Any]]:
     """By path: kind, size, time of change, device, inode, and of what we read the digest of its content.
 
-    `directories`: each itself and what is in it, one level deep. `databases`: with what belongs to them.
+    `directories`: each itself and what is in it, one level deep. `databases`: with what belongs to them. Of
+    what SQLite shares with Cursor in memory nothing is said on Windows, where it may be written.
     """
     read = {f"{path}{suffix}" for path in databases for suffix in _COMPANIONS}
     read |= {os.path.join(os.path.dirname(path), "workspace.json") for path in databases}  # noqa: PTH118, PTH120 - text
@@ -39,7 +42,11 @@ def fingerprints(directories: list[str], databases: list[str]) -> dict[str, list
             found[directory] = _mark(os.lstat(directory))
             with os.scandir(directory) as entries:
                 for entry, _ in zip(entries, range(_MOST_ENTRIES), strict=False):
-                    seen = entry.stat(follow_symlinks=False)
+                    # Not `entry.stat`: on Windows that is as the directory has it, late and without inodes.
+                    seen = os.lstat(entry.path)
+                    if platform == "win32" and entry.name.endswith("-shm"):
+                        found[entry.path] = ["shared memory"]
+                        continue
                     # What is inside of others' directories is no matter of ours.
                     found.setdefault(entry.path, ["directory"] if stat.S_ISDIR(seen.st_mode) else _mark(seen))
                     if entry.path in read and stat.S_ISREG(seen.st_mode):
@@ -56,10 +63,13 @@ def _mark(seen: os.stat_result) -> list[Any]:
 
 def _digest(path: str, size: int) -> list[Any]:
     try:
-        descriptor = os.open(path, _READ)
-    except OSError as error:
+        return _read(path, size)
+    except OSError as error:  # of reading too: on Windows what is locked cannot be read
         return ["error", error.errno]
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+
+
+def _read(path: str, size: int) -> list[Any]:
+    with os.fdopen(os.open(path, _FLAGS), "rb", buffering=0) as file:
         digest = hashlib.sha256()
         if size <= WHOLE_BYTES:
             while piece := file.read(_CHUNK):

@@ -48,6 +48,9 @@ def state(facts: Facts) -> Iterator[Check]:
     if own.no_copies is not None:
         what = f"databases that cannot be read in place cannot be copied there: {own.no_copies}"
         yield finding("state.copies", subject, what, _OTHER_DIR)
+    if own.network is not None:
+        what = f"it lies on {own.network}: locks and the event log are only safe from one machine at a time"
+        yield note("state.network", subject, what, "name a directory on a local disk with --state-dir")
     free, most = own.free_bytes or 0, facts.config.log.max_megabytes * _MEGABYTE
     if free < _LEAST_FREE_BYTES:
         what = f"only {free / _MEGABYTE:,.0f} MB are free on its disk"
@@ -120,22 +123,22 @@ def service(facts: Facts) -> Iterator[Check]:
         yield finding(name, subject, what, "if that stays so, start it again")
     else:
         try:
-            yield from list(_status(look.status))
+            yield from list(_status(look.status, facts.machine.platform))
             yield from list(_differences(look.status, facts))
         except (KeyError, TypeError, ValueError, AttributeError):
             what = "one of another version runs, whose status is written otherwise"
             yield finding(name, subject, what, "start it again with this version")
 
 
-def _status(found: dict[str, Any]) -> Iterator[Check]:
+def _status(found: dict[str, Any], platform: str) -> Iterator[Check]:
     name, subject = "service", "service"
     if found["version"] != __version__:
         what = f"it is of version {found['version']}, and this is {__version__}"
         yield note(name, subject, what, "start it again")
     if found["state"] == "disabled":
-        yield finding(
-            name, subject, "it runs switched off, and watches nothing", "set enabled = true, kill -HUP"
-        )
+        again = "start it again" if platform == "win32" else "kill -HUP"
+        what = "it runs switched off, and watches nothing"
+        yield finding(name, subject, what, f"set enabled = true, {again}")
     else:
         what = f"runs (process {int(found['pid'])}), {int(found['generations']):,} generations reported since"
         yield ok(name, subject, what)

@@ -13,6 +13,7 @@ import attrs
 
 from trio_cursor import state_dir
 from trio_cursor.config import Config
+from trio_cursor.cursor.filesystems import network_filesystem
 from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
@@ -39,6 +40,8 @@ class OwnLook:
     private_dir: str | None = None
     no_copies: str | None = None
     free_bytes: int | None = None
+    #: Type of the file system if it is a remote one.
+    network: str | None = None
     #: None: there is no log yet.
     log_format: int | None = None
     log_bytes: int = 0
@@ -68,6 +71,7 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
         look.private_dir = stack.enter_context(place_for_copies(look.directory))
     except (StateError, OSError) as error:
         look.no_copies = str(error)
+    look.network = network_filesystem(os.path.realpath(look.directory / FILE_NAME))
     look.free_bytes = shutil.disk_usage(look.directory).free
     try:
         _look_at_log(look)

@@ -10,7 +10,7 @@ from typing import Any
 
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import formats
-from trio_cursor.sqlite_library import sqlite3
+from trio_cursor.sqlite_library import file_uri, sqlite3
 from trio_cursor.state_dir import create_private
 
 FILE_NAME = "events.sqlite3"
@@ -19,7 +19,7 @@ _BUSY_SECONDS = 5.0
 
 def _connect(path: Path, *, read_only: bool) -> Any:
     mode = "ro" if read_only else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    uri = f"{file_uri(str(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(
         uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )

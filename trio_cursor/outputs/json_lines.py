@@ -19,6 +19,7 @@ import trio
 
 from trio_cursor.cursor.grounds import cursor_directory_of
 from trio_cursor.events import to_json
+from trio_cursor.os_files import is_broken_pipe
 from trio_cursor.outputs.follower import OutputClosedError, OutputError
 from trio_cursor.records import Event
 
@@ -246,7 +247,7 @@ class JsonLinesStream:
                     raise OutputError("nobody reads standard output at the moment")
                 self._unwritten = self._unwritten[written:]
         except OSError as error:
-            if error.errno in (errno.EPIPE, errno.EBADF):
+            if is_broken_pipe(error) or error.errno == errno.EBADF:
                 raise OutputClosedError("nobody reads standard output any more") from None
             raise OutputError(f"standard output cannot be written ({error.strerror})") from error
 
