@@ -320,7 +320,9 @@ class SpentGuest(fakes.FakeGuest):
             while True:
                 scan.send(Rows([], "budget"))
         except StopIteration as done:
-            return Page(done.value(), database.signature, database.catalog(), "ro", "delete", 0.0)
+            return Page(
+                done.value(), database.signature, database.catalog(), "ro", "delete", 0.0, database.version
+            )
 
 
 async def test_looks_that_could_read_nothing_are_one_commit_and_not_one_each(world, autojump_clock):
