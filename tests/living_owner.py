@@ -10,6 +10,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +36,7 @@ class LivingOwner:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def execute(self, sql: str, *parameters: object) -> Any:
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Any:
         """The rows; what it may not do is our fault, since only the service is there besides."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -46,7 +47,7 @@ class LivingOwner:
 
     def set_ring(self, items: object) -> None:
         value = items if isinstance(items, str) else json.dumps(items)
-        self.execute(cursor_files.SET_ITEM, cursor_files.RING_KEY, value)
+        self.execute(cursor_files.SET_ITEM, (cursor_files.RING_KEY, value))
 
     def close(self) -> None:
         """As a window is closed: the last one takes the log with it."""

@@ -256,6 +256,21 @@ async def test_a_file_that_was_replaced_is_read_anew_and_nothing_is_reported_twi
     assert world.log.ids() == ids(1, 2, 3)
 
 
+async def test_a_file_that_was_written_over_is_read_anew(world, autojump_clock):
+    """Rowid and size of the ring are those of before, and so is the number of the file."""
+    world.database.set_ring(item(1), item(2))
+    await world.sweep()
+    world.start()
+    await trio.sleep(1)
+    world.database.execute("UPDATE ItemTable SET value = ?", json.dumps([item(1), item(3)]))
+    await world.sweep()
+    assert world.log.ids() == ids(1, 2)  # a commit, of which nobody believes that it is one of Cursor's
+    world.database.version -= 1
+    world.database.written_ns += 1
+    await world.sweep()
+    assert world.log.ids() == ids(1, 2, 3)
+
+
 async def test_a_file_replaced_between_sweep_and_look_is_seen_as_another_one(world, autojump_clock):
     world.database.set_ring(item(1))
     await world.sweep()
