@@ -635,6 +635,67 @@ async def test_locked_for_a_while(world_of, mode):
             await world.is_in_state("synced")
 
 
+# -- What waits meanwhile ------------------------------------------------------------------------------
+
+
+@both_modes
+@within(30)
+async def test_what_waits_is_reported_though_its_workspace_is_deleted(world_of, config, mode):
+    slow = attrs.evolve(config, assembly=AssemblyConfig(conversation_wait_seconds=1))
+    async with world_of(mode, changed=slow) as world:
+        path = database_of(world)
+        with LivingOwner(path, mode) as owner:
+            owner.set_ring(world.items(2, now_ms=time.time_ns() // 1_000_000))
+            await until(lambda: world.handle.status().pending == 2)
+        shutil.rmtree(path.parent)
+        await until(lambda: world.state() is None)
+        await world.is_reported()
+
+
+@both_modes
+@pytest.mark.parametrize("how", ["renamed", "copied"])
+@within(30)
+async def test_conversations_restored_from_a_backup_in_the_middle_of_a_turn(
+    world_of, config, user_dir, mode, how
+):
+    quick = attrs.evolve(
+        config, assembly=AssemblyConfig(conversation_wait_seconds=0.2, settle_timeout_seconds=1)
+    )
+    path = user_dir / "globalStorage" / "state.vscdb"
+    backup = path.with_name("state.vscdb.backup")
+    async with world_of(mode, changed=quick) as world:
+
+        async def are_reported(*numbers):
+            world.committed += [{"generationUUID": scans.uuid(number)} for number in numbers]
+            await world.is_reported()
+
+        with LivingOwner(path, mode) as owner:
+            owner.execute(chats.KV)
+            chat = chats.Chat(owner, scans.uuid(900), at=time.time_ns() // 1_000_000).turn(1).write()
+            await are_reported(1)
+            owner.execute("VACUUM INTO ?", (str(backup),))
+            chat.turn(2).write()
+            await are_reported(2)
+            chat.add(chats.USER, "why?", requestId=scans.uuid(3), createdAt="2026-01-01T00:00:00Z")
+            chat.write(status="generating", generatingBubbleIds=["x"])
+            await until(lambda: world.handle.status().pending == 1)
+            owner.close()
+        if how == "renamed":
+            backup.replace(path)
+        else:
+            cursor_files.copy_over(backup, path)
+        with LivingOwner(path, mode) as owner:
+            other = chats.Chat(owner, scans.uuid(901), at=time.time_ns() // 1_000_000)
+            for number in (4, 5):
+                other.turn(number).write()
+                await are_reported(number)
+            await are_reported(3)  # asked, and seen to be
+            # And what was restored goes on where it was.
+            chat = chats.Chat(owner, scans.uuid(900)).turn(1).turn(6).write()
+            await are_reported(6)
+        await world.is_in_state("synced", name=None)
+
+
 # -- What does not answer ------------------------------------------------------------------------------
 
 
