@@ -271,6 +271,19 @@ async def test_a_file_that_was_written_over_is_read_anew(world, autojump_clock):
     assert world.log.ids() == ids(1, 2, 3)
 
 
+async def test_a_file_that_was_gone_is_read_anew_whatever_it_has_counted(world, autojump_clock):
+    world.database.set_ring(item(1), item(2))
+    await world.sweep()
+    world.start()
+    await trio.sleep(1)
+    world.database.script = [Empty("there is no such file")]
+    world.database.written_ns += 1
+    await world.sweep()
+    world.database.execute("UPDATE ItemTable SET value = ?", json.dumps([item(1), item(3)]))
+    await world.sweep()
+    assert world.log.ids() == ids(1, 2, 3)
+
+
 async def test_a_file_replaced_between_sweep_and_look_is_seen_as_another_one(world, autojump_clock):
     world.database.set_ring(item(1))
     await world.sweep()

@@ -13,7 +13,7 @@ import trio
 
 from trio_cursor.assembly import Assembler
 from trio_cursor.condition import Condition, Failure, Pace, Rest
-from trio_cursor.cursor.guest import FileStat, Guest, Outcome, Page, Signature, Unchanged
+from trio_cursor.cursor.guest import Empty, FileStat, Guest, Outcome, Page, Signature, Unchanged
 from trio_cursor.cursor.schemas import Catalog, FollowUp, Scan, Step
 from trio_cursor.cursor.schemas.known import reread_database, scan_database
 from trio_cursor.demand import Demand
@@ -29,6 +29,9 @@ from trio_cursor.status import landmarks
 from trio_cursor.watched import Watched
 
 T = TypeVar("T")
+
+#: Above all that a header can count to.
+_NEVER_COUNTED = 1 << 32
 
 
 @attrs.frozen
@@ -123,9 +126,10 @@ class Poller:
             outcome = await self._read(scan, unless=None if verify else self.read)
             if isinstance(outcome, Unchanged):
                 return self.condition.unchanged(outcome, began)
+            is_written_over = self._is_written_over(outcome)
             if not isinstance(outcome, Page):
                 return self.condition.without_page(outcome)
-            if outcome.signature.identity != expected or (self._is_written_over(outcome) and not verify):
+            if outcome.signature.identity != expected or (is_written_over and not verify):
                 # Replaced between the sweep and the open, or written over: the positions are of another file.
                 self.watched.signature = outcome.signature
                 self._verified_at = -math.inf
@@ -149,13 +153,17 @@ class Poller:
             self.read = None if is_given_up or self.condition.is_early else outcome.signature
             return rest
 
-    def _is_written_over(self, page: Page[T]) -> bool:
+    def _is_written_over(self, outcome: Outcome[T]) -> bool:
         """Whether a backup may have been copied into the file, or a new file have got its number.
 
         Rowids and sizes may then be those of other rows. A commit advances the counter: a file that was
         written to without that was written by no commit. Or by a checkpoint; then it does no harm to verify.
         """
-        stood, self._stood = self._stood, (page.signature.database, page.change_counter)
+        if isinstance(outcome, Empty):
+            self._stood = (None, _NEVER_COUNTED)  # whatever comes next is not what was there
+        if not isinstance(outcome, Page):
+            return False
+        stood, self._stood = self._stood, (outcome.signature.database, outcome.change_counter)
         return stood is not None and stood[0] != self._stood[0] and stood[1] >= self._stood[1]
 
     async def _answer(self) -> Rest | None:
