@@ -156,7 +156,7 @@ async def test_restored_from_its_backup_while_its_owner_is_at_work(world_of, mod
         with LivingOwner(path, mode) as owner:
             owner.set_ring(old := world.items(3))
             owner.execute("VACUUM INTO ?", (str(backup),))
-            for _ in range(5):
+            for _ in range(3):
                 owner.set_ring([*old, *world.items()])
                 await world.is_reported()
             owner.close()
@@ -219,7 +219,7 @@ async def test_made_anew_with_the_number_of_the_deleted_file(world_of, mode):
     """File systems give the number of a file that was deleted to the next one at once."""
     async with world_of(mode) as world:
         path = database_of(world)
-        for _ in range(4):
+        for _ in range(2):
             with LivingOwner(path, mode) as owner:
                 owner.set_ring(world.items(2))
                 await world.is_reported()
@@ -232,7 +232,7 @@ async def test_made_anew_with_the_number_of_the_deleted_file(world_of, mode):
 async def test_a_workspace_that_is_deleted_and_made_again_within_a_probe(world_of, mode):
     async with world_of(mode) as world:
         path = database_of(world)
-        for _ in range(4):
+        for _ in range(2):
             new = world.user / "new"
             new.mkdir()
             (new / "workspace.json").write_text('{"folder": "file:///home/demo/w1"}')
@@ -251,7 +251,7 @@ async def test_a_workspace_that_is_deleted_and_made_again_within_a_probe(world_o
 async def test_a_workspace_that_is_deleted_and_made_again_in_place(world_of, mode):
     async with world_of(mode) as world:
         path = database_of(world)
-        for _ in range(4):
+        for _ in range(2):
             if path.parent.exists():
                 shutil.rmtree(path.parent)
             with LivingOwner(path, mode) as owner:
@@ -616,8 +616,9 @@ async def test_from_one_journal_mode_to_the_other_and_back(world_of):
 
 @both_modes
 @within(30)
-async def test_locked_for_a_while(world_of, mode):
-    async with world_of(mode) as world:
+async def test_locked_for_a_while(world_of, config, mode):
+    monitor = attrs.evolve(config.cursor_database_monitor, query_timeout_seconds=0.5)
+    async with world_of(mode, changed=attrs.evolve(config, cursor_database_monitor=monitor)) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
             owner.set_ring(ring := world.items(2))
@@ -771,8 +772,10 @@ async def test_reads_that_do_not_end_are_left_alone_for_a_while(world_of, config
         return survey(path, *arguments)
 
     monkeypatch.setattr(visits, "survey", hanging)
-    monkeypatch.setattr(parts, "Guest", partial(Guest, quarantine_seconds=0.5))
-    monitor = attrs.evolve(config.cursor_database_monitor, query_timeout_seconds=0.2, poll_interval_seconds=1)
+    monkeypatch.setattr(parts, "Guest", partial(Guest, quarantine_seconds=0.3))
+    monitor = attrs.evolve(
+        config.cursor_database_monitor, query_timeout_seconds=0.5, poll_interval_seconds=0.5, max_retries=1
+    )
     async with world_of(mode, changed=attrs.evolve(config, cursor_database_monitor=monitor)) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
@@ -832,7 +835,7 @@ async def test_a_clock_that_jumps_while_it_runs(world_of, mode, clock, jump_ms):
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
             ring = []
-            for ahead_ms in (0, jump_ms, 0, jump_ms):
+            for ahead_ms in (0, jump_ms, 0):
                 clock.ahead_ms = ahead_ms
                 for _ in range(3):
                     ring += world.items(1, now_ms=clock.now_ms())
