@@ -5,6 +5,7 @@ would drop the locks that the service holds. So this file is also the child's pr
 
     cursor_files.py sql PATH     executes the statements on stdin, a JSON list of [sql, parameters]
     cursor_files.py tree DIR     says what lies in a directory, as JSON
+    cursor_files.py copy A B     writes the content of one file into another, which stays the same file
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -53,6 +55,12 @@ def write_ring(path: Path, items: object, *, mode: str = "delete") -> None:
     value = items if isinstance(items, str) or items is None else json.dumps(items)
     pragma = f"PRAGMA journal_mode={mode}"
     execute(path, (pragma, ()), (ITEM_TABLE, ()), (SET_ITEM, (RING_KEY, value)))
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Write the content of a file into another one, whose inode stays."""
+    command = [sys.executable, __file__, "copy", str(source), str(target)]
+    subprocess.run(command, check=True, env=unmeasured())
 
 
 def make_user_dir(directory: Path) -> Path:
@@ -102,6 +110,8 @@ def main() -> None:
             for sql, parameters in json.load(sys.stdin):
                 connection.execute(sql, parameters)
             connection.close()
+        case ["copy", source, target]:
+            shutil.copyfile(source, target)
         case ["tree", directory]:
             json.dump(_tree(Path(directory)), sys.stdout)
 

@@ -120,7 +120,9 @@ class FakeGuest:
                 query = scan.send(answer)
                 answer = Rows(database.connection.execute(query.sql, query.params).fetchall())
         except StopIteration as done:
-            return Page(done.value(), database.signature, database.catalog(), "ro", "delete", 0.0)
+            return Page(
+                done.value(), database.signature, database.catalog(), "ro", "delete", 0.0, database.version
+            )
 
 
 class FakeLog:

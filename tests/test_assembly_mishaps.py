@@ -7,6 +7,7 @@ import math
 import attrs
 import pytest
 from assembly_world import (
+    CONVERSATION_WAIT_MS,
     DAY_MS,
     GLOBAL,
     SETTLE_TIMEOUT_MS,
@@ -214,6 +215,37 @@ class TestADayWithoutUs:
         assert world.wanted() == ["c/b"]
         assert world.wait(SETTLE_TIMEOUT_MS - 1) == []
         assert keys(world.wait(1)) == [uuid(1)]
+
+
+class TestAClockThatJumpsWhileSomethingWaits:
+    """A machine that slept, or a clock that was set: Cursor has had no time to write on."""
+
+    @pytest.mark.parametrize("jump_ms", [3 * DAY_MS, -3 * DAY_MS])
+    def test_lets_a_turn_in_flight_have_its_time(self, world, jump_ms):
+        tell(world, turn(1, **IN_FLIGHT))
+        world.wait(1000)
+        world.jump(jump_ms)
+        assert world.release() == []
+        assert world.wait(SETTLE_TIMEOUT_MS - 1) == []
+        assert world.wanted() == []
+        world.wait(1)
+        assert world.wanted() == ["c/b"]
+
+    @pytest.mark.parametrize("jump_ms", [3 * DAY_MS, -3 * DAY_MS])
+    def test_lets_an_entry_have_its_time(self, world, jump_ms):
+        world.observe(W1, new(entry(1)))
+        world.wait(1000)
+        world.jump(jump_ms)
+        assert world.release() == []
+        assert world.wait(CONVERSATION_WAIT_MS - 1) == []
+        assert keys(world.wait(1)) == [uuid(1)]
+
+    def test_is_nothing_to_what_comes_later(self, world):
+        world.release()
+        world.jump(3 * DAY_MS)
+        assert world.release() == []
+        world.observe(W1, old(entry(1)))
+        assert keys(world.release()) == [uuid(1)]
 
 
 class TestAClockThatIsSetBack:

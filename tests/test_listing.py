@@ -158,6 +158,20 @@ def test_a_database_reached_twice_is_listed_once(user_dir, tmp_path):
 
 
 @needs_posix
+@pytest.mark.parametrize("parted", ["first", "second"])
+def test_databases_that_are_the_same_no_more_are_listed_at_once(user_dir, parted):
+    homes = {"first": add_workspace(user_dir, "first")}
+    homes["second"] = add_workspace(user_dir, "second", database=False)
+    os.link(homes["first"] / "state.vscdb", homes["second"] / "state.vscdb")
+    lister = Lister((str(user_dir),), full_every=10**9)
+    for _ in range(5):
+        assert ids(lister.list()[0]) == [None, "first"]
+    (user_dir / "another").write_bytes(b"")
+    (user_dir / "another").replace(homes[parted] / "state.vscdb")
+    assert ids(lister.list()[0]) == [None, "first", "second"]
+
+
+@needs_posix
 def test_what_is_no_file_is_never_the_same_database(user_dir):
     for name in ("a", "b"):
         (add_workspace(user_dir, name, database=False) / "state.vscdb").symlink_to("/dev/null")

@@ -648,7 +648,7 @@ async def test_what_cannot_be_read_is_said(outcome, words):
 
 
 def page(**named):
-    return Page(Named(**named), Signature(None, None), Catalog(1, {}), "ro", "delete", 0.0)
+    return Page(Named(**named), Signature(None, None), Catalog(1, {}), "ro", "delete", 0.0, 1)
 
 
 async def test_what_needs_many_looks_is_given_up():

@@ -282,7 +282,7 @@ async def test_what_could_not_be_read_to_its_end_is_relied_on_by_nobody_until_it
 ):
     watched, state = world.watched[HOME.database], WorkspaceState(HOME)
     condition = Condition(watched, state, world.tools.pace, world.freshness, lambda: None)
-    outcome = Page(Reading({}, ()), world.ring.signature, None, "ro", "delete", 0.0)
+    outcome = Page(Reading({}, ()), world.ring.signature, None, "ro", "delete", 0.0, 1)
     given_up, whole = {"ring": SchemaPage((), "", is_given_up=True)}, {"ring": SchemaPage((), "")}
     for _ in range(3):
         assert not condition.caught_up(outcome, given_up, 1.0).is_done

@@ -355,6 +355,18 @@ class TestGaps:
         seen = look(database, RING).position
         assert self.gaps_after(database, seen, items(*range(CAPACITY)), rescan=True) == ()
 
+    def test_none_when_what_gave_way_to_older_content_comes_back(self, database):
+        set_ring(database, items(*range(500, 600)))
+        seen = look(database, RING).position
+        set_ring(database, items(*range(CAPACITY)))
+        older = look(database, RING, seen, rescan=True).position
+        assert self.gaps_after(database, older, items(*range(550, 650))) == ()
+        # And if it does not, it rolls on as any other.
+        set_ring(database, items(*range(50, 150)))
+        further = look(database, RING, older).position
+        assert self.gaps_after(database, further, items(*range(599, 699))) == ()
+        assert len(self.gaps_after(database, further, items(*range(700, 800)))) == 1
+
     def test_none_when_it_was_empty_for_a_while(self, database, full):
         set_ring(database, [])
         emptied = look(database, RING, full)

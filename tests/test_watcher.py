@@ -256,6 +256,34 @@ async def test_a_file_that_was_replaced_is_read_anew_and_nothing_is_reported_twi
     assert world.log.ids() == ids(1, 2, 3)
 
 
+async def test_a_file_that_was_written_over_is_read_anew(world, autojump_clock):
+    """Rowid and size of the ring are those of before, and so is the number of the file."""
+    world.database.set_ring(item(1), item(2))
+    await world.sweep()
+    world.start()
+    await trio.sleep(1)
+    world.database.execute("UPDATE ItemTable SET value = ?", json.dumps([item(1), item(3)]))
+    await world.sweep()
+    assert world.log.ids() == ids(1, 2)  # a commit, of which nobody believes that it is one of Cursor's
+    world.database.version -= 1
+    world.database.written_ns += 1
+    await world.sweep()
+    assert world.log.ids() == ids(1, 2, 3)
+
+
+async def test_a_file_that_was_gone_is_read_anew_whatever_it_has_counted(world, autojump_clock):
+    world.database.set_ring(item(1), item(2))
+    await world.sweep()
+    world.start()
+    await trio.sleep(1)
+    world.database.script = [Empty("there is no such file")]
+    world.database.written_ns += 1
+    await world.sweep()
+    world.database.execute("UPDATE ItemTable SET value = ?", json.dumps([item(1), item(3)]))
+    await world.sweep()
+    assert world.log.ids() == ids(1, 2, 3)
+
+
 async def test_a_file_replaced_between_sweep_and_look_is_seen_as_another_one(world, autojump_clock):
     world.database.set_ring(item(1))
     await world.sweep()
@@ -320,7 +348,9 @@ class SpentGuest(fakes.FakeGuest):
             while True:
                 scan.send(Rows([], "budget"))
         except StopIteration as done:
-            return Page(done.value(), database.signature, database.catalog(), "ro", "delete", 0.0)
+            return Page(
+                done.value(), database.signature, database.catalog(), "ro", "delete", 0.0, database.version
+            )
 
 
 async def test_looks_that_could_read_nothing_are_one_commit_and_not_one_each(world, autojump_clock):

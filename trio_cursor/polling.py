@@ -13,7 +13,7 @@ import trio
 
 from trio_cursor.assembly import Assembler
 from trio_cursor.condition import Condition, Failure, Pace, Rest
-from trio_cursor.cursor.guest import Guest, Outcome, Page, Signature, Unchanged
+from trio_cursor.cursor.guest import Empty, FileStat, Guest, Outcome, Page, Signature, Unchanged
 from trio_cursor.cursor.schemas import Catalog, FollowUp, Scan, Step
 from trio_cursor.cursor.schemas.known import reread_database, scan_database
 from trio_cursor.demand import Demand
@@ -29,6 +29,9 @@ from trio_cursor.status import landmarks
 from trio_cursor.watched import Watched
 
 T = TypeVar("T")
+
+#: Above all that a header can count to.
+_NEVER_COUNTED = 1 << 32
 
 
 @attrs.frozen
@@ -59,6 +62,8 @@ class Poller:
     known: Known = attrs.field(factory=Known, init=False)
     #: Signature that the last complete read is at least as new as; None: read in any case.
     read: Signature | None = attrs.field(default=None, init=False)
+    #: The database as the last page saw it, and its change counter.
+    _stood: tuple[FileStat | None, int] | None = attrs.field(default=None, init=False)
     #: On the way to the first complete read of the file as it is now.
     _is_catching_up: bool = attrs.field(default=True, init=False)
     _verified_at: float = attrs.field(default=-math.inf, init=False)
@@ -121,11 +126,13 @@ class Poller:
             outcome = await self._read(scan, unless=None if verify else self.read)
             if isinstance(outcome, Unchanged):
                 return self.condition.unchanged(outcome, began)
+            is_written_over = self._is_written_over(outcome)
             if not isinstance(outcome, Page):
                 return self.condition.without_page(outcome)
-            if outcome.signature.identity != expected:
-                # Replaced between the sweep and the open: the positions are of another file.
+            if outcome.signature.identity != expected or (is_written_over and not verify):
+                # Replaced between the sweep and the open, or written over: the positions are of another file.
                 self.watched.signature = outcome.signature
+                self._verified_at = -math.inf
                 continue
             pages = {}
             for name, step in outcome.result.steps.items():
@@ -145,6 +152,19 @@ class Poller:
             rest = self.condition.caught_up(outcome, pages, began)
             self.read = None if is_given_up or self.condition.is_early else outcome.signature
             return rest
+
+    def _is_written_over(self, outcome: Outcome[T]) -> bool:
+        """Whether a backup may have been copied into the file, or a new file have got its number.
+
+        Rowids and sizes may then be those of other rows. A commit advances the counter: a file that was
+        written to without that was written by no commit. Or by a checkpoint; then it does no harm to verify.
+        """
+        if isinstance(outcome, Empty):
+            self._stood = (None, _NEVER_COUNTED)  # whatever comes next is not what was there
+        if not isinstance(outcome, Page):
+            return False
+        stood, self._stood = self._stood, (outcome.signature.database, outcome.change_counter)
+        return stood is not None and stood[0] != self._stood[0] and stood[1] >= self._stood[1]
 
     async def _answer(self) -> Rest | None:
         """Read what the Assembler wants; None unless it could not be read."""

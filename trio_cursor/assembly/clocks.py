@@ -7,14 +7,14 @@ import math
 import attrs
 
 #: The wall clock is corrected by less than this all the time.
-_FORWARD_MS, _BACK_MS = 60_000, 1000
+_JUMP_MS, _BACK_MS = 60_000, 1000
 
 
 @attrs.define
 class Clocks:
     """Compares the wall clock, in milliseconds, with a monotonic one, in seconds."""
 
-    #: Moment of the monotonic clock at which a jump ahead was noticed last: since then both go alike.
+    #: Moment of the monotonic clock at which a jump was noticed last: since then both go alike.
     alike_since: float = attrs.field(default=-math.inf, init=False)
     _ahead_ms: float | None = attrs.field(default=None, init=False)
 
@@ -23,6 +23,6 @@ class Clocks:
         ahead_ms = now_ms - at * 1000
         before_ms = ahead_ms if self._ahead_ms is None else self._ahead_ms
         self._ahead_ms = ahead_ms
-        if ahead_ms - before_ms > _FORWARD_MS:
+        if abs(ahead_ms - before_ms) > _JUMP_MS:
             self.alike_since = at
         return ahead_ms - before_ms < -_BACK_MS

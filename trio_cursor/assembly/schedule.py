@@ -59,8 +59,8 @@ class Schedule:
     def place(self, group: Group, now_ms: int, at: float) -> None:
         """Find out what a group waits for now."""
         chosen = self.chosen(group)
-        over_ms, need, early_ms = self._waiting_of(group, chosen)
         group.met_at = at if group.met_at is None else group.met_at
+        over_ms, need, early_ms = self._waiting_of(group, chosen, self._begins_ms(group.met_at, now_ms, at))
         read_at = max(group.met_at, self._clocks.alike_since) + _READING_SECONDS
         last_ms = max(group.seen_ms + _DAY_MS, _wall_ms(read_at, now_ms, at))
         if now_ms < over_ms or group.need is not need:
@@ -165,20 +165,30 @@ class Schedule:
         """Databases in which contents are to be read now."""
         return set(self._wanted)
 
-    def _waiting_of(self, group: Group, chosen: PendingTurn | None) -> tuple[float, Need, float]:
+    def _begins_ms(self, met_at: float, now_ms: int, at: float) -> int:
+        """When a wait begins anew, if the clock jumped while something waited.
+
+        The machine has slept, and Cursor too; or what was asked a moment ago now lies in the future.
+        """
+        alike_since = self._clocks.alike_since
+        return LONG_PAST if met_at >= alike_since else now_ms - round((at - alike_since) * 1000)
+
+    def _waiting_of(
+        self, group: Group, chosen: PendingTurn | None, again_ms: int
+    ) -> tuple[float, Need, float]:
         """Until when it waits, for what then, and when it stops to wait for that too."""
         if chosen is not None:
             if group.row is not None:
                 return LONG_PAST, Need.TURN, LONG_PAST
-            over_ms = self.waits.turn_over_ms(chosen, group.entry)
-            return max(over_ms, self._parent_until(group, chosen)), Need.TURN, _NEVER
+            over_ms = self.waits.turn_over_ms(chosen, group.entry, again_ms)
+            return max(over_ms, self._parent_until(group, chosen, again_ms)), Need.TURN, _NEVER
         entry = group.sole_entry
-        over_ms = self.waits.entry_over_ms(entry)
+        over_ms = self.waits.entry_over_ms(entry, again_ms)
         if is_quick(entry):
             return over_ms, Need.QUICK_ENTRY, group.met_ms + self.waits.ring_grace_ms
         return over_ms, Need.ENTRY, _NEVER
 
-    def _parent_until(self, group: Group, chosen: PendingTurn) -> float:
+    def _parent_until(self, group: Group, chosen: PendingTurn, again_ms: int) -> float:
         """An agent's turn may share the id of the turn that started it, which then is the one reported."""
         profile = chosen.workspace.profile
         parent = self.book.places.parent(profile, chosen.turn.id.conversation_id)
@@ -189,7 +199,7 @@ class Schedule:
             if turn.turn.generation_id is None:
                 return _NEVER
             if turn.key in group.turns:
-                until = max(until, self.waits.turn_over_ms(turn, group.entry))
+                until = max(until, self.waits.turn_over_ms(turn, group.entry, again_ms))
         return until
 
     def _order(self, item: PendingTurn) -> tuple[object, ...]:

@@ -33,16 +33,17 @@ class Waits:
     conversation_wait_ms: int
     settle_timeout_ms: int
 
-    def entry_over_ms(self, entry: PendingEntry) -> int:
-        """Until when an entry waits for a turn that bears its id."""
-        return entry.waits_from_ms + (self.ring_grace_ms if is_quick(entry) else self.conversation_wait_ms)
+    def entry_over_ms(self, entry: PendingEntry, again_ms: int) -> int:
+        """Until when an entry waits for a turn that bears its id; `again_ms`: when it begins anew."""
+        wait_ms = self.ring_grace_ms if is_quick(entry) else self.conversation_wait_ms
+        return max(entry.waits_from_ms, again_ms) + wait_ms
 
-    def turn_over_ms(self, turn: PendingTurn, entry: PendingEntry | None) -> int:
+    def turn_over_ms(self, turn: PendingTurn, entry: PendingEntry | None, again_ms: int) -> int:
         """Until when a turn waits for what is missing of it."""
         if not turn.is_in_flight:
             return LONG_PAST
         asked_ms = entry.waits_from_ms if entry else LONG_PAST
-        return max(turn.changed_ms, asked_ms) + self.settle_timeout_ms
+        return max(turn.changed_ms, asked_ms, again_ms) + self.settle_timeout_ms
 
 
 def is_quick(entry: PendingEntry) -> bool:

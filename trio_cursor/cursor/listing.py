@@ -77,8 +77,9 @@ class Lister:
     """Lists the same directories again and again, and looks only at what can have changed.
 
     Directories came or went if `workspaceStorage` has another modification time; between such changes
-    only a `workspace.json` that gave nothing is looked at again. As long as nothing changed, the very
-    same `Listing` objects are returned, so that `is` tells. For one thread at a time.
+    only a `workspace.json` that gave nothing, and databases that are reached twice, are looked at again.
+    As long as nothing changed, the very same `Listing` objects are returned, so that `is` tells. For one
+    thread at a time.
     """
 
     #: As configured or found; made `User` directories at each listing, since one may appear later.
@@ -87,6 +88,8 @@ class Lister:
     full_every: int = 60
     _profiles: dict[str, _Profile] = attrs.field(factory=dict, init=False)
     _listings: dict[str, Listing] = attrs.field(factory=dict, init=False)
+    #: Databases that were the same file as another one.
+    _doubled: dict[str, _Identity] = attrs.field(factory=dict, init=False)
 
     def list(self) -> tuple[Listing, ...]:
         """List the workspaces of every directory, each database once.
@@ -95,15 +98,28 @@ class Lister:
         """
         found = user_dirs(self.dirs)
         self._profiles = {user_dir: self._profiles.get(user_dir) or _Profile(user_dir) for user_dir in found}
+        # Nothing else would tell that the file inside a directory is another one now.
+        is_parted = any(_identity(database) != identity for database, identity in self._doubled.items())
+        full_every = 1 if is_parted else self.full_every
         # Added up, since `any` would stop at the first that changed.
-        changes = sum(profile.look(self.full_every) for profile in self._profiles.values())
+        changes = sum(profile.look(full_every) for profile in self._profiles.values())
         if changes or list(self._listings) != list(found):
+            self._doubled = _doubled(self._profiles.values())
             fresh = _without_doubles(self._profiles.values())
             self._listings = {
                 listing.user_dir: old if (old := self._listings.get(listing.user_dir)) == listing else listing
                 for listing in fresh
             }
         return tuple(self._listings.values())
+
+
+def _doubled(profiles: Iterable[_Profile]) -> dict[str, _Identity]:
+    """Databases that are reached twice, by every way to them."""
+    ways: dict[_Identity, list[str]] = {}
+    for workspace, identity in (found for profile in profiles for found in profile.databases()):
+        if identity is not None:
+            ways.setdefault(identity, []).append(workspace.database)
+    return {way: identity for identity, found in ways.items() if len(found) > 1 for way in found}
 
 
 def _without_doubles(profiles: Iterable[_Profile]) -> Iterator[Listing]:

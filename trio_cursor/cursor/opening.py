@@ -76,6 +76,10 @@ class Surroundings:
         return _WAL in self.header[18:20]
 
     @property
+    def change_counter(self) -> int:
+        return int.from_bytes(self.header[24:28])
+
+    @property
     def has_broken_log(self) -> bool:
         """The log does not begin like one.
 

@@ -55,6 +55,8 @@ class Page(Generic[PageT]):
     journal_mode: Literal["wal", "delete"]
     #: From the first read of the transaction until the connection was closed.
     held_seconds: float
+    #: Of commits, as the file's header counts them; in WAL mode not every one of them.
+    change_counter: int
 
 
 @attrs.frozen
@@ -153,7 +155,8 @@ class Visit(Generic[PageT]):
             except sqlite3.Error as error:
                 raise refusal_of(error, has_journal=seen.has_journal) from error
         mode: Literal["wal", "delete"] = "wal" if seen.in_wal_mode else "delete"
-        return lambda: Page(make_result(), signature, found.catalog, way, mode, held)
+        counter = seen.change_counter
+        return lambda: Page(make_result(), signature, found.catalog, way, mode, held, counter)
 
 
 def _verify(path: str, header: bytes, signature: Signature) -> None:

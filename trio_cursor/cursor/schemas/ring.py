@@ -49,7 +49,9 @@ class _Seen:
     size: int | None = None
     #: Digests of the ids that were in it when it last held any.
     ids: tuple[str, ...] = ()
-    #: Of the same entries.
+    #: Of those that gave way to older content, a backup for instance: they may come back.
+    aside: tuple[str, ...] = ()
+    #: Of the entries that it last held.
     oldest_ms: int | None = None
     newest_ms: int | None = None
     #: How many there are now.
@@ -62,7 +64,8 @@ class _Seen:
     def from_position(cls, position: Position | None) -> _Seen:
         if position is None:
             return cls()
-        return cls(**{**(known := json.loads(position)), "ids": tuple(known["ids"])})
+        known = json.loads(position)
+        return cls(**{**known, "ids": tuple(known["ids"]), "aside": tuple(known.get("aside", ()))})
 
     def to_position(self) -> Position:
         return json.dumps(attrs.asdict(self), separators=(",", ":"))
@@ -152,6 +155,7 @@ def _read(seen: _Seen, rowid: int, size: int | None, value: Any, *, rescan: bool
         now = attrs.evolve(
             now, ids=ids, oldest_ms=min(times, default=None), newest_ms=max(times, default=None)
         )
+        now = attrs.evolve(now, aside=_aside(seen, now))
     return Page(
         tuple(entry for entry, id_ in zip(entries, ids, strict=True) if id_ not in known),
         now.to_position(),
@@ -201,12 +205,24 @@ def _entry(id_: str, item: JsonObject, rowid: int) -> RingEntry:
     )
 
 
+def _aside(seen: _Seen, now: _Seen) -> tuple[str, ...]:
+    if _is_older(seen, now):
+        return seen.ids
+    return seen.aside if set(seen.aside).isdisjoint(now.ids) else ()
+
+
+def _is_older(seen: _Seen, now: _Seen) -> bool:
+    """Whether older content was put back that shares nothing with what was there."""
+    if seen.oldest_ms is None or now.newest_ms is None or set(seen.ids) & set(now.ids):
+        return False
+    return now.newest_ms <= seen.oldest_ms
+
+
 def _gaps(seen: _Seen, now: _Seen, size: int) -> tuple[Gap, ...]:
-    """A full ring that shares nothing with the last one seen has rolled on while nobody looked."""
-    if not seen.synced or size < CAPACITY or set(seen.ids) & set(now.ids):
+    """A full ring that shares nothing with what was seen of it has rolled on while nobody looked."""
+    known = {*seen.ids, *seen.aside}
+    if not seen.synced or size < CAPACITY or known & set(now.ids) or _is_older(seen, now):
         return ()
-    if seen.oldest_ms is not None and now.newest_ms is not None and now.newest_ms <= seen.oldest_ms:
-        return ()  # older content put back, a backup for instance: nothing was missed
     held = "held nothing that was there at the last look" if seen.ids else "was empty at the last look"
     return (
         Gap(
