@@ -70,7 +70,7 @@ def main() -> None:
             [*command, "--cursor-dir", str(user), "--state-dir", str(Path(name) / "state")],
             stdout=subprocess.DEVNULL,
         )
-        time.sleep(4)
+        time.sleep(4 + arguments.workspaces / 100)  # its first pass
         before = cpu_of(process.pid)
         time.sleep(arguments.seconds)
         used = cpu_of(process.pid) - before

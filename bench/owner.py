@@ -94,7 +94,7 @@ def main() -> None:
         paths = [*map(str, watched), *map(str, stat_only)]
         command = [sys.executable, "-c", OWNER, str(arguments.pause), str(arguments.commits), *paths]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        time.sleep(2)
+        time.sleep(5)  # an entry waits for the other rings of its profile
         stack.close()
         events = running.reported(place / "state").total()
     rows = [json.loads(line) for line in said.splitlines()]

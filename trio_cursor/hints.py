@@ -20,8 +20,10 @@ from trio_cursor.threads import run_or_leave
 
 log = get_logger(__name__)
 
-#: After each reading, so that whoever writes all the time costs no more than a few hundred of them a second.
-_PAUSE_SECONDS = 0.002
+#: After each reading, and when there were so many without a rest: to be woken costs a writer as well, a tenth
+#: of a commit in WAL mode if each of its writes does it.
+_PAUSE_SECONDS, _LONG_PAUSE_SECONDS = 0.002, 0.02
+_MOST_AT_ONCE = 20
 #: Directories that could not be watched, or whose watch has ended, are tried again.
 _RETRY_SECONDS = 5.0
 #: So many are added in one thread hop; one that takes so long hangs in the kernel (a dead mount).
@@ -131,6 +133,7 @@ class Hints:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def _hear(self, events: OsEvents) -> None:
+        in_hand, before = float(_MOST_AT_ONCE), trio.current_time()
         while True:
             with trio.move_on_at(self._hurries_at):
                 await trio.lowlevel.wait_readable(events.fileno())
@@ -139,7 +142,8 @@ class Hints:
             if (now := trio.current_time()) >= self._hurries_at:
                 self._hurried_at, self._hurries_at = now, math.inf
                 self.scanner.hurry()
-            await trio.sleep(_PAUSE_SECONDS)
+            in_hand, before = min(_MOST_AT_ONCE, in_hand + (now - before) / _LONG_PAUSE_SECONDS) - 1, now
+            await trio.sleep(_PAUSE_SECONDS if in_hand >= 0 else _LONG_PAUSE_SECONDS)
 
     def _take(self, event: OsEvent) -> None:
         if event.kind == "lost":
