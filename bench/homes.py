@@ -1,12 +1,11 @@
 """Homes of 10, 1,000 and 10,000 workspaces, of which five are worked in: what the service holds and uses.
 
-Memory, file descriptors and threads after the first pass, and the CPU while somebody works in five of them, all
-of the service process; Linux.
+Memory, file descriptors and threads after the first pass, and the CPU while somebody works in five of them,
+all of the service process; Linux.
 """
 
 import argparse
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +30,11 @@ def is_up(state: Path, number: int) -> bool:
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     looked, of_all = json.loads(said)["progress"] if said else (0, 0)
     return bool(looked == of_all >= number)
+
+
+def entries(pid: int, what: str) -> int:
+    """How many file descriptors or threads it has."""
+    return sum(1 for _ in Path(f"/proc/{pid}/{what}").iterdir())
 
 
 def commit(path: str) -> None:
@@ -69,8 +73,8 @@ def main() -> None:
             while time.monotonic() < end:
                 commit(paths[asked % ACTIVE])
                 asked += 1
-                fds = max(fds, len(os.listdir(f"/proc/{service.pid}/fd")))
-                threads = max(threads, len(os.listdir(f"/proc/{service.pid}/task")))
+                fds = max(fds, entries(service.pid, "fd"))
+                threads = max(threads, entries(service.pid, "task"))
                 rss = max(rss, rss_of(service.pid))
                 time.sleep(PAUSE_SECONDS / ACTIVE)
             busy = (cpu_of(service.pid) - busy) / arguments.seconds

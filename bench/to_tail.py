@@ -1,7 +1,7 @@
 """From Cursor's commit to `tail --json`, in a home of 200 workspaces with a global database of a gigabyte.
 
-A living fake Cursor, the service and `tail`, each a process of its own. Counted from the commit that settled a
-turn; what no conversation knows waits on purpose, and is not counted.
+A living fake Cursor, the service and `tail`, each a process of its own. Counted from the commit that settled
+a turn; what no conversation knows waits on purpose, and is not counted.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import running
+from homes import is_up
 from live import quantile
 
 from trio_cursor.demo.process import FakeCursorProcess
@@ -45,7 +46,8 @@ def main() -> None:
             # A day, as it comes: not all of a gigabyte.
             command = running.command(cursor.cursor_dir, state, "--since", "24h")
             service = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            time.sleep(5)
+            while not is_up(state, arguments.workspaces):
+                time.sleep(0.5)
             words = ["-m", "trio_cursor", "tail", "--json", "--state-dir", str(state)]
             tail = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE)
             seen: dict[str, int] = {}
@@ -56,7 +58,7 @@ def main() -> None:
                     seen[json.loads(line)["payload"]["generation_id"]] = time.time_ns() // 10**6
 
             threading.Thread(target=follow, daemon=True).start()
-            time.sleep(2)
+            time.sleep(10)
             since = time.time_ns() // 10**6
 
             def settled() -> dict[str, int]:

@@ -50,6 +50,9 @@ class NotingScanner(Scanner):
     def settle(self, database):
         noted.append(("settle", database))
 
+    def closed(self, database):
+        noted.append(("closed", database))
+
 
 class Source:
     """What the operating system would say; readable for as long as there is something to be read."""
@@ -298,6 +301,7 @@ async def test_when_the_limit_of_watches_is_reached_the_others_are_polled_and_it
         ("made state.vscdb", True, "settle"),
         ("written state.vscdb-wal", True, "settle"),
         ("made state.vscdb-wal", False, "settle"),
+        ("removed state.vscdb-wal", True, "closed"),
         ("removed state.vscdb-journal", False, "hint"),
         ("made state.vscdb-journal", False, None),
         ("written state.vscdb-journal", False, None),

@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from functools import partial
+from pathlib import Path
 
 import attrs
 import cursor_files
@@ -125,6 +126,22 @@ async def test_a_database_whose_log_is_being_written_is_left_alone_for_a_moment(
     scanner.settle(str(database))
     scanner.hurry()  # somebody waits for what is there now
     assert seen(await scanner.sweep(0.25)) == [("Changed", "w1")]
+
+
+@within(30)
+async def test_a_database_that_was_closed_is_looked_at_at_once_unless_it_was_read_just_now(user_dir):
+    database = str(cursor_files.make_workspace(user_dir, "w1"))
+    scanner = Scanner((str(user_dir),), lambda place: not place.is_global)
+    await scanner.sweep(1000)
+    scanner.settle(database)
+    assert scanner.ladder.next_due() > trio.current_time()
+    scanner.closed(database)
+    assert scanner.ladder.due(trio.current_time()) == [database]
+    touch(Path(database))
+    assert seen(await scanner.look_at_hinted()) == [("Changed", "w1")]
+    scanner.closed(database)
+    assert scanner.ladder.next_due() == scanner.watched[database].changed_at + 1000
+    scanner.closed("/of/nobody")
 
 
 @within(30)

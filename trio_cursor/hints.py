@@ -162,6 +162,8 @@ class Hints:
 
     def _hint(self, event: OsEvent, database: str) -> None:
         match event.name.removeprefix(os.path.basename(database)), event.kind:  # noqa: PTH119 - paths are text
+            case "-wal", "removed":
+                self.scanner.closed(database)
             case "-wal", _:
                 self.scanner.settle(database)
             case "", _ if self.scanner.may_have_log(database):

@@ -90,6 +90,14 @@ class Poller:
             elif not is_stale:
                 with trio.move_on_after(rest.seconds):
                     await self.watched.changed_since(changes)
+                    continue
+                await self._quiet(changes)
+
+    async def _quiet(self, changes: int) -> None:
+        """Whoever writes to its log is left alone for the moment; the scanner says when it is over."""
+        if self.tools.scanner.ladder.waits_for_quiet(self.watched.workspace.database):
+            with trio.move_on_after(2 * self.tools.pace.probe_every):
+                await self.watched.changed_since(changes)
 
     def _may_leave(self, rest: Rest) -> bool:
         # What cannot be read is tried again for as long as it takes where everything is to be read once.

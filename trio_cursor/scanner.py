@@ -96,12 +96,23 @@ class Scanner:
     def settle(self, database: str) -> None:
         """Somebody says that the log of a database was written to: it is looked at when that is over.
 
-        Until then no sweep looks at it either, for no longer than a probe interval.
+        Until then no sweep looks at it either, for no longer than two probe intervals.
         """
         if (item := self.watched.get(database)) is not None:
             now, not_before = trio.current_time(), item.changed_at + self._probe_seconds
-            if self.ladder.settle(database, now, patience=self._probe_seconds, not_before=not_before):
+            if self.ladder.settle(database, now, patience=2 * self._probe_seconds, not_before=not_before):
                 self.hurried.set()
+
+    def closed(self, database: str) -> None:
+        """Somebody says that a database has no log any more, so its owner has closed it: the best moment.
+
+        It can be read without a lock then. But not sooner than a probe interval after the last time.
+        """
+        item = self.watched.get(database)
+        if item is not None and trio.current_time() >= item.changed_at + self._probe_seconds:
+            self.hint(database)
+        else:
+            self.settle(database)
 
     def may_have_log(self, database: str) -> bool:
         """Whether a database is in WAL mode, or nobody knows yet."""
