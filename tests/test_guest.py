@@ -26,7 +26,7 @@ import trio
 from cursor_files import unmeasured
 from deadlines import until
 
-from trio_cursor.cursor import filesystems
+from trio_cursor.cursor import filesystems, visits
 from trio_cursor.cursor import guest as door
 from trio_cursor.cursor.filesystems import filesystem_of, network_filesystem
 from trio_cursor.cursor.guest import (
@@ -43,10 +43,11 @@ from trio_cursor.cursor.guest import (
 )
 from trio_cursor.cursor.jobs import CLAIMS, GivenUp, Job
 from trio_cursor.cursor.opening import Surroundings, choose_way, open_claimed, read_header, uri_of
-from trio_cursor.cursor.outcomes import FileStat, Refused, RefusedForNow
+from trio_cursor.cursor.outcomes import FileStat, NotYet, Refused, RefusedForNow
 from trio_cursor.cursor.private_copies import private_copy
 from trio_cursor.cursor.reading import Transaction, harden, refusal_of
 from trio_cursor.cursor.schemas import Query, Rows
+from trio_cursor.cursor.visits import Visit
 from trio_cursor.sqlite_library import HAS_OCTET_LENGTH, LIBRARY, file_uri, sqlite3
 
 TABLES = {"ItemTable": frozenset({"key", "value"}), "numbers": frozenset({"n"})}
@@ -790,6 +791,75 @@ async def test_cursor_is_owed_a_gap(guest, database):
     age(database)
     await guest.read(str(database), make)
     assert guest._databases[str(database)].memory.gap_seconds == 0.001
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """What became of each attempt."""
+    found = []
+    call = Visit.__call__
+
+    def noting(visit, *args, **kwargs):
+        try:
+            page = call(visit, *args, **kwargs)
+        except NotYet as wait:
+            found.append(wait.outcome.why)
+            raise
+        found.append(type(page).__name__)
+        return page
+
+    monkeypatch.setattr(Visit, "__call__", noting)
+    return found
+
+
+class TestALogThatIsBeingWritten:
+    """Its owner may be about to close it, and a reader then takes the closing checkpoint away."""
+
+    @pytest.fixture
+    def owner(self, home):
+        with closing(sqlite3.connect(home / "state.vscdb", isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            connection.execute(ITEM_TABLE)
+            yield connection
+
+    async def test_is_left_alone_until_it_is_quiet(self, guest, home, owner, looks):
+        owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
+        assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        assert looks[-1] == "Page"
+        assert set(looks[:-1]) == {"its log is being written"}
+
+    async def test_is_read_at_once_when_it_is_quiet_or_of_another_time(self, guest, home, owner, looks):
+        for seconds in (10, -10):  # a clock that was set back
+            owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
+            age(home / "state.vscdb-wal", seconds)
+            assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        assert looks == ["Page", "Page"]
+
+    async def test_is_read_without_a_lock_when_it_is_closed_meanwhile(self, guest, home, owner, looks):
+        owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
+        async with trio.open_nursery() as nursery:
+
+            async def close():
+                await until(lambda: looks)
+                owner.close()
+
+            nursery.start_soon(close)
+            page = await guest.read(str(home / "state.vscdb"), asking())
+        assert page.way == "immutable"
+        assert not (home / "state.vscdb-wal").exists()
+
+    async def test_is_read_in_the_end_and_its_pages_in_a_row(self, guest, home, owner, looks, monkeypatch):
+        monkeypatch.setattr(visits, "QUIET_NS", 10**18)  # it is written all the time
+        owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
+        began = time.monotonic()
+        assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        assert time.monotonic() - began >= visits.QUIET_PATIENCE_SECONDS
+        monkeypatch.setattr(visits, "IMPATIENT_SECONDS", 60)
+        assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        del looks[:]
+        for _ in range(3):
+            assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        assert looks == ["Page"] * 3
 
 
 async def test_a_large_log_that_grows_gets_a_moment_without_us(guest, home):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Generic, Literal
@@ -39,6 +40,12 @@ WRITTEN_LATELY_NS: Final = 2_000_000_000
 #: Beyond this size a log that grows needs a moment without readers to start over.
 LARGE_LOG_BYTES: Final = 8 << 20
 LOG_PAUSE_SECONDS: Final = 0.05
+#: A log that was not written for so long is quiet. When it is looked at again, how long it is waited for, and
+#: for how long it is not asked any more.
+QUIET_NS: Final = 50_000_000
+QUIET_PAUSE_SECONDS: Final = 0.02
+QUIET_PATIENCE_SECONDS: Final = 0.4
+IMPATIENT_SECONDS: Final = 0.1
 CLAIM_PAUSE_SECONDS: Final = 0.002
 
 
@@ -84,6 +91,9 @@ class Memory:
 
     catalog: CachedCatalog | None = None
     wal_size: int | None = None
+    #: Since when it is waited until its log is quiet, and until when it is not; on the monotonic clock.
+    waits_since: float | None = None
+    impatient_until: float = -math.inf
     #: Seconds to leave it alone after the last visit.
     gap_seconds: float = 0.0
 
@@ -114,6 +124,8 @@ class Visit(Generic[PageT]):
             return Unchanged(signature)
         if grows and patient:
             raise NotYet(Busy("its log is large and grows"), LOG_PAUSE_SECONDS)
+        if patient and self._is_being_written(signature):
+            raise NotYet(Busy("its log is being written"), QUIET_PAUSE_SECONDS)
         with _claimed(signature, job):
             make_page = self._read(path, signature, job)
         job.file_closed = True
@@ -124,6 +136,22 @@ class Visit(Generic[PageT]):
         size, before = signature.wal.size if signature.wal else 0, self.memory.wal_size
         self.memory.wal_size = size
         return before is not None and size > max(before, LARGE_LOG_BYTES)
+
+    def _is_being_written(self, signature: Signature) -> bool:
+        """Whether its owner may be about to close it, which is done right after a last commit.
+
+        A reader at that moment takes the closing checkpoint away: the log stays, and a copy of the file
+        alone, which Cursor's backup is, lacks what is in it. Not asked of each page of many.
+        """
+        log, memory, now = signature.wal, self.memory, time.monotonic()
+        if now < memory.impatient_until:
+            return False
+        if log is not None and log.size and 0 <= time.time_ns() - log.mtime_ns < QUIET_NS:
+            memory.waits_since = now if memory.waits_since is None else memory.waits_since
+            if now - memory.waits_since < QUIET_PATIENCE_SECONDS:
+                return True
+        memory.waits_since, memory.impatient_until = None, now + IMPATIENT_SECONDS
+        return False
 
     def _read(self, path: str, signature: Signature, job: Job) -> Callable[[], Page[PageT]]:
         rules = self.rules
