@@ -7,6 +7,8 @@ is what Cursor's `.backup` is, has everything. In the end every generation must 
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import running
 from owner_workspaces import MODES, build
-from traced import changes, doings, strace
+from traced import changes, doings, strace, traced_pid
 
 OWNER = """
 import json, os, random, sqlite3, sys, time, uuid
@@ -87,7 +89,7 @@ def main() -> None:
             print(f"{mode:7}", ", ".join(f"{number:,} {what}" for what, number in sorted(counts.items())))
             is_bad |= any(not what.startswith(("opened", "commits")) for what in counts)
         time.sleep(3)
-        service.terminate()
+        os.kill(traced_pid(service.pid) if arguments.strace else service.pid, signal.SIGTERM)
         service.wait()
         reported = running.reported(place / "state")
         lost = len(set(committed) - reported.keys())

@@ -72,7 +72,7 @@ def main() -> None:
             while len(settled()) < arguments.generations:
                 time.sleep(0.5)
             cursor.stop()
-            found, incidents = settled(), len(cursor.ledger().incidents)
+            found, incidents = settled(), cursor.ledger().incidents
             time.sleep(3)
             service.terminate()
             tail.terminate()
@@ -86,8 +86,10 @@ def main() -> None:
     print(
         f"{len(latency)} generations to `tail`: p50 {statistics.median(latency):.0f} ms,"
         f" p99 {quantile(latency, 0.99):.0f} ms, max {max(latency):.0f} ms; missing {len(missing)};"
-        f" owner's incidents {incidents}"
+        f" owner's incidents {len(incidents)}"
     )
+    for incident in incidents:
+        print(incident)
     sys.exit(1 if missing else 0)
 
 

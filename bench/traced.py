@@ -24,6 +24,11 @@ def strace(output: Path) -> list[str]:
     return [program, "-f", "-y", "-s", "0", "-e", f"trace={CALLS}", "-o", str(output)]
 
 
+def traced_pid(pid: int) -> int:
+    """The process that a strace runs, which itself lets no signal end it."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
 def doings(output: Path, directory: Path) -> Counter[str]:
     """How often what was done there, in words; an open for reading is not counted, one that failed is."""
     with output.open(encoding="utf-8", errors="replace") as lines:
