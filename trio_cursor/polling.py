@@ -219,15 +219,15 @@ class Poller:
             self._is_catching_up = True
             self.state.skipped.clear()
         for name, page in pages.items():
-            counts = self.state.skipped.setdefault(name, Counter())
             if not self._is_catching_up:
                 if page.position == self.known.positions.get(name):
                     continue  # the same as before
                 if page.entries is None and page.backfill:
                     continue  # a verification: counted when it was new
             if page.entries is not None:
-                counts.clear()  # this schema reads its place as a whole
-            counts.update(page.skipped)
+                self.state.skipped.pop(name, None)  # this schema reads its place as a whole
+            if page.skipped:
+                self.state.skipped.setdefault(name, Counter()).update(page.skipped)
 
     def _workspace(self) -> Workspace:
         return attrs.evolve(self.watched.workspace, first_scope=self.known.scope)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import attrs
 
 from trio_cursor.cursor.outcomes import Busy, NeedsRecovery, Refused, RefusedForNow, Unreadable
 from trio_cursor.cursor.schemas import Catalog, Column, PageT, Query, Rows, Scan, Table
+from trio_cursor.cursor.schemas.values import digest
 from trio_cursor.sqlite_library import HAS_OCTET_LENGTH, sqlite3
 
 if TYPE_CHECKING:
@@ -59,8 +61,13 @@ def harden(connection: sqlite3.Connection) -> None:
 class CachedCatalog:
     """A catalog, and what `sqlite_master` said when it was made."""
 
-    key: tuple[object, ...]
+    #: Digest of it, and of whose it is: of ten thousand databases all would be kept.
+    key: str
     catalog: Catalog
+
+
+#: By what they say: most databases have the same tables, and share one.
+_CATALOGS: WeakValueDictionary[str, Catalog] = WeakValueDictionary()
 
 
 class Transaction:
@@ -101,7 +108,7 @@ class Transaction:
             f" AND name COLLATE NOCASE IN ({', '.join('?' * len(asked))})",
             asked,
         )
-        key = (identity, version, *found)
+        key = digest(repr((identity, version, found)))
         if cached and cached.key == key:
             return cached
         tables = {}
@@ -114,7 +121,8 @@ class Transaction:
             (_NAME_CHARACTERS, _NAMES),
         )
         names = tuple(_text(name) for (name,) in every)
-        return CachedCatalog(key, Catalog(version, tables, names, HAS_OCTET_LENGTH))
+        catalog = Catalog(version, tables, names, HAS_OCTET_LENGTH)
+        return CachedCatalog(key, _CATALOGS.setdefault(repr(catalog), catalog))
 
     def _table(self, name: str, problem: str | None) -> Table:
         # A table goes by its own name among the indexes only if it is one itself.
