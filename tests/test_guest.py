@@ -822,7 +822,14 @@ class TestALogThatIsBeingWritten:
             connection.execute(ITEM_TABLE)
             yield connection
 
-    async def test_is_left_alone_until_it_is_quiet(self, guest, home, owner, looks):
+    @pytest.fixture(autouse=True)
+    def _slowly(self, monkeypatch):
+        """However slow the machine is."""
+        monkeypatch.setattr(visits, "QUIET_NS", 1_000_000_000)
+        monkeypatch.setattr(visits, "QUIET_PATIENCE_SECONDS", 60)
+
+    async def test_is_left_alone_until_it_is_quiet(self, guest, home, owner, looks, monkeypatch):
+        monkeypatch.setattr(door, "LOG_PATIENCE_SECONDS", 60)
         owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
         assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
         assert looks[-1] == "Page"
@@ -850,16 +857,34 @@ class TestALogThatIsBeingWritten:
 
     async def test_is_read_in_the_end_and_its_pages_in_a_row(self, guest, home, owner, looks, monkeypatch):
         monkeypatch.setattr(visits, "QUIET_NS", 10**18)  # it is written all the time
+        monkeypatch.setattr(visits, "QUIET_PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(visits, "IMPATIENT_SECONDS", 60)
         owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
         began = time.monotonic()
         assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
-        assert time.monotonic() - began >= visits.QUIET_PATIENCE_SECONDS
-        monkeypatch.setattr(visits, "IMPATIENT_SECONDS", 60)
-        assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        assert time.monotonic() - began >= 0.2
+        memory = guest._databases[str(home / "state.vscdb")].memory
         del looks[:]
         for _ in range(3):
+            until_then = memory.impatient_until
             assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+            assert memory.impatient_until > until_then
         assert looks == ["Page"] * 3
+
+    async def test_is_waited_for_anew_after_somebody_was_cancelled_who_did(self, guest, home, owner, looks):
+        owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
+        with trio.move_on_after(60) as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(guest.read, str(home / "state.vscdb"), asking())
+                await until(lambda: looks)
+                scope.cancel()
+        memory = guest._databases[str(home / "state.vscdb")].memory
+        assert memory.waits_since is not None
+        memory.waits_since -= 1000
+        del looks[:]
+        age(home / "state.vscdb-wal", 0.5)
+        assert isinstance(await guest.read(str(home / "state.vscdb"), asking()), Page)
+        assert looks[0] == "its log is being written"
 
 
 async def test_a_large_log_that_grows_gets_a_moment_without_us(guest, home):

@@ -17,6 +17,8 @@ LAST: Final = len(STEPS) - 1
 #: does so right after a last commit, and a reader at that moment takes the closing checkpoint away: the log
 #: stays, and a copy of the file alone lacks what is in it (without this, at one such close in ten).
 QUIET_SECONDS: Final = 0.064
+#: For so long at most, whatever the probe interval is.
+QUIET_PATIENCE_SECONDS: Final = 0.5
 #: Opens that a database may have in hand, and how long after a look that was in vain the next one comes.
 _MOST_IN_HAND: Final = 4.0
 _AGAIN_SECONDS: Final = 0.016

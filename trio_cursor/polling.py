@@ -19,6 +19,7 @@ from trio_cursor.cursor.schemas.known import reread_database, scan_database
 from trio_cursor.demand import Demand
 from trio_cursor.eventlog import EventLog, Known
 from trio_cursor.freshness import Freshness
+from trio_cursor.ladder import QUIET_PATIENCE_SECONDS
 from trio_cursor.observations import Wanted
 from trio_cursor.records import Batch, Workspace
 from trio_cursor.records import Page as SchemaPage
@@ -96,7 +97,7 @@ class Poller:
     async def _quiet(self, changes: int) -> None:
         """Whoever writes to its log is left alone for the moment; the scanner says when it is over."""
         if self.tools.scanner.ladder.waits_for_quiet(self.watched.workspace.database):
-            with trio.move_on_after(2 * self.tools.pace.probe_every):
+            with trio.move_on_after(QUIET_PATIENCE_SECONDS):
                 await self.watched.changed_since(changes)
 
     def _may_leave(self, rest: Rest) -> bool:

@@ -12,7 +12,7 @@ from trio_util import RepeatedEvent
 
 from trio_cursor.cursor.guest import Signature, signature_of
 from trio_cursor.cursor.listing import Lister, Listing
-from trio_cursor.ladder import Ladder
+from trio_cursor.ladder import QUIET_PATIENCE_SECONDS, Ladder
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Workspace
 from trio_cursor.sweep import ABSENT, Sweep, each_once
@@ -96,11 +96,12 @@ class Scanner:
     def settle(self, database: str) -> None:
         """Somebody says that the log of a database was written to: it is looked at when that is over.
 
-        Until then no sweep looks at it either, for no longer than two probe intervals.
+        Until then no sweep looks at it either, for no longer than two probe intervals or half a second.
         """
         if (item := self.watched.get(database)) is not None:
             now, not_before = trio.current_time(), item.changed_at + self._probe_seconds
-            if self.ladder.settle(database, now, patience=2 * self._probe_seconds, not_before=not_before):
+            patience = min(2 * self._probe_seconds, QUIET_PATIENCE_SECONDS)
+            if self.ladder.settle(database, now, patience=patience, not_before=not_before):
                 self.hurried.set()
 
     def closed(self, database: str) -> None:

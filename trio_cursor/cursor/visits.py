@@ -128,6 +128,8 @@ class Visit(Generic[PageT]):
             raise NotYet(Busy("its log is being written"), QUIET_PAUSE_SECONDS)
         with _claimed(signature, job):
             make_page = self._read(path, signature, job)
+        # Counted anew from each page: those of a long sync follow each other.
+        self.memory.waits_since, self.memory.impatient_until = None, time.monotonic() + IMPATIENT_SECONDS
         job.file_closed = True
         closed()
         return make_page()
@@ -147,10 +149,10 @@ class Visit(Generic[PageT]):
         if now < memory.impatient_until:
             return False
         if log is not None and log.size and 0 <= time.time_ns() - log.mtime_ns < QUIET_NS:
-            memory.waits_since = now if memory.waits_since is None else memory.waits_since
-            if now - memory.waits_since < QUIET_PATIENCE_SECONDS:
-                return True
-        memory.waits_since, memory.impatient_until = None, now + IMPATIENT_SECONDS
+            since = memory.waits_since
+            if since is None or now - since > 2 * QUIET_PATIENCE_SECONDS:  # whoever waited was cancelled
+                since = memory.waits_since = now
+            return now - since < QUIET_PATIENCE_SECONDS
         return False
 
     def _read(self, path: str, signature: Signature, job: Job) -> Callable[[], Page[PageT]]:
