@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -122,8 +123,7 @@ def test_init_writes_a_file_that_is_then_read(home, capsys):
     assert out == ""
     file = load_config().file
     assert err == f"written: {file}\n"
-    with open(file, "rb") as stream:  # noqa: PTH123
-        assert stream.read() == annotated_text().encode()
+    assert Path(file).read_bytes() == annotated_text().encode()
     assert run("check") == 0
     assert file.startswith(str(home))
 
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_written_is_one_line(name, tmp_path, capsys):
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")  # noqa: PTH110
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
 def test_a_full_disk_leaves_no_half_a_file(tmp_path, capsys, monkeypatch):
     opened = os.open
 

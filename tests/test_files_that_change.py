@@ -94,6 +94,12 @@ class World:
             missing = len(wanted - self.received.keys())
             raise AssertionError(f"{missing} of {len(wanted)} missing; {self.state()}") from None
 
+    async def reports(self, owner, items):
+        """What an owner puts into its ring is in the log; the same items."""
+        owner.set_ring(items)
+        await self.is_reported()
+        return items
+
     async def is_in_state(self, status, words="", name="w1"):
         def is_so():
             state = self.state(name)
@@ -126,8 +132,7 @@ def world_of(config, user_dir):
                 neighbour.set_ring(near := world.items())
                 await world.is_reported(near)
                 yield world
-                neighbour.set_ring([*near, *world.items()])
-                await world.is_reported()
+                await world.reports(neighbour, [*near, *world.items()])
                 await until(
                     lambda: {item.status for item in handle.status().workspaces} <= {"synced", "connected"}
                 )
@@ -157,8 +162,7 @@ async def test_restored_from_its_backup_while_its_owner_is_at_work(world_of, mod
             owner.set_ring(old := world.items(3))
             owner.execute("VACUUM INTO ?", (str(backup),))
             for _ in range(3):
-                owner.set_ring([*old, *world.items()])
-                await world.is_reported()
+                await world.reports(owner, [*old, *world.items()])
             owner.close()
         backup.replace(path)
         with LivingOwner(path, mode) as owner:
@@ -181,13 +185,11 @@ async def test_a_backup_that_is_copied_into_the_same_file(world_of, mode):
         backup = path.with_name("old")
         cursor_files.copy_over(path, backup)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*old, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*old, *world.items()])
             owner.close()
         cursor_files.copy_over(backup, path)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*old, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*old, *world.items()])
             await world.is_in_state("synced")
 
 
@@ -209,8 +211,7 @@ async def test_vacuumed_into_another_file_that_takes_its_place(world_of, mode):
             other.replace(path)
         await world.is_reported()
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
 
 
 @both_modes
@@ -221,8 +222,7 @@ async def test_made_anew_with_the_number_of_the_deleted_file(world_of, mode):
         path = database_of(world)
         for _ in range(2):
             with LivingOwner(path, mode) as owner:
-                owner.set_ring(world.items(2))
-                await world.is_reported()
+                await world.reports(owner, world.items(2))
                 owner.close()
             path.unlink()
 
@@ -255,8 +255,7 @@ async def test_a_workspace_that_is_deleted_and_made_again_in_place(world_of, mod
             if path.parent.exists():
                 shutil.rmtree(path.parent)
             with LivingOwner(path, mode) as owner:
-                owner.set_ring(world.items(2))
-                await world.is_reported()
+                await world.reports(owner, world.items(2))
 
 
 # -- The same file, spoilt -----------------------------------------------------------------------------
@@ -282,8 +281,7 @@ async def test_truncated_and_repaired(world_of, mode, tmp_path):
             cursor_files.copy_over(whole, path)
             await world.is_in_state("synced")
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
 
 
 @both_modes
@@ -317,8 +315,7 @@ async def test_zero_bytes_at_first(world_of, mode):
         path.touch()
         await world.is_in_state("connected", "0 bytes")
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(world.items(2))
-            await world.is_reported()
+            await world.reports(owner, world.items(2))
             await world.is_in_state("synced")
 
 
@@ -331,8 +328,7 @@ async def test_a_directory_in_place_of_the_file(world_of, mode):
     async with world_of(mode) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.close()
         kept = path.with_name("kept")
         path.rename(kept)
@@ -348,8 +344,7 @@ async def test_a_directory_in_place_of_the_file(world_of, mode):
             wal.rmdir()
             await world.is_in_state("synced")
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
 
 
 @both_modes
@@ -358,8 +353,7 @@ async def test_a_link_to_another_database_is_not_followed_wherever_it_leads(worl
     async with world_of(mode) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.close()
         others = [tmp_path / "one" / "state.vscdb", tmp_path / "two" / "state.vscdb"]
         for other in others:
@@ -381,8 +375,7 @@ async def test_a_link_to_another_database_is_not_followed_wherever_it_leads(worl
         home.unlink()
         (tmp_path / "home").rename(home)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
         # And the database of a neighbour.
         second = database_of(world, "w2")
         second.parent.mkdir()
@@ -390,8 +383,7 @@ async def test_a_link_to_another_database_is_not_followed_wherever_it_leads(worl
         await world.is_in_state("error", "no regular file", name="w2")
         second.unlink()
         with LivingOwner(second, mode) as owner:
-            owner.set_ring(world.items())
-            await world.is_reported()
+            await world.reports(owner, world.items())
             await world.is_in_state("synced", name="w2")
 
 
@@ -422,14 +414,12 @@ async def test_a_database_that_is_reached_twice_until_it_is_two(world_of, mode, 
     async with world_of(mode) as world:
         path, other = database_of(world), database_of(world, "w2")
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.close()
         other.parent.mkdir()
         other.hardlink_to(path)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             owner.close()
         await settled()
         assert world.state("w2") is None
@@ -444,15 +434,13 @@ async def test_a_database_that_is_reached_twice_until_it_is_two(world_of, mode, 
         other.unlink()
         other.hardlink_to(path)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             owner.close()
         await settled()
         # ... and the first way to it is gone.
         shutil.rmtree(path.parent)
         with LivingOwner(other, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             await world.is_in_state("synced", name="w2")
 
 
@@ -474,8 +462,7 @@ async def test_the_first_of_two_ways_leads_to_another_file(world_of, mode, settl
         path.with_name("new").replace(path)
         await world.is_reported()
         with LivingOwner(other, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
 
 
 # -- What a dead owner leaves --------------------------------------------------------------------------
@@ -501,8 +488,7 @@ async def test_killed_in_a_transaction(world_of, mode):
         for _ in range(2):
             with LivingOwner(path, mode) as owner:
                 ring += world.items(2)
-                owner.set_ring(ring)
-                await world.is_reported()
+                await world.reports(owner, ring)
                 begin_and_spill(owner, [*ring, ring_item()])
                 owner.kill()
             if mode == "delete":
@@ -512,8 +498,7 @@ async def test_killed_in_a_transaction(world_of, mode):
         with LivingOwner(path, mode) as owner:
             owner.execute("SELECT count(*) FROM ItemTable")
             await world.is_in_state("synced")
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
 
 
 @both_modes
@@ -523,8 +508,7 @@ async def test_killed_in_a_transaction_and_rolled_back_by_hand(world_of, mode):
     async with world_of(mode) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.execute("VACUUM INTO ?", (str(path.with_name("whole")),))
             begin_and_spill(owner, [*ring, ring_item()])
             owner.kill()
@@ -532,8 +516,7 @@ async def test_killed_in_a_transaction_and_rolled_back_by_hand(world_of, mode):
             path.with_name(f"state.vscdb{suffix}").unlink(missing_ok=True)
         path.with_name("whole").replace(path)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             await world.is_in_state("synced")
 
 
@@ -543,8 +526,7 @@ async def test_a_log_without_its_index(world_of, tmp_path):
     async with world_of("wal") as world:
         path = database_of(world)
         with LivingOwner(path, "wal") as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.set_ring([*ring, *(late := world.items(2))])
             owner.kill()
         path.with_name("state.vscdb-shm").unlink()
@@ -552,8 +534,7 @@ async def test_a_log_without_its_index(world_of, tmp_path):
         await world.is_in_state("synced")
         assert killed_copies.copies_in(tmp_path / "state") == []
         with LivingOwner(path, "wal") as owner:
-            owner.set_ring([*ring, *late, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *late, *world.items()])
 
 
 @within(30)
@@ -562,8 +543,7 @@ async def test_a_log_without_its_index_too_large_to_be_copied(world_of, monkeypa
     async with world_of("wal") as world:
         path = database_of(world)
         with LivingOwner(path, "wal") as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             for number in range(50):
                 owner.execute(cursor_files.SET_ITEM, (f"k{number}", "x" * 3000))
             await until(lambda: world.state().size)
@@ -573,8 +553,7 @@ async def test_a_log_without_its_index_too_large_to_be_copied(world_of, monkeypa
         await world.is_in_state("error", "too large to copy")
         assert killed_copies.copies_in(tmp_path / "state") == []
         with LivingOwner(path, "wal") as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             await world.is_in_state("synced")
 
 
@@ -584,16 +563,14 @@ async def test_a_log_that_is_none_of_its_own(world_of, mode):
     async with world_of(mode) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.close()
         stray = path.with_name("state.vscdb-wal")
         stray.write_bytes(b"\x37\x7f\x06\x82" + bytes(range(256)) * 20)
         await until(lambda: world.state().status == "synced")
         stray.unlink()
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             await world.is_in_state("synced")
 
 
@@ -621,8 +598,7 @@ async def test_locked_for_a_while(world_of, config, mode):
     async with world_of(mode, changed=attrs.evolve(config, cursor_database_monitor=monitor)) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             owner.execute("PRAGMA locking_mode=EXCLUSIVE")
             owner.execute("BEGIN EXCLUSIVE")
             owner.set_ring(ring := [*ring, *world.items(2)])
@@ -631,8 +607,7 @@ async def test_locked_for_a_while(world_of, config, mode):
                 await world.is_in_state("locked")
             owner.execute("COMMIT")
             owner.execute("PRAGMA locking_mode=NORMAL")
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             await world.is_in_state("synced")
 
 
@@ -743,8 +718,7 @@ async def test_a_mount_that_hangs(world_of, config, tmp_path, mode, mount):
     dirs = (*config.cursor.dirs, str(far))
     async with world_of(mode, changed=attrs.evolve(config, cursor=CursorConfig(dirs=dirs))) as world:
         with LivingOwner(far / "workspaceStorage" / "w1" / "state.vscdb", mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             mount.dead = str(far)
             for _ in range(2):
                 owner.set_ring(ring := [*ring, *world.items()])
@@ -757,8 +731,7 @@ async def test_a_mount_that_hangs(world_of, config, tmp_path, mode, mount):
             assert mount.hung <= 4  # threads that wait with it
             mount.let_go()
             await world.is_reported()
-            owner.set_ring([*ring, *world.items()])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items()])
             await world.is_in_state("synced")
 
 
@@ -779,8 +752,7 @@ async def test_reads_that_do_not_end_are_left_alone_for_a_while(world_of, config
     async with world_of(mode, changed=attrs.evolve(config, cursor_database_monitor=monitor)) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(2))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(2))
             mount.dead = "/w1/"
             owner.set_ring(ring := [*ring, *world.items()])
             await until(lambda: mount.hung == 1)
@@ -887,11 +859,9 @@ async def test_a_gap_is_recorded_once_where_entries_were_missed_and_nowhere_else
     async with world_of(mode, gaps=1) as world:
         path = database_of(world)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(ring := world.items(100))
-            await world.is_reported()
+            ring = await world.reports(owner, world.items(100))
             ring = [*ring, *world.items(60)][-100:]
-            owner.set_ring(ring)
-            await world.is_reported()
+            await world.reports(owner, ring)
             assert world.handle.status().gaps == 0
             owner.close()
         kept = path.with_name("kept")
@@ -906,8 +876,7 @@ async def test_a_gap_is_recorded_once_where_entries_were_missed_and_nowhere_else
         kept.rename(path)
         await world.is_reported()
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items(5)][-100:])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items(5)][-100:])
 
 
 @both_modes
@@ -917,14 +886,12 @@ async def test_no_gap_is_recorded_for_a_backup_nor_for_what_it_gives_way_to(worl
         path = database_of(world)
         backup, kept = path.with_name("backup"), path.with_name("kept")
         with LivingOwner(path, mode) as owner:
-            owner.set_ring(old := world.items(100))
-            await world.is_reported()
+            old = await world.reports(owner, world.items(100))
             owner.execute("VACUUM INTO ?", (str(backup),))
             ring = old
             for _ in range(2):
                 ring = [*ring, *world.items(70)][-100:]
-                owner.set_ring(ring)
-                await world.is_reported()
+                await world.reports(owner, ring)
             owner.close()
         path.rename(kept)
         backup.rename(path)
@@ -932,5 +899,4 @@ async def test_no_gap_is_recorded_for_a_backup_nor_for_what_it_gives_way_to(worl
         # The better one is found again, with all that was there.
         kept.replace(path)
         with LivingOwner(path, mode) as owner:
-            owner.set_ring([*ring, *world.items(5)][-100:])
-            await world.is_reported()
+            await world.reports(owner, [*ring, *world.items(5)][-100:])
