@@ -41,7 +41,7 @@ else:
     def _lock(descriptor: int, at: int) -> None:  # noqa: ARG001 - the whole file
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _unlock(descriptor: int, at: int) -> None:  # noqa: ARG001
+    def _unlock(descriptor: int, at: int) -> None:  # noqa: ARG001 - as above
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def own_uid() -> int | None:
