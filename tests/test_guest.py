@@ -871,6 +871,20 @@ class TestALogThatIsBeingWritten:
             assert memory.impatient_until > until_then
         assert looks == ["Page"] * 3
 
+    async def test_is_waited_for_anew_after_it_was_quiet_and_could_not_be_read(
+        self, guest, home, owner, looks, monkeypatch
+    ):
+        path = home / "state.vscdb"
+        owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
+
+        def refused(*_):
+            raise Refused(Unreadable("not now"))
+
+        monkeypatch.setattr(Visit, "_read", refused)
+        assert isinstance(await guest.read(str(path), asking()), Unreadable)
+        assert "its log is being written" in looks
+        assert guest._databases[str(path)].memory.waits_since is None
+
     async def test_is_waited_for_anew_after_somebody_was_cancelled_who_did(self, guest, home, owner, looks):
         owner.execute("INSERT INTO ItemTable VALUES ('a', 1)")
         with trio.move_on_after(60) as scope:

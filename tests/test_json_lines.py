@@ -57,7 +57,9 @@ async def test_a_run_goes_on_where_the_last_one_ended(path):
     assert numbers(path) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("stored", ["not JSON", "[1]", '{"size": "x"}', '{"size": 5}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "stored", ["not JSON", "[1]", '{"size": "x"}', '{"size": 5}', '{"size": 1e999}', "[" * 100_000]
+)
 async def test_what_was_stored_otherwise_doubles_no_line(path, stored):
     await write(path, 1, 2)
     await write(path, 1, 2, 3, detail=stored)

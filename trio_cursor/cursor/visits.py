@@ -153,6 +153,7 @@ class Visit(Generic[PageT]):
             if since is None or now - since > 2 * QUIET_PATIENCE_SECONDS:  # whoever waited was cancelled
                 since = memory.waits_since = now
             return now - since < QUIET_PATIENCE_SECONDS
+        memory.waits_since = None  # whatever becomes of the read: the next wait is another one
         return False
 
     def _read(self, path: str, signature: Signature, job: Job) -> Callable[[], Page[PageT]]:

@@ -175,7 +175,7 @@ def _known_part(file: BufferedRandom, detail: str) -> int:
     try:
         known = json.loads(detail or "{}")
         size, ending = int(known.get("size", 0)), known.get("ending")
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, TypeError, AttributeError, RecursionError):
         return 0
     is_known = file.seek(0, os.SEEK_END) >= size > 0 and _ending(file, size) == ending
     return size if is_known else 0
