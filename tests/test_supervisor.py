@@ -278,7 +278,7 @@ async def test_first_looks_at_very_many_workspaces_take_turns_and_hold_up_no_sig
             await world.sends_sightings.send(Appeared(watched))
     await world.see(Swept())
     assert world.first_pass.progress() == (0, 1500)
-    assert len(world.guest.visits) == len(world.active()) == 1000
+    assert len(world.guest.visits) == len(world.active()) == 200
     # One whose turn has not come may go again, and leaves its turn to the others.
     await world.vanish(watched)
     gate.set()
@@ -291,10 +291,39 @@ async def test_first_looks_at_very_many_workspaces_take_turns_and_hold_up_no_sig
 
 async def test_a_first_look_that_is_called_off_leaves_its_turn_to_the_next(world, autojump_clock):
     world.guest.gate = trio.Event()
-    watched = [await world.appear(f"w{number}") for number in range(1001)]
-    assert len(world.guest.visits) == 1000
+    watched = [await world.appear(f"w{number}") for number in range(201)]
+    assert len(world.guest.visits) == 200
     await world.vanish(watched[0])
-    assert world.guest.visits[-1][1] == watched[1000].workspace.database
+    assert world.guest.visits[-1][1] == watched[200].workspace.database
+
+
+async def test_one_whose_turn_has_not_come_may_go_and_come_back(world, autojump_clock):
+    gate = world.guest.gate = trio.Event()
+    for number in range(200):
+        await world.appear(f"w{number}")
+    last = await world.appear("last", item(1))
+    await world.vanish(last)
+    last = await world.appear("last", item(2))
+    await world.see(Swept())
+    gate.set()
+    await world.first_pass.over.wait()
+    assert world.log.ids() == ids(2)
+    assert world.active() == ["last"]
+
+
+async def test_who_was_looked_at_before_does_not_wait_for_first_looks(world, autojump_clock):
+    early = await world.appear("early")
+    gate = world.guest.gate = trio.Event()
+    for number in range(300):
+        await world.appear(f"w{number}")
+    assert len(world.active()) == 200
+    visits = len(world.guest.visits)
+    await world.change(early, item(1))
+    assert "early" in world.active()
+    assert [path for _, path in world.guest.visits[visits:]] == [early.workspace.database]
+    gate.set()
+    await wait_all_tasks_blocked()
+    assert world.log.ids() == ids(1)
 
 
 async def test_the_first_pass_is_over_when_all_that_waited_for_it_is_in_the_log(nursery, autojump_clock):

@@ -16,9 +16,8 @@ from trio_cursor.watched import Watched
 from trio_cursor.watcher import watch_workspace
 
 #: So many workspaces are looked at for the first time at once: more would only wait for the few threads
-#: that read. The others wait for their turn in their own tasks, since whoever starts them takes the changes
-#: of all sessions, and would hold up the sweep.
-_FIRST_LOOKS = 1000
+#: that read, and ten thousand waiting tasks need more memory than all that is known of their workspaces.
+_FIRST_LOOKS = 200
 
 
 @attrs.frozen(eq=False)
@@ -39,7 +38,9 @@ class Supervisor:
     states: dict[str, WorkspaceState]
     #: By database.
     _watchers: dict[str, _Watcher] = attrs.field(factory=dict, init=False)
-    _first_looks: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(_FIRST_LOOKS), init=False)
+    #: Databases that wait for their first look, in the order in which they came.
+    _waiting: dict[str, None] = attrs.field(factory=dict, init=False)
+    _first_looks: int = attrs.field(default=0, init=False)
 
     async def supervise(self, changes: trio.abc.ReceiveChannel[ReadingChange]) -> None:
         """Start and end watchers as sessions come and go, until cancelled."""
@@ -47,24 +48,49 @@ class Supervisor:
             async for change in changes:
                 match change:
                     case ToBeRead(workspace) if workspace.database not in self._watchers:
-                        self._start(workspace, nursery)
+                        self._begin(workspace, nursery)
                     case WorkspaceGone(database):
                         self._forget(database)
                     case LookAgain(database) if watcher := self._watchers.get(database):
                         # Not cancelled: it leaves by itself once it has read all that there is.
                         watcher.watched.wake()
 
-    def _start(self, workspace: Workspace, nursery: trio.Nursery) -> None:
-        watched = self.scanner.watched.get(workspace.database)
-        if watched is None:
+    def _begin(self, workspace: Workspace, nursery: trio.Nursery) -> None:
+        """Watch a workspace: at once, if it was looked at before, else when it is its turn."""
+        database = workspace.database
+        if database not in self.scanner.watched:
             return  # it has vanished again
-        state = self.states.setdefault(workspace.database, WorkspaceState(workspace))
-        self._watchers[workspace.database] = watcher = _Watcher(watched)
-        nursery.start_soon(self._watch, watcher, state)
+        if self.states.setdefault(database, WorkspaceState(workspace)).looked:
+            self._start(database, nursery)
+        else:
+            self._waiting[database] = None
+            self._start_waiting(nursery)
 
-    async def _watch(self, watcher: _Watcher, state: WorkspaceState) -> None:
-        watched, database = watcher.watched, watcher.watched.workspace.database
+    def _start_waiting(self, nursery: trio.Nursery) -> None:
+        while self._waiting and self._first_looks < _FIRST_LOOKS:
+            database = next(iter(self._waiting))
+            del self._waiting[database]
+            self._start(database, nursery)
+
+    def _start(self, database: str, nursery: trio.Nursery) -> None:
+        watched, state = self.scanner.watched.get(database), self.states[database]
+        if watched is None:
+            return  # it has vanished meanwhile
+        self._watchers[database] = watcher = _Watcher(watched)
+        # Not while it waits for its turn: the first look finds all that changes meanwhile.
+        watched.active = True
         turn = ExitStack()
+        if not state.looked:
+            self._first_looks += 1
+            turn.callback(self._end_turn, nursery)
+        nursery.start_soon(self._watch, watcher, state, turn)
+
+    def _end_turn(self, nursery: trio.Nursery) -> None:
+        self._first_looks -= 1
+        self._start_waiting(nursery)
+
+    async def _watch(self, watcher: _Watcher, state: WorkspaceState, turn: ExitStack) -> None:
+        watched, database = watcher.watched, watcher.watched.workspace.database
 
         def looked() -> None:
             turn.close()
@@ -72,11 +98,6 @@ class Supervisor:
 
         try:
             with turn, watcher.scope:
-                if not state.looked:
-                    await self._first_looks.acquire()
-                    turn.callback(self._first_looks.release)
-                # Not while it waits for its turn: the first look finds all that changes meanwhile.
-                watched.active = True
                 await watch_workspace(watched, state, self.tools, looked)
         finally:
             watched.active = False
@@ -86,5 +107,6 @@ class Supervisor:
 
     def _forget(self, database: str) -> None:
         self.states.pop(database, None)
+        self._waiting.pop(database, None)
         if watcher := self._watchers.pop(database, None):
             watcher.scope.cancel()
