@@ -18,8 +18,9 @@ PROBE_SECONDS = 0.25
 
 
 def build(user: Path, number: int) -> None:
-    """So many workspaces with an empty ring, each made as a copy of the first."""
+    """So many workspaces with an empty ring, each made as a copy of the first, and a global database."""
     storage = user / "workspaceStorage"
+    (user / "globalStorage").mkdir(parents=True)
     for index in range(number):
         folder = storage / f"{index:032x}"
         folder.mkdir(parents=True)
@@ -33,6 +34,7 @@ def build(user: Path, number: int) -> None:
                 "c.execute(\"INSERT INTO ItemTable VALUES ('aiService.generations','[]')\"); c.commit()"
             )
             subprocess.run([sys.executable, "-c", script, str(folder / "state.vscdb")], check=True)
+            shutil.copy(folder / "state.vscdb", user / "globalStorage" / "state.vscdb")
 
 
 async def sweeps(user: Path, rounds: int) -> list[float]:

@@ -18,6 +18,7 @@ from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
 from trio_cursor.eventlog import Known
 from trio_cursor.events import numbered
 from trio_cursor.freshness import Freshness
+from trio_cursor.heard import Heard
 from trio_cursor.ladder import Ladder
 from trio_cursor.records import Workspace
 
@@ -212,9 +213,17 @@ class FakeScanner:
     has_swept: bool = True
     hurries: int = 0
     ladder: Ladder = attrs.field(factory=Ladder)
+    heard: Heard = attrs.field(factory=Heard)
+    touched: set = attrs.field(factory=set)
 
     def hurry(self):
         self.hurries += 1
+
+    await_look = hurry
+
+    def take_touched(self):
+        # Tests put what they watch there by hand.
+        return {*self.watched, *self.touched}
 
 
 def make_assembler(scanner, *, ring_grace_ms=0, conversation_wait_ms=0, settle_timeout_ms=300_000):

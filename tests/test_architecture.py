@@ -13,7 +13,8 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
-        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads", "ladder"),
+        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
+        *("ladder", "heard"),
         "os_files",
         *("token_shapes", "assignments", "command_lines", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
@@ -42,6 +43,9 @@ FLOORS = [
             "outputs",
             "watched",
             "sweep",
+            "hanging",
+            "rhythm",
+            "os_watches",
             "scanner",
             "scan_clock",
             "hints",
@@ -105,7 +109,7 @@ IMPURE_MODULES = {
 DOORS_TO_THREADS = {
     #: `run_or_leave`, by which some of the others do it.
     "threads",
-    *("cursor.guest", "eventlog", "scanner", "hints"),
+    *("cursor.guest", "eventlog", "hanging", "hints"),
     #: The network, and what others put into a directory for us.
     *("redis_calls", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.

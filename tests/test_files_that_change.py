@@ -27,7 +27,7 @@ from deadlines import until, within
 from living_owner import LivingOwner
 from serving import by_id, id_of, running_service
 
-from trio_cursor import parts, scanner
+from trio_cursor import parts
 from trio_cursor.config import (
     AssemblyConfig,
     Config,
@@ -397,9 +397,9 @@ def settled(monkeypatch):
         return as_it_was(lister)
 
     monkeypatch.setattr(Lister, "list", list_and_count)
-    monkeypatch.setattr(parts, "Scanner", partial(Scanner, make_lister=partial(Lister, full_every=10**9)))
-    for name in ("_IDLE_SECONDS", "_IDLE_SECONDS_WITH_HINTS"):
-        monkeypatch.setattr(scanner, name, 0.05)
+    make_lister = partial(Lister, full_every=10**9)
+    make = partial(Scanner, make_lister=make_lister, idle_every=0.05, heard_every=0.05)
+    monkeypatch.setattr(parts, "Scanner", make)
 
     async def wait():
         before = len(listed)

@@ -141,6 +141,9 @@ async def test_a_status_that_says_nothing_new_is_confirmed_and_not_written_again
     inode = path.stat().st_ino
     os.utime(path, (1, 1))
     await keeps.publish_once(attrs.evolve(disabled(), taken_at=2))
+    assert path.stat().st_mtime == 1  # not so soon
+    keeps.confirm_seconds = 0
+    await keeps.publish_once(attrs.evolve(disabled(), taken_at=2))
     assert path.stat().st_ino == inode
     assert read_status(log.directory)["taken_at"] > 1_000_000
     await keeps.publish_once(attrs.evolve(disabled(), generations=1))

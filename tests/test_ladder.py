@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from trio_cursor.ladder import LAST, QUIET_SECONDS, STEPS, WEAK, Ladder, SecondLooks
 
 NEVER = -math.inf
@@ -30,6 +32,7 @@ def test_a_hint_is_followed_by_looks_further_and_further_apart_and_then_by_none(
 def test_a_change_ends_the_looks():
     ladder = Ladder()
     ladder.hint("a", 1.0, step=0, not_before=NEVER)
+    assert ladder.due(1.0) == ["a"]
     ladder.looked("a", 1.0, is_over=True)
     assert ladder.next_due() == math.inf
     ladder.looked("a", 1.0, is_over=True)  # twice is no mistake
@@ -47,7 +50,6 @@ def test_a_weak_hint_waits_and_a_strong_one_overtakes_it_and_not_the_other_way_r
     ladder.hint("a", 1.0, step=WEAK, not_before=NEVER)
     assert ladder.due(1.0) == []
     assert ladder.hint("a", 1.005, step=0, not_before=NEVER)
-    assert ladder.due(1.005) == ["a"]
     assert not ladder.hint("a", 1.005, step=WEAK, not_before=NEVER)
     assert ladder.due(1.005) == ["a"]
 
@@ -55,12 +57,29 @@ def test_a_weak_hint_waits_and_a_strong_one_overtakes_it_and_not_the_other_way_r
 def test_a_hint_that_comes_while_a_look_is_under_way_is_not_forgotten_with_it():
     ladder = Ladder()
     ladder.hint("a", 1.0, step=0, not_before=NEVER)
+    assert ladder.due(1.0) == ["a"]
     ladder.looked("a", 1.0, is_over=False)
     ladder.hint("a", 1.001, step=0, not_before=1.2)  # later than the look that is due anyway
     assert ladder.next_due() == 1.0 + STEPS[1]
-    ladder.hint("a", 1.002, step=0, not_before=NEVER)
-    ladder.looked("a", 1.001, is_over=True)  # of the look before
-    assert ladder.due(1.002) == ["a"]
+    assert ladder.due(1.004) == ["a"]
+    # Even a weak one: nobody knows what the look has seen.
+    ladder.hint("a", 1.005, step=WEAK, not_before=NEVER)
+    ladder.looked("a", 1.004, is_over=True)
+    assert ladder.due(1.005) == []
+    assert ladder.due(1.005 + STEPS[WEAK]) == ["a"]
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_what_is_said_during_a_look_that_sees_a_change_waits_as_any_further_change_does(is_settled):
+    ladder = Ladder()
+    ladder.hint("a", 1.0, step=0, not_before=NEVER)
+    assert ladder.due(1.0) == ["a"]
+    if is_settled:
+        ladder.settle("a", 1.001, patience=0.25, not_before=NEVER)
+    else:
+        ladder.hint("a", 1.001, step=0, not_before=NEVER)
+    ladder.looked("a", 1.0, is_over=True, not_before=1.25)
+    assert ladder.next_due() == 1.25
 
 
 def test_only_what_is_due_before_all_others_wakes_anybody():
@@ -91,6 +110,7 @@ def test_a_look_ends_the_wait_for_quiet_whether_or_not_it_saw_anything():
         due = settled(ladder, 1.0, 1.2)
         assert ladder.waits_for_quiet("a")
         assert not ladder.waits_for_quiet("b")
+        assert ladder.due(due + 0.001) == ["a"]
         ladder.looked("a", due + 0.001, is_over=is_over)
         assert not ladder.waits_for_quiet("a")
         assert settled(ladder, 2.0) == round(2.0 + QUIET_SECONDS, 6)

@@ -169,10 +169,23 @@ async def test_a_database_without_a_log_needs_one_stat_until_it_changes(user_dir
     assert looked == [str(database)] * 3
 
 
-def test_many_workspaces_are_swept_less_often_in_proportion(scanner):
-    assert scanner.idle_seconds() == 0.75
-    scanner.watched = dict.fromkeys(map(str, range(3000)))
-    assert scanner.idle_seconds() == 2.25
+@pytest.mark.parametrize(("number", "seconds"), [(0, 0.75), (1000, 0.75), (3000, 2.25)])
+def test_many_workspaces_are_swept_less_often_in_proportion(scanner, number, seconds):
+    scanner.watched = dict.fromkeys(map(str, range(number)))
+    assert scanner.rhythm.idle_seconds(scanner.watched) == seconds
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(1000, 10), (2000, 20), (10_000, 30)])
+def test_those_that_are_heard_of_are_swept_seldom(scanner, number, seconds):
+    scanner.watched = dict.fromkeys(map(str, range(number)))
+    for database in scanner.watched:
+        scanner.heard.begin(database, 0.0)
+    # Nobody would tell of a new workspace.
+    assert scanner.rhythm.idle_seconds(scanner.watched) == 0.75
+    scanner.rhythm.hears_of_storage = lambda: True
+    assert scanner.rhythm.idle_seconds(scanner.watched) == seconds
+    scanner.heard.end("0")
+    assert scanner.rhythm.idle_seconds(scanner.watched) == 0.75
 
 
 @within(30)
@@ -417,6 +430,9 @@ async def test_a_sweep_that_was_left_behind_looks_at_no_further_database(user_di
     scanner = Scanner((str(user_dir),), lambda place: not place.is_global, look=look, hangs_after=0.1)
     await whole(scanner)
     scanner.watched = dict(sorted(scanner.watched.items()))  # the dead one first, whatever the listing said
+    for item in scanner.watched.values():
+        item.signature = attrs.evolve(item.signature, settled=False)  # not to be passed over
+    scanner.rhythm.full_at = -math.inf  # in this order
     mount.dead.add("/dead/")
     del looked[:]
     assert await whole(scanner) == []
@@ -505,7 +521,8 @@ async def test_that_a_signature_has_settled_is_no_change_to_anybody_but_its_read
     scanner = Scanner([str(user_dir)], everything)
     await scanner.sweep(0.0)
     item = scanner.watched[str(path)]
-    item.signature = attrs.evolve(item.signature, settled=not item.signature.settled)
+    item.signature = attrs.evolve(item.signature, settled=False)
+    await trio.sleep(0.05)  # more than a tick of the file system's clock
     changes = item.changes
     scanner.hurry()
     assert await scanner.sweep(0.0) == []

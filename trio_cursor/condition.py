@@ -157,7 +157,7 @@ class Condition:
         watched.read, watched.read_at = signature, began
         watched.nothing, watched.is_blocked = None, False
         self.first_look_is_over()
-        self.freshness.renew()
+        self.freshness.renew(self.watched.workspace.database)
         if again is not None:
             return Rest(again, is_done=False)
         # Until the file changes, or could change without a trace: within one tick of its clock.
@@ -208,12 +208,12 @@ class Condition:
         """There is nothing that others would have to wait for, as long as the file stays as it is."""
         self.watched.nothing, self.watched.is_blocked = self.watched.signature, False
         self.first_look_is_over()
-        self.freshness.renew()
+        self.freshness.renew(self.watched.workspace.database)
 
     def _is_blocked(self) -> None:
         self.watched.is_blocked = True
         self.first_look_is_over()
-        self.freshness.renew()
+        self.freshness.renew(self.watched.workspace.database)
 
     def _fail(self) -> None:
         self.failures += 1

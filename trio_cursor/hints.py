@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 
 import attrs
 import trio
 
+from trio_cursor.cursor import workspace_json
 from trio_cursor.ladder import LAST, WEAK
 from trio_cursor.logs import get_logger
 from trio_cursor.os_events import NoEventsError, OsEvent, OsEvents, OsEventsStatus, open_os_events
+from trio_cursor.os_watches import Adding
 from trio_cursor.scanner import Scanner
 from trio_cursor.threads import run_or_leave
 
@@ -31,45 +32,10 @@ _ADDED_AT_ONCE = 500
 _HANGS_AFTER_SECONDS = 5.0
 #: When so many hang, no more threads are risked for what is only a hint.
 _MOST_HANGING = 2
+#: So many times 500 events or so are taken in at once where somebody asks for all.
+_MOST_READINGS = 4
 #: A sweep of everything is asked for no more often.
 _HURRY_SECONDS = 0.25
-#: What the kernel says when a user may have no more watches, or it has no room for them.
-_FULL = (errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
-
-
-@attrs.define(eq=False)
-class _Adding:
-    """Directories to be watched, by a thread that may come to hang."""
-
-    events: OsEvents
-    directories: Sequence[str]
-    added: dict[str, int] = attrs.field(factory=dict, init=False)
-    #: There is no such directory: nobody writes there.
-    absent: set[str] = attrs.field(factory=set, init=False)
-    refused: int = attrs.field(default=0, init=False)
-    is_full: bool = attrs.field(default=False, init=False)
-    at: str = attrs.field(default="", init=False)
-    _is_left_behind: bool = attrs.field(default=False, init=False)
-
-    def run(self) -> None:
-        """Blocks, so in a thread."""
-        for directory in self.directories:
-            if self._is_left_behind:
-                return
-            self.at = directory
-            try:
-                self.added[directory] = self.events.add(directory)
-            except (FileNotFoundError, NotADirectoryError):
-                self.absent.add(directory)
-            except OSError as error:
-                self.refused += 1
-                if error.errno in _FULL:
-                    self.is_full = True
-                    return
-
-    def leave_behind(self) -> None:
-        """The directory in hand is the last one."""
-        self._is_left_behind = True
 
 
 @attrs.define(eq=False)
@@ -83,6 +49,13 @@ class Hints:
     _wanted: dict[str, str | None] = attrs.field(factory=dict, init=False)
     _watches: dict[str, int] = attrs.field(factory=dict, init=False)
     _directories: dict[int, str] = attrs.field(factory=dict, init=False)
+    #: Directories of which every change is told, as far as the file system goes, and their databases.
+    _reliable: dict[str, str | None] = attrs.field(factory=dict, init=False)
+    _devices: dict[int, bool] = attrs.field(factory=dict, init=False)
+    #: Where directories of workspaces come and go.
+    _storages: set[str] = attrs.field(factory=set, init=False)
+    #: None: nothing is heard.
+    _events: OsEvents | None = attrs.field(default=None, init=False)
     #: Not tried again: they hang, or are watched by another name.
     _left_out: set[str] = attrs.field(factory=set, init=False)
     #: Not there at the last try.
@@ -91,28 +64,38 @@ class Hints:
     #: When the last sweep was asked for, and when the next one will be.
     _hurried_at: float = attrs.field(default=-math.inf, init=False)
     _hurries_at: float = attrs.field(default=math.inf, init=False)
-    _is_on: bool = attrs.field(default=False, init=False)
     _is_lacking: bool = attrs.field(default=True, init=False)
     #: Why some or all directories are not watched.
     _note: str | None = attrs.field(default=None, init=False)
     #: Own threads: a host that uses all of Trio's must not stop it.
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self.scanner.heard.ask = self._ask
+        self.scanner.rhythm.hears_of_storage = self._hears_of_storage
+
     def status(self) -> OsEventsStatus:
         """How much is heard of."""
         left = self._lacking()
-        state = "off" if not self._is_on else "partial" if left else "on"
-        return OsEventsStatus(state, len(self._watches), left, self._note if state != "on" else None)
+        is_whole = not left and self.scanner.heard.is_believed
+        state = "off" if self._events is None else "on" if is_whole else "partial"
+        note = self._note if self.scanner.heard.is_believed else "changes of files are not told of here"
+        return OsEventsStatus(state, len(self._watches), left, note if state != "on" else None)
 
     def are_complete(self) -> bool:
         """Whether every directory is heard of."""
-        return self._is_on and not self._is_lacking
+        return self._events is not None and not self._is_lacking
+
+    def _hears_of_storage(self) -> bool:
+        """Whether every workspace that comes or goes is heard of."""
+        is_heard = self._events is not None and self.scanner.heard.is_believed
+        return is_heard and bool(self._storages) and self._storages <= self._reliable.keys()
 
     async def listen(self) -> None:
         """Hint until cancelled. Returns, having said so, if there is nothing to be heard."""
         try:
             with closing(await self._in_thread(self.open)) as events:
-                self._is_on = True
+                self._events = events
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._follow, events)
                     nursery.start_soon(self._hear, events)
@@ -125,9 +108,9 @@ class Hints:
             self._note = f"{type(error).__name__} in trio_cursor; please report it"
             log.exception("events of the operating system failed: databases are watched by polling alone")
         finally:
-            self._is_on = False
-            self._watches.clear()
-            self._directories.clear()
+            self._events = None
+            for directory in list(self._watches):
+                self._unwatch(directory)
 
     async def _in_thread(self, work: Callable[[], OsEvents]) -> OsEvents:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
@@ -137,16 +120,36 @@ class Hints:
         while True:
             with trio.move_on_at(self._hurries_at):
                 await trio.lowlevel.wait_readable(events.fileno())
-            for event in events.read():
-                self._take(event)
+            self._take_all(events)
             if (now := trio.current_time()) >= self._hurries_at:
                 self._hurried_at, self._hurries_at = now, math.inf
                 self.scanner.hurry()
             in_hand, before = min(_MOST_AT_ONCE, in_hand + (now - before) / _LONG_PAUSE_SECONDS) - 1, now
             await trio.sleep(_PAUSE_SECONDS if in_hand >= 0 else _LONG_PAUSE_SECONDS)
 
-    def _take(self, event: OsEvent) -> None:
+    def _take_all(self, events: OsEvents) -> bool:
+        """Take in what there is; false: there may be more."""
+        found = events.read()
+        for event in found or ():
+            self._take(event, events)
+        return found is None
+
+    def _ask(self) -> bool:
+        """Take in all that was said until now, for somebody who does not wait; false: there is more."""
+        events = self._events
+        if events is None:
+            return False
+        try:
+            return any(self._take_all(events) for _ in range(_MOST_READINGS))
+        except OSError as error:
+            self.scanner.heard.disbelieve()
+            self.scanner.hurried.set()
+            log.warning("events of the operating system cannot be read; polling alone", why=error.strerror)
+            return False
+
+    def _take(self, event: OsEvent, events: OsEvents) -> None:
         if event.kind == "lost":
+            self.scanner.lost()
             self._hurry()
             return
         if (directory := self._directories.get(event.watch)) is None:
@@ -157,11 +160,20 @@ class Hints:
             self.scanner.reshaped.set()
         elif (database := self._wanted.get(directory)) is not None:
             self._hint(event, database)
-        elif event.kind != "written":
+        elif event.kind in {"made", "removed"}:
+            workspace = os.path.join(directory, event.name)  # noqa: PTH118 - paths are text
+            if workspace in self._watches:
+                # Renamed away: its watch goes with it.
+                events.remove(self._unwatch(workspace))
+                self.scanner.reshaped.set()
             self._hurry()
 
     def _hint(self, event: OsEvent, database: str) -> None:
         match event.name.removeprefix(os.path.basename(database)), event.kind:  # noqa: PTH119 - paths are text
+            case "", "touched":
+                self.scanner.hint(database, LAST)  # perhaps its times were set, by whoever copies it
+            case _, "touched":
+                pass
             case "-wal", "removed":
                 self.scanner.closed(database)
             case "-wal", _:
@@ -176,6 +188,8 @@ class Hints:
                 self.scanner.hint(database, WEAK)
             case "", _:
                 self.scanner.hint(database)
+            case _ if event.name == workspace_json.FILE_NAME:
+                self._hurry()
 
     def _hurry(self) -> None:
         self._hurries_at = min(self._hurries_at, self._hurried_at + _HURRY_SECONDS)
@@ -185,6 +199,7 @@ class Hints:
         while True:
             self.scanner.reshaped = reshaped = trio.Event()
             self._wanted = self._directories_wanted()
+            self.scanner.hurried.set()
             for directory in self._watches.keys() - self._wanted.keys():
                 events.remove(self._unwatch(directory))
             await self._add(events)
@@ -196,7 +211,8 @@ class Hints:
                 await reshaped.wait()
 
     def _directories_wanted(self) -> dict[str, str | None]:
-        wanted: dict[str, str | None] = {item.storage: None for item in self.scanner.listings.values()}
+        self._storages = {item.storage for item in self.scanner.listings.values()}
+        wanted: dict[str, str | None] = dict.fromkeys(self._storages)
         for database in self.scanner.watched:
             wanted[os.path.dirname(database)] = database  # noqa: PTH120 - paths are text
         return wanted
@@ -210,12 +226,12 @@ class Hints:
         refused = 0
         self._absent.clear()
         while self._hanging < _MOST_HANGING and (some := list(islice(missing, _ADDED_AT_ONCE))):
-            adding = _Adding(events, some)
+            adding = Adding(events, some, self._devices)
             self._limiter.total_tokens = self._hanging + 1
             with trio.move_on_after(self.hangs_after) as scope:
                 await run_or_leave(adding.run, limiter=self._limiter, leave=adding.leave_behind)
             for directory, watch in dict(adding.added).items():
-                self._watch(directory, watch)
+                self._watch(directory, watch, is_reliable=directory in adding.reliable)
             refused += adding.refused
             self._absent |= adding.absent
             if scope.cancelled_caught:
@@ -238,16 +254,25 @@ class Hints:
                 others=self._lacking(),
             )
 
-    def _watch(self, directory: str, watch: int) -> None:
+    def _watch(self, directory: str, watch: int, *, is_reliable: bool) -> None:
         if watch in self._directories:
             self._left_out.add(directory)  # the same directory by another way: a mount, a link
             return
         self._watches[directory], self._directories[watch] = watch, directory
-        if database := self._wanted.get(directory):
+        database = self._wanted.get(directory)
+        if is_reliable:
+            self._reliable[directory] = database
+        if database is not None:
+            if is_reliable:
+                self.scanner.heard.begin(database, trio.current_time())
             # What happened before it was watched; once, since there may be thousands.
             self.scanner.hint(database, LAST)
 
     def _unwatch(self, directory: str) -> int:
         watch = self._watches.pop(directory)
         del self._directories[watch]
+        if (database := self._reliable.pop(directory, None)) is not None:
+            self.scanner.heard.end(database)
+        # From now on it is looked at sooner than it was to be.
+        self.scanner.hurried.set()
         return watch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ log = get_logger(__name__)
 
 STATUS_SECONDS = 1.0
 _STATUS_MOST_SECONDS = 10.0
+#: A file that would say the same is touched this often: readers go by its age, and a hop into a thread costs.
+_CONFIRM_SECONDS = 4.0
 _WORKSPACES_A_SECOND = 100
 _RETENTION_SECONDS = 600.0
 _DAY_MS = 86_400_000
@@ -37,8 +40,11 @@ class Keeper:
     now_ms: Callable[[], int]
     keep_days: float
     max_megabytes: int
+    confirm_seconds: float = _CONFIRM_SECONDS
     #: What the status file says; None: not known.
     _written: Status | None = attrs.field(default=None, init=False)
+    #: When it was written or touched, on Trio's clock.
+    _written_at: float = attrs.field(default=-math.inf, init=False)
     _said: str | None = attrs.field(default=None, init=False)
     _is_too_large: bool = attrs.field(default=False, init=False)
     #: Own thread: a host that uses all of Trio's must not stop it.
@@ -55,8 +61,11 @@ class Keeper:
 
     async def publish_once(self, status: Status) -> None:
         """Write a status if it says anything new; trouble is said once and does not stop anything."""
-        content = attrs.evolve(status, taken_at=None)
+        content, now = attrs.evolve(status, taken_at=None), trio.current_time()
         if content == self._written:
+            if now - self._written_at < self.confirm_seconds:
+                await trio.lowlevel.checkpoint()
+                return
             work = partial(confirm_status, self.directory)
         else:
             work = partial(write_status, self.directory, status)
@@ -68,7 +77,7 @@ class Keeper:
                 log.warning("the status file cannot be written", error=error.strerror)
             self._said = str(error)
         else:
-            self._written, self._said = content, None
+            self._written, self._written_at, self._said = content, now, None
 
     async def retire(self) -> None:
         """Delete events that are past their days or above the size limit, for ever."""

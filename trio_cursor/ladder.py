@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import attrs
@@ -35,6 +36,8 @@ class _Climb:
     due: float
     #: It is due when nothing was written for a moment.
     waits_for_quiet: bool = False
+    #: It is being looked at: what is said of it meanwhile may be of later.
+    is_in_hand: bool = False
 
 
 @attrs.define(eq=False)
@@ -42,30 +45,40 @@ class Ladder:
     """Which databases were hinted at, and when each is due. Time is an argument."""
 
     _climbs: dict[str, _Climb] = attrs.field(factory=dict, init=False)
+    #: When the next one is due; None: to be found out. Of ten thousand hints each would ask all others.
+    _next_due: float | None = attrs.field(default=None, init=False)
 
     def __len__(self) -> int:
         return len(self._climbs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._climbs)
 
     def hint(self, database: str, now: float, *, step: int, not_before: float) -> bool:
         """Take a hint, to be followed from that step and moment on; whether it is due before all others."""
         due = max(now + STEPS[step], not_before)
         known = self._climbs.get(database)
-        if known is not None and known.due <= due:
+        if known is not None and known.due <= due and not known.is_in_hand:
             return False
-        is_next = due < self.next_due()
-        self._climbs[database] = _Climb(now, step, due)
-        return is_next
+        return self._put(database, _Climb(now, step, due))
 
     def settle(self, database: str, now: float, *, patience: float, not_before: float) -> bool:
         """Take a hint of what is best looked at when it is quiet, after `patience` seconds at the latest."""
         known = self._climbs.get(database)
         began = known.hinted_at if known is not None and known.waits_for_quiet else now
         due = max(min(now + QUIET_SECONDS, began + patience), not_before)
-        if known is not None and not known.waits_for_quiet and known.due <= due:
+        if known and not (known.waits_for_quiet or known.is_in_hand) and known.due <= due:
             return False
-        is_next = due < self.next_due()
-        self._climbs[database] = _Climb(began, LAST, due, waits_for_quiet=True)
-        return is_next
+        return self._put(database, _Climb(began, LAST, due, waits_for_quiet=True))
+
+    def _put(self, database: str, climb: _Climb) -> bool:
+        next_due = self.next_due()
+        known, self._climbs[database] = self._climbs.get(database), climb
+        if known is not None and known.due <= next_due < climb.due:
+            self._next_due = None  # it was the next one, and is later now
+        else:
+            self._next_due = min(next_due, climb.due)
+        return climb.due < next_due
 
     def waits_for_quiet(self, database: str) -> bool:
         """Whether it is to be left alone for the moment."""
@@ -74,17 +87,30 @@ class Ladder:
 
     def next_due(self) -> float:
         """When the next look is due; inf: nobody was hinted at."""
-        return min((climb.due for climb in self._climbs.values()), default=math.inf)
+        if self._next_due is None:
+            self._next_due = min((climb.due for climb in self._climbs.values()), default=math.inf)
+        return self._next_due
 
     def due(self, now: float) -> list[str]:
-        """The databases to be looked at now."""
-        return [database for database, climb in self._climbs.items() if climb.due <= now]
+        """The databases to be looked at now, by whoever says so when it is done (`looked`)."""
+        found = [database for database, climb in self._climbs.items() if climb.due <= now]
+        for database in found:
+            self._climbs[database].is_in_hand = True
+        return found
 
-    def looked(self, database: str, now: float, *, is_over: bool) -> None:
-        """It was looked at: over, if it has changed or is not watched; else the next step is due."""
+    def looked(self, database: str, now: float, *, is_over: bool, not_before: float = -math.inf) -> None:
+        """It was looked at: over, if it has changed or is not watched; else the next step is due.
+
+        If it was hinted at anew meanwhile, it is due again, not before that moment.
+        """
         climb = self._climbs.get(database)
-        if climb is None or climb.due > now:
-            return  # hinted at anew meanwhile
+        if climb is None:
+            return
+        self._next_due = None
+        if not climb.is_in_hand:
+            climb.due = max(climb.due, not_before)
+            return
+        climb.is_in_hand = False
         if is_over or climb.step == LAST:
             del self._climbs[database]
         else:
@@ -94,6 +120,7 @@ class Ladder:
     def clear(self) -> None:
         """Nothing is watched any more."""
         self._climbs.clear()
+        self._next_due = None
 
 
 @attrs.define(eq=False)

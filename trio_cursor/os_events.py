@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 #: Some 500 events; so many are taken in at once, in less than a millisecond.
 _MOST_BYTES = 16_384
 
-Kind = Literal["written", "made", "removed", "unwatched", "lost"]
+Kind = Literal["written", "touched", "made", "removed", "unwatched", "lost"]
 
 
 @attrs.frozen
@@ -61,8 +60,8 @@ class OsEvents(Protocol):
     def remove(self, watch: int) -> None:
         """Watch it no longer."""
 
-    def read(self) -> Iterable[OsEvent]:
-        """Some of those that are there."""
+    def read(self) -> Sequence[OsEvent] | None:
+        """Some of those that are there; None: there are none."""
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -96,8 +95,10 @@ class _Inotify:
         self._written = int(flags.MODIFY)
         self._made = flags.CREATE | flags.MOVED_TO
         self._removed = flags.DELETE | flags.MOVED_FROM
+        # Times that were set, rights that were given.
+        self._touched = int(flags.ATTRIB)
         # A file that was unlinked while its owner writes on says nothing any more.
-        self._mask = self._written | self._made | self._removed | flags.EXCL_UNLINK
+        self._mask = self._written | self._touched | self._made | self._removed | flags.EXCL_UNLINK
         self._mask |= flags.ONLYDIR | flags.DONT_FOLLOW
         self._inotify = library.INotify(nonblocking=True)
 
@@ -111,14 +112,14 @@ class _Inotify:
         with suppress(OSError):  # gone by itself, which is what was wanted
             self._inotify.rm_watch(watch)
 
-    def read(self) -> Iterator[OsEvent]:
+    def read(self) -> Sequence[OsEvent] | None:
         try:
             content = os.read(self.fileno(), _MOST_BYTES)
         except BlockingIOError:
-            return
-        for event in self._library.parse_events(content):
-            if (kind := self._kind(event.mask)) is not None:
-                yield OsEvent(kind, event.wd, event.name)
+            return None
+        found = self._library.parse_events(content)
+        kinds = ((self._kind(event.mask), event) for event in found)
+        return [OsEvent(kind, event.wd, event.name) for kind, event in kinds if kind is not None]
 
     def close(self) -> None:
         self._inotify.close()
@@ -133,4 +134,6 @@ class _Inotify:
             return "removed"
         if mask & self._made:
             return "made"
-        return "written" if mask & self._written else None
+        if mask & self._written:
+            return "written"
+        return "touched" if mask & self._touched else None

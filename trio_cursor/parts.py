@@ -88,7 +88,6 @@ async def build(config: Config, events: EventLog) -> Parts:
     scanner = Scanner(dirs, settings.is_read, is_enabled=settings.is_enabled)
     settings.on_change.append(lambda _: scanner.reconsider())
     hints = Hints(scanner)
-    scanner.is_hinted_at = hints.are_complete
     guest = Guest(
         roots=dirs,
         tables=readable_columns(),

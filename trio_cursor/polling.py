@@ -141,6 +141,7 @@ class Poller:
             if outcome.signature.identity != expected or (is_written_over and not verify):
                 # Replaced between the sweep and the open, or written over: the positions are of another file.
                 self.watched.signature = outcome.signature
+                self.tools.scanner.touched.add(self.watched.workspace.database)
                 self._verified_at = -math.inf
                 continue
             pages = {}

@@ -31,7 +31,10 @@ async def scan_clock(
         swept()
         ended = trio.current_time()
         while True:
-            due = ended + (min(_HURRY_SECONDS, seconds) if scanner.is_hurried() else seconds)
+            if scanner.is_hurried():
+                due = ended + min(_HURRY_SECONDS, seconds)
+            else:
+                due = scanner.next_sweep(ended, seconds)
             now = trio.current_time()
             if now >= due:
                 break

@@ -97,13 +97,15 @@ class Sink:
                     if batch.answers:
                         # What is wanted from now on its poller has not seen yet.
                         self._called.discard(batch.workspace.database)
-                    self._hurry(batch.workspace.profile)
                 case ProfileRead():
                     self.passes.begin(message)
                 case _:
                     pass
+            self.freshness.listen()
             fresh = self.passes.fresh()
             await self._release()
+            if isinstance(message, Submission):
+                self._hurry(message.batch.workspace.profile)
             await self._call()
             self.passes.finish(fresh)
 
@@ -135,7 +137,7 @@ class Sink:
             and not self.freshness.is_blocked(profile)
             and self.freshness.rings(profile) > -math.inf
         ):
-            self.scanner.hurry()
+            self.scanner.await_look()
 
     async def _call(self) -> None:
         """Wake the pollers of databases in which something is to be read now; each once."""

@@ -61,6 +61,8 @@ class Board:
     foreign: Sequence[SourceState] = ()
     #: None: the HTTP server is switched off.
     http: Callable[[], ServerStatus | None] = lambda: None
+    #: By database: what was said of workspaces that nobody reads, nearly all, and what of it may change so.
+    _resting: dict[str, tuple[tuple[object, ...], WorkspaceStatus]] = attrs.field(factory=dict, init=False)
 
     def status(self, is_over: bool = False) -> Status:  # noqa: FBT001, FBT002 - the handle's one question
         """How the service is, at this moment."""
@@ -69,6 +71,8 @@ class Board:
             if session.database is not None:
                 sessions.setdefault(session.database, []).append(session)
         counts, outputs = self.sink.counts, tuple(map(self._output, self.outputs))
+        if len(self._resting) > len(self.states):  # some have vanished
+            self._resting = {name: said for name, said in self._resting.items() if name in self.states}
         return Status(
             state="stopped" if is_over else "running" if self.settings.is_enabled() else "disabled",
             version=__version__,
@@ -129,7 +133,20 @@ class Board:
         return why
 
     def _workspace(self, state: WorkspaceState, sessions: list[Session]) -> WorkspaceStatus:
-        workspace = self._place(state)
+        workspace, watched = self._place(state), self.scanner.watched.get(state.workspace.database)
+        key = (workspace, sessions, self.sink.counts.by_database.get(workspace.database, 0))
+        known = self._resting.get(workspace.database)
+        is_resting = watched is not None and not watched.active and state.looked
+        if is_resting and known is not None and known[0] == key:
+            return known[1]
+        said = self._say(state, workspace, sessions)
+        if is_resting:
+            self._resting[workspace.database] = key, said
+        else:
+            self._resting.pop(workspace.database, None)
+        return said
+
+    def _say(self, state: WorkspaceState, workspace: Workspace, sessions: list[Session]) -> WorkspaceStatus:
         return WorkspaceStatus(
             database=workspace.database,
             workspace_id=workspace.id,

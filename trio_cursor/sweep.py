@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import attrs
 
-from trio_cursor.cursor.guest import Signature
+from trio_cursor.cursor.guest import FileStat, Signature
 from trio_cursor.cursor.listing import Lister, Listing
 from trio_cursor.records import Workspace
 
@@ -64,8 +64,11 @@ class Sweep:
         for listing in each_once(self.listed):
             self._take(listing)
         for database, known, has_log in self.due:
-            self._step(database)
-            if has_log or not _is_untouched(database, known):
+            # Without the lock, which costs a stat's time: at worst a hanging sweep is laid to the next path.
+            self.at = database
+            if self._is_left_behind:
+                raise _LeftBehindError
+            if not _is_untouched(database, known, has_log):
                 signature = self._look(database, known)
                 if signature != known:
                     self.signatures[database] = signature
@@ -95,15 +98,23 @@ class Sweep:
             return otherwise
 
 
-def _is_untouched(database: str, known: Signature) -> bool:
-    """One stat and no object made: of a thousand databases nearly all are idle nearly always."""
-    file = known.database
+def _is_untouched(database: str, known: Signature, has_log: bool) -> bool:  # noqa: FBT001 - called so often
+    """As few stats as will do, and no object made: nearly all databases are idle nearly always."""
+    file, log = known.database, known.wal
     if file is None or not known.settled:
         return False
     try:
-        found = os.lstat(database)
+        if not _is_same(os.lstat(database), file):
+            return False
+        if log is not None:
+            return _is_same(os.lstat(database + "-wal"), log)
     except OSError:
         return False
+    # Unlike a stat it says no without raising. What is there and may not be looked at is no change.
+    return not (has_log and os.access(database + "-wal", os.F_OK))
+
+
+def _is_same(found: os.stat_result, file: FileStat) -> bool:
     return (
         found.st_mtime_ns == file.mtime_ns
         and found.st_size == file.size

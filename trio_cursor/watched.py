@@ -29,6 +29,8 @@ class Watched:
     changed_at: float = -math.inf
     #: The same, if an event of the operating system led to it and the `-wal` has changed; else None.
     hinted_at: float | None = None
+    #: When the operating system last said anything of it, on Trio's clock.
+    told_at: float = -math.inf
     #: Signature that the last complete read is at least as new as; None: there was none yet.
     read: Signature | None = None
     #: When the last complete read began, on Trio's clock; what was committed before is in the log.
@@ -57,9 +59,16 @@ class Watched:
         """Everything committed before this moment of Trio's clock was read; inf: there is nothing to read."""
         if self.nothing is not None and self.nothing == self.signature:
             return math.inf
-        if self.read is not None and self.read.settled and self.read == self.signature:
-            return max(self.read_at, self.swept_at)
-        return self.read_at
+        return max(self.read_at, self.swept_at) if self.is_as_read else self.read_at
+
+    @property
+    def is_as_read(self) -> bool:
+        """At the last look it was as the last complete read has left it."""
+        read, seen = self.read, self.signature
+        if read is None or not read.settled:
+            return False
+        # That it had not settled yet at the last look says nothing of a read that came later.
+        return (read.database, read.wal) == (seen.database, seen.wal)
 
     @property
     def changed_ms(self) -> int | None:

@@ -19,6 +19,13 @@ _NETWORK: Final = frozenset(
         *("fuse.cephfs", "fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "fuse.vmhgfs-fuse"),
     }
 )
+#: Of these the kernel says at once what is written to them, since nobody writes to them but through it.
+_LOCAL: Final = frozenset(
+    {
+        *("bcachefs", "btrfs", "ecryptfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "ntfs3"),
+        *("overlay", "ramfs", "reiserfs", "tmpfs", "vfat", "xfs", "zfs"),
+    }
+)
 #: `\\?\C:\`, as long paths begin on Windows, is no share; `\\?\UNC\server` is one.
 _SHARE: Final = re.compile(r"[\\/]{2}(?:\?[\\/]UNC[\\/]|(?![?.][\\/]))", re.IGNORECASE)
 #: Of macOS's `struct statfs` (64-bit inodes): its size, and where in it the type of the file system is.
@@ -38,6 +45,12 @@ def network_filesystem(path: str, platform: str = sys.platform) -> str | None:
     # Mounts come and go: what was found is believed for a minute.
     found = _filesystem_of_directory(str(Path(path).parent), platform, int(time.monotonic() // 60))
     return found if found in _NETWORK else None
+
+
+def tells_of_changes(directory: str, platform: str = sys.platform) -> bool:
+    """Whether the kernel hears of every write in a directory (Linux's inotify): not of what others write."""
+    found = _filesystem_of_directory(str(Path(directory).absolute()), platform, int(time.monotonic() // 60))
+    return found in _LOCAL
 
 
 @lru_cache(maxsize=4096)

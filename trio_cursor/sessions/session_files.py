@@ -25,6 +25,8 @@ _BATCH = 100
 _HANGS_AFTER_SECONDS = 5.0
 #: Looking takes but a part of the time: the next look comes after so many times what the last one took.
 _PAUSE_FACTOR, _MOST_PAUSE_SECONDS = 10, 30.0
+#: Where there is no directory, most machines, it is looked for so much less often.
+_ABSENT_FACTOR = 5
 _TOO_MANY: Final = f"there are more than {MOST_FILES} session files"
 
 
@@ -74,7 +76,8 @@ async def watch_session_files(
         if not has_caught_up and not watch.is_in_doubt():
             caught_up()
             has_caught_up = True
-        await trio.sleep(max(every, min(took * _PAUSE_FACTOR, _MOST_PAUSE_SECONDS)))
+        pause = every * _ABSENT_FACTOR if state.state == "waiting" else every
+        await trio.sleep(max(pause, min(took * _PAUSE_FACTOR, _MOST_PAUSE_SECONDS)))
 
 
 @attrs.define(eq=False)

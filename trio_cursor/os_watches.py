@@ -1,0 +1,62 @@
+"""Directories that are to be watched, taken on in a thread: one of them may hang, or be one too many."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+import attrs
+
+from trio_cursor.cursor.filesystems import tells_of_changes
+from trio_cursor.os_events import OsEvents
+
+#: What the kernel says when a user may have no more watches, or it has no room for them.
+_FULL = (errno.ENOSPC, errno.EMFILE, errno.ENOMEM)
+
+
+@attrs.define(eq=False)
+class Adding:
+    """Directories to be watched, by a thread that may come to hang."""
+
+    events: OsEvents
+    directories: Sequence[str]
+    #: By device: whether its file system tells of every change.
+    devices: dict[int, bool]
+    added: dict[str, int] = attrs.field(factory=dict, init=False)
+    #: Those of them whose file systems tell of every change.
+    reliable: set[str] = attrs.field(factory=set, init=False)
+    #: There is no such directory: nobody writes there.
+    absent: set[str] = attrs.field(factory=set, init=False)
+    refused: int = attrs.field(default=0, init=False)
+    is_full: bool = attrs.field(default=False, init=False)
+    at: str = attrs.field(default="", init=False)
+    _is_left_behind: bool = attrs.field(default=False, init=False)
+
+    def run(self) -> None:
+        """Blocks, so in a thread."""
+        for directory in self.directories:
+            if self._is_left_behind:
+                return
+            self.at = directory
+            try:
+                if self._is_reliable(directory):
+                    self.reliable.add(directory)
+                self.added[directory] = self.events.add(directory)
+            except (FileNotFoundError, NotADirectoryError):
+                self.absent.add(directory)
+            except OSError as error:
+                self.refused += 1
+                if error.errno in _FULL:
+                    self.is_full = True
+                    return
+
+    def _is_reliable(self, directory: str) -> bool:
+        device = os.stat(directory).st_dev  # noqa: PTH116 - paths are text
+        if device not in self.devices:
+            self.devices[device] = tells_of_changes(directory)
+        return self.devices[device]
+
+    def leave_behind(self) -> None:
+        """The directory in hand is the last one."""
+        self._is_left_behind = True
