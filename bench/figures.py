@@ -114,7 +114,7 @@ HEADINGS = ("goal", "today", "ratio spread", "met")
 
 
 def machine(redis: str | None) -> dict[str, Any]:
-    """Versions, cores and date: what the figures were measured on, and when; nothing that tells whose it is."""
+    """Versions, cores and date: what figures were measured on; nothing that tells whose it is."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "python": platform.python_version(),

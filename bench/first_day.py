@@ -1,7 +1,7 @@
 """Goal 7: the first sync of the last 24 hours of a big global database, against reading those rows by key.
 
-In turn: the door reads what belongs to the last day, texts included; and a plain connection reads the same rows,
-whose keys it is told. The same day lies on top of a smaller file, too.
+In turn: the door reads what belongs to the last day, texts included; and a plain connection reads the same
+rows, whose keys it is told. The same day lies on top of a smaller file, too.
 """
 
 from __future__ import annotations

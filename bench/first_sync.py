@@ -9,10 +9,12 @@ import sys
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
 import raw
+from watching import Watched
 
 
 def build(user: Path, rows: int, journal: str = "wal") -> Path:
@@ -66,11 +68,16 @@ def sync(user: Path, state: Path, *options: str, **environment: str) -> Run:
     child = subprocess.Popen(
         [sys.executable, "-m", "trio_cursor", *words, *places], env={**os.environ, **environment}
     )
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0.0
+    while child.poll() is None:
+        # Not `ru_maxrss`: a child begins with the highest of whoever has started it.
+        with suppress(OSError, IndexError):
+            peak = max(peak, Watched(child.pid).memory("VmHWM"))
+        time.sleep(0.01)
+    took = time.perf_counter() - began
     if child.returncode:
         raise SystemExit(f"the first sync ended with {child.returncode}")
-    return Run(time.perf_counter() - began, used.ru_maxrss * 1024 / 1e6)
+    return Run(took, peak)
 
 
 def idle_peak(place: Path) -> float:

@@ -166,12 +166,14 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", choices=["workspaces", "sizes", "rate", []], metavar="KIND")
     parser.add_argument("--small", action="store_true", help="little of everything")
     parser.add_argument("--out", type=Path, help="where to write instead of bench/ and docs/")
+    parser.add_argument("--largest", type=float, default=12_000, help="megabytes of a database, at most")
     parser.add_argument("--seconds", type=float, default=10.0, help="at each rate")
     arguments = parser.parse_args()
     small, kept_at = arguments.small, arguments.out or HERE
+    sizes = tuple((rows, size) for rows, size in SIZES if rows * size <= arguments.largest * 1e6)
     kinds = {
         "workspaces": lambda: by_workspaces((5, 20) if small else WORKSPACES),
-        "sizes": lambda: by_size(((1_000, 1_000), (3_000, 1_000)) if small else SIZES),
+        "sizes": lambda: by_size(((1_000, 1_000), (3_000, 1_000)) if small else sizes),
         "rate": lambda: by_rate((2, 20) if small else RATES, 2.0 if small else arguments.seconds),
     }
     file = kept_at / "growth.json"

@@ -26,7 +26,7 @@ ACTIVE = 5
 
 
 def homes(number: int) -> Path:
-    """A `User` directory with so many idle workspaces; nobody writes to it."""
+    """A `User` directory with so many idle workspaces; a question may come to be in some of them."""
     return kept(f"home-{number}", partial(_build, number=number)) / "User"
 
 
@@ -122,8 +122,7 @@ def many(*, few: int = 10, workspaces: int = 10_000, seconds: float = 4) -> Meas
     found = {}
     for number in (few, workspaces):
         with tempfile.TemporaryDirectory() as name:
-            user = Path(name) / "User"
-            build(user, number)
+            user = homes(number)
             active = sorted(map(str, user.glob("workspaceStorage/*/state.vscdb")))[:ACTIVE]
             with service(user, Path(name) / "state") as child:
                 until_up(Path(name) / "state", number)

@@ -83,7 +83,7 @@ class Looker:
     async def _read(self, make):
         outcome = await self.guest.read(self.path, make)
         if not isinstance(outcome, Read):
-            raise AssertionError(f"not read: {outcome}")
+            raise SystemExit(f"not read: {outcome}")
         self.opened += 1
         self.held = max(self.held, outcome.held_seconds)
         return outcome.result

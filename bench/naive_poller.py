@@ -1,8 +1,8 @@
-"""The poller that anybody would write first, and that the specification describes: what ours is compared with.
+"""The poller that anybody would write first, as the specification describes it: what ours is compared with.
 
-Every 30 seconds it opens each database, asks for what has a higher `data_version` than the highest it has seen,
-fetches all of it, and adds it to a Redis stream, one XADD a row, trimmed as it goes. It has no event log, no
-positions on disk, and no idea of what it has sent before it was started.
+Every 30 seconds it opens each database, asks for what has a higher `data_version` than the highest it has
+seen, fetches all of it, and adds it to a Redis stream, one XADD a row, trimmed as it goes. It has no log,
+no positions on disk, and no idea of what it has sent before it was started.
 
     naive_poller.py USER_DIR REDIS_URL [--every SECONDS] [--once] [--max-length N]
 """

@@ -109,7 +109,8 @@ def measure(*, count: int = 40) -> Measured:
     """A raw read, nothing new, one appended; and the same with open and close."""
     with tempfile.TemporaryDirectory() as place:
         took = trio.run(rounds, Path(place), count)
-    behind = f"raw read {quantile(took['raw'], 0.5):.3f} ms, with `json.loads` {quantile(took['parsed'], 0.5):.3f} ms"
+    plainly, parsed = (quantile(took[name], 0.5) for name in ("raw", "parsed"))
+    behind = f"raw read {plainly:.3f} ms, with `json.loads` {parsed:.3f} ms"
     return Measured(
         (
             of_rounds("nothing new", took["same"], "ms", goal=0.02, behind=behind),

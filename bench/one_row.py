@@ -1,6 +1,6 @@
 """Goal 6: one changed row of `cursorDiskKV`, among 300,000 and among 3,000; and what LIKE would cost.
 
-An owner in another process rewrites one bubble, in both databases in turn; then each is read through the door.
+An owner in another process rewrites one bubble, in both databases in turn; each is then read by the door.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ LARGE, SMALL, ROW_BYTES = 300_000, 3_000, 3_000
 #: A log is left alone until it was not written for 50 ms; that is another goal's.
 QUIET_SECONDS = 0.08
 HOUR_MS = 3_600_000
+LIKE = "SELECT rowid, key FROM cursorDiskKV WHERE key LIKE 'bubbleId:%' AND value IS NOT NULL"
 
 
 class Owner:
@@ -82,8 +83,7 @@ async def rounds(paths: list[Path], keys: list[list[str]], count: int) -> dict[s
                 newer = "SELECT rowid, key FROM cursorDiskKV WHERE rowid > ? ORDER BY rowid"
                 took["raw"][at].append(raw.select(path, newer, (rowid - 1,)))
                 if number % 5 == 0:
-                    like = "SELECT rowid, key FROM cursorDiskKV WHERE key LIKE 'bubbleId:%' AND value IS NOT NULL"
-                    took["like"][at].append(raw.select(path, like))
+                    took["like"][at].append(raw.select(path, LIKE))
     return took
 
 

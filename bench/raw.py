@@ -1,4 +1,4 @@
-"""The floors: the least that anybody pays for the same bytes. `os.stat`, raw SELECT, raw INSERT, Redis itself."""
+"""The floors: the least that anybody pays for the same bytes. `os.stat`, SELECT, INSERT, Redis itself."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def select(database: Path, sql: str, params: Sequence[object] = ()) -> float:
 
 
 def keyed(database: Path, keys: Sequence[str], *, use: Callable[[str], object] = len) -> float:
-    """Seconds to read the rows of these keys of `cursorDiskKV`, one by one, on one connection, and use each."""
+    """Seconds to read the rows of these keys of `cursorDiskKV`, on one connection, and use each."""
     began = time.perf_counter()
     connection = opened(database)
     for key in keys:

@@ -2,9 +2,9 @@
 
     soak.py --minutes 20     what the README of the benches means by a soak; `--minutes 60` once by hand
 
-Every few seconds: memory, descriptors, threads and CPU of the service, the size of its log; of every generation the
-time from the commit that settled it to a line of `tail`, of every read how long it held its lock. Drawn as
-`docs/soak.svg`. What the last third has more of than the first one is said, and is the exit code.
+Every few seconds: memory, descriptors, threads and CPU of the service, the size of its log. Of every
+generation the time from the commit that settled it to a line of `tail`, of every read how long it held its
+lock. Drawn as `docs/soak.svg`. What has grown from the first third to the last is said, and is the exit code.
 """
 
 from __future__ import annotations
@@ -115,9 +115,10 @@ def soak(minutes: float, every: float, options: list[str]) -> dict[str, object]:
                 cursor.stop()
                 time.sleep(PATIENCE_SECONDS)
                 tail.terminate()
+        ledger = cursor.ledger()
     turns = [
         (turn.generation_id, turn.committed_ms)
-        for turn in cursor.ledger().turns.values()
+        for turn in ledger.turns.values()
         if turn.commit_took_ms is not None and since < (turn.committed_ms or 0) < until
     ]
     latency = [((at - since) / 6e4, float(seen[id_] - at)) for id_, at in turns if id_ in seen]
@@ -134,7 +135,7 @@ def soak(minutes: float, every: float, options: list[str]) -> dict[str, object]:
         "lock_p99_ms": by_time,
         "lock_ms": {"p99": quantile(read, 0.99), "max": max(read), "reads": len(read)},
         "missing": sum(id_ not in seen for id_, _ in turns),
-        "incidents": len(cursor.ledger().incidents),
+        "incidents": len(ledger.incidents),
     }
 
 
@@ -179,9 +180,7 @@ def main() -> int:
         print(f"{one.what:12} {one.first:9.2f} -> {one.last:9.2f}  {'GREW' if one.has_grown else 'level'}")
     locks, latency = found["lock_ms"], [value for _, value in found["latency_ms"]]
     print(f"locks: {locks['reads']} reads, p99 {locks['p99']:.2f} ms, longest {locks['max']:.2f} ms")
-    print(
-        f"latency: p50 {quantile(latency, 0.5):.0f} ms, p99 {quantile(latency, 0.99):.0f} ms of {len(latency)}"
-    )
+    print(f"latency: p50 {median(latency):.0f} ms, p99 {quantile(latency, 0.99):.0f} ms of {len(latency)}")
     print(f"log: {samples[0]['log_mb']:.2f} -> {samples[-1]['log_mb']:.2f} MB")
     print(f"missing: {found['missing']}; owner's incidents: {found['incidents']}")
     summary = {"minutes": minutes, "on": machine(None), "thirds": [attrs.asdict(one) for one in verdicts]}

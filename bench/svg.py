@@ -1,4 +1,4 @@
-"""Curves as plain SVG: panels below each other, one axis of x for all, readable on light and on dark paper."""
+"""Curves as plain SVG: panels below each other, one axis of x for all, for light and dark paper."""
 
 from __future__ import annotations
 
@@ -85,9 +85,12 @@ def chart(
     height = TOP + len(panels) * PANEL + (len(panels) - 1) * BETWEEN + BELOW
     right = WIDTH - RIGHT
     across = axis([x for x, _ in points], LEFT, right, is_log=is_log)
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
-        f' height="{height}" font-family="system-ui, sans-serif" font-size="12" fill="{INK}" role="img">',
+        f' height="{height}" font-family="system-ui, sans-serif" font-size="12" fill="{INK}" role="img">'
+    )
+    parts = [
+        head,
         f"<title>{escape(title)}</title>",
         _text(LEFT, 22, title, size=15),
     ]
@@ -121,7 +124,7 @@ def _panel(
         for number, (name, series) in enumerate(panel.series.items())
         if series
     )
-    for number, (name, series) in enumerate(panel.series.items()):
+    for number, series in enumerate(panel.series.values()):
         colour = COLOURS[number % len(COLOURS)]
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in series)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -129,7 +132,6 @@ def _panel(
             parts += [
                 f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colour}"/>' for x, y in series
             ]
-        del name
     for at, number, name in ends:  # what names a series stands at its end, none on another
         lowest = max(at + 4, lowest + 14)
         parts.append(_text(right + 8, lowest, name, colour=COLOURS[number % len(COLOURS)]))

@@ -1,4 +1,4 @@
-"""Goals 9, 10, 11 and 14: the first sync of a long table, into the log and into Redis; its memory, and its loop.
+"""Goals 9, 10, 11 and 14: the first sync of a long table, into log and Redis; its memory, and its loop.
 
 As a program it is the process whose loop is watched: `sync_goals.py USER STATE [idle]`.
 """

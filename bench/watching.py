@@ -1,7 +1,7 @@
 """A service as a child, and what it uses: CPU in nanoseconds, memory, descriptors, threads. Linux.
 
 As a program it is that child, which runs the service as `run` does, and takes what measuring needs besides:
-`--no-events` (of the operating system), `--locks FILE` (a line for each read: the seconds that it held its lock).
+`--no-events` (of the operating system), `--locks FILE` (of each read, the seconds that it held its lock).
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ import pytest
 BENCH = Path(__file__).parent.parent / "bench"
 sys.path.append(str(BENCH))
 
-import figures
-import soak
-import svg
-from figures import Figure, Measured
+import figures  # noqa: E402 - found there
+import soak  # noqa: E402 - as above
+import svg  # noqa: E402 - as above
+from figures import Figure, Measured  # noqa: E402 - as above
 
 RESULTS = BENCH / "results.json"
 
