@@ -102,9 +102,9 @@ async def at_rate(place: Path, paths: list[str], rate: int, seconds: float) -> d
         words = [sys.executable, "-c", OWNER, str(rate), str(seconds), *paths]
         before, began = time.process_time(), time.monotonic()
         done = await trio.run_process(words, capture_stdout=True)
-        used = (time.process_time() - before) / (time.monotonic() - began) * 100
         committed = json.loads(done.stdout)
         await latency.until_seen(seen, len(committed))
+        used = (time.process_time() - before) / (time.monotonic() - began) * 100
     took = [(seen[id_] - at) / 1e6 for id_, at in committed if id_ in seen]
     reached = len(committed) / seconds
     found = {"rate": rate, "reached": reached, "missing": len(committed) - len(took), "cpu_percent": used}

@@ -100,7 +100,8 @@ def counted_locks(file: Path | None) -> Iterator[None]:
 
         async def counted(*args, **kwargs):
             outcome = await read(*args, **kwargs)
-            if isinstance(outcome, Page) and out:
+            # An immutable file and a copy of our own hold up nobody.
+            if isinstance(outcome, Page) and out and outcome.way in ("ro", "ro+readonly_shm"):
                 print(f"{outcome.held_seconds:.6f}", file=out)
             return outcome
 
