@@ -166,13 +166,14 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", choices=["workspaces", "sizes", "rate", []], metavar="KIND")
     parser.add_argument("--small", action="store_true", help="little of everything")
     parser.add_argument("--out", type=Path, help="where to write instead of bench/ and docs/")
+    parser.add_argument("--workspaces", type=int, nargs="+", default=WORKSPACES, metavar="N")
     parser.add_argument("--largest", type=float, default=12_000, help="megabytes of a database, at most")
     parser.add_argument("--seconds", type=float, default=10.0, help="at each rate")
     arguments = parser.parse_args()
     small, kept_at = arguments.small, arguments.out or HERE
     sizes = tuple((rows, size) for rows, size in SIZES if rows * size <= arguments.largest * 1e6)
     kinds = {
-        "workspaces": lambda: by_workspaces((5, 20) if small else WORKSPACES),
+        "workspaces": lambda: by_workspaces((5, 20) if small else tuple(arguments.workspaces)),
         "sizes": lambda: by_size(((1_000, 1_000), (3_000, 1_000)) if small else sizes),
         "rate": lambda: by_rate((2, 20) if small else RATES, 2.0 if small else arguments.seconds),
     }
@@ -180,9 +181,9 @@ def main() -> None:
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for kind in arguments.kinds or kinds:
         known[kind] = [{name: float(f"{value:.4g}") for name, value in one.items()} for one in kinds[kind]()]
-    known["on"] = machine(None)
-    kept_at.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        known["on"] = machine(None)
+        # After each: they take long.
+        write(file, json.dumps(known, indent=1) + "\n")
     curves, docs = Curves(known), arguments.out or DOCS
     for kind, draw in (("workspaces", curves.workspaces), ("sizes", curves.sizes), ("rate", curves.rates)):
         if kind in known:

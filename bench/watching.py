@@ -80,7 +80,7 @@ def service(
         child.wait(30)
 
 
-def until_up(state: Path, workspaces: int, patience: float = 120) -> float:
+def until_up(state: Path, workspaces: int, patience: float = 300) -> float:
     """Seconds until the first pass over so many is over."""
     from homes import is_up  # noqa: PLC0415 - which wants this module
 
