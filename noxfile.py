@@ -81,3 +81,10 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Today's figures beside the goals, all rows or `-- 1 6 8`; into bench/results.json."""
+    session.install(".", *nox.project.dependency_groups(PROJECT, "tests"))
+    session.run("python", "bench/goals.py", *session.posargs)

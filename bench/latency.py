@@ -5,6 +5,8 @@ the workspaces in turn, to none more often than once a probe interval. Then noth
 counted.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import statistics
@@ -12,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
+import attrs
 import trio
 from idle import build
 from live import quantile
@@ -61,23 +64,65 @@ def os_events(*, on: bool) -> Iterator[None]:
         parts.Hints = Hints
 
 
-async def measure(
-    place: Path, *, active: list[str], mode: str, sync: str, commits: int, idle_seconds: float
-) -> tuple[list[float], list[float], float]:
-    """Milliseconds from commit to event, of each commit itself, and the share of a core while idle."""
-    owner = await trio.lowlevel.open_process(
-        [sys.executable, "-c", OWNER, mode, sync, *active], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert owner.stdin
-    assert owner.stdout
-    user = str(Path(active[0]).parents[2])
-    overrides = {"cursor.dirs": [user], "state.dir": str(place), "http.listen": "off"}
-    config = load_config(overrides=overrides)
+async def measure_modes(
+    place: Path, *, active: dict[str, list[str]], commits: int, sync: str = "FULL"
+) -> dict[str, list[float]]:
+    """Milliseconds from commit to event by journal mode, each of whose databases is committed to in turn."""
+    owners = {mode: await Owner.start(mode, sync, paths) for mode, paths in active.items()}
+    user = Path(next(iter(active.values()))[0]).parents[2]
+    async with serving(user, place) as seen:
+        for number in range(commits):
+            for at, owner in enumerate(owners.values()):
+                await owner.commit(f"0000000{at}-0000-4000-8000-{number:012}")
+                # Out of step with the probes.
+                await trio.sleep(0.0611 if number % 2 else 0.0557)
+        await until_seen(seen, commits * len(owners))
+    for owner in owners.values():
+        owner.process.kill()
+    return {mode: owner.latency(seen) for mode, owner in owners.items()}
+
+
+@attrs.define
+class Owner:
+    """The process that commits."""
+
+    process: trio.Process
+    #: Id, and nanoseconds before and after the commit.
+    said: list[tuple[str, int, int]] = attrs.field(factory=list)
+
+    @classmethod
+    async def start(cls, mode: str, sync: str, paths: list[str]) -> Owner:
+        words = [sys.executable, "-c", OWNER, mode, sync, *paths]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        made = cls(await trio.lowlevel.open_process(words, **pipes))
+        await made.line()  # "ready"
+        return made
+
+    async def line(self) -> bytes:
+        """What it says next: one line for each that it is told."""
+        said = b""
+        while not said.endswith(b"\n"):
+            said += await self.process.stdout.receive_some()
+        return said
+
+    async def commit(self, id_: str) -> None:
+        await self.process.stdin.send_all(f"{id_}\n".encode())
+        self.said.append(json.loads(await self.line()))
+
+    def latency(self, seen: dict[str, int]) -> list[float]:
+        """Milliseconds from each commit to its event; all must be there."""
+        missing = [name for name, _, _ in self.said if name not in seen]
+        assert not missing, f"not reported: {missing}"
+        return [(seen[name] - after) / 1e6 for name, _, after in self.said]
+
+
+@asynccontextmanager
+async def serving(user: Path, place: Path) -> AsyncIterator[dict[str, int]]:
+    """A service that has synced; when each event was seen in its log, nanoseconds."""
+    overrides = {"cursor.dirs": [str(user)], "state.dir": str(place), "http.listen": "off"}
     seen: dict[str, int] = {}
-    said = bytearray()
     async with trio.open_nursery() as nursery:
-        said += await owner.stdout.receive_some()  # "ready"
-        handle = await nursery.start(serve, config)
+        handle = await nursery.start(serve, load_config(overrides=overrides))
         await handle.synced()
         await trio.sleep(2)
 
@@ -88,25 +133,33 @@ async def measure(
 
         nursery.start_soon(note)
         await trio.sleep(0.5)
+        yield seen
+        nursery.cancel_scope.cancel()
+
+
+async def until_seen(seen: dict[str, int], number: int) -> None:
+    """Wait for so many events, longer than any poll: what is not there then is lost."""
+    with trio.move_on_after(35):
+        while len(seen) < number:  # noqa: ASYNC110 - it is looked at, it does not call
+            await trio.sleep(0.1)
+
+
+async def measure(
+    place: Path, *, active: list[str], mode: str, sync: str, commits: int, idle_seconds: float
+) -> tuple[list[float], list[float], float]:
+    """Milliseconds from commit to event, of each commit itself, and the share of a core while idle."""
+    owner = await Owner.start(mode, sync, active)
+    async with serving(Path(active[0]).parents[2], place) as seen:
         for number in range(commits):
-            await owner.stdin.send_all(f"00000000-0000-4000-8000-{number:012}\n".encode())
-            said += await owner.stdout.receive_some()
-            # Out of step with the probes.
-            await trio.sleep(0.0611 if number % 2 else 0.0557)
-        with trio.move_on_after(35):  # longer than any poll: what is not there then is lost
-            while len(seen) < commits:  # noqa: ASYNC110 - it is looked at, it does not call
-                await trio.sleep(0.1)
+            await owner.commit(f"00000000-0000-4000-8000-{number:012}")
+            await trio.sleep(0.0611 if number % 2 else 0.0557)  # out of step with the probes
+        await until_seen(seen, commits)
         await trio.sleep(1)
         before, began = time.process_time(), time.monotonic()
         await trio.sleep(idle_seconds)
         idle = (time.process_time() - before) / (time.monotonic() - began)
-        owner.kill()
-        nursery.cancel_scope.cancel()
-    found = [json.loads(line) for line in said.decode().splitlines()[1:]]
-    latency = [(seen[name] - after) / 1e6 for name, _, after in found if name in seen]
-    missing = [name[-4:] for name, _, _ in found if name not in seen]
-    assert not missing, f"not reported: {missing}"
-    return latency, [(after - before_ns) / 1e6 for _, before_ns, after in found], idle
+        owner.process.kill()
+    return owner.latency(seen), [(after - before_ns) / 1e6 for _, before_ns, after in owner.said], idle
 
 
 def main() -> None:
