@@ -13,7 +13,18 @@ ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 FLOORS = [
     ["observations", "records", "errors", "version", "durations", "sqlite_library"],
     [
-        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads", "ladder"),
+        *(
+            "assembly",
+            "events",
+            "wire",
+            "redis_keys",
+            "comparing",
+            "config",
+            "figures",
+            "logs",
+            "threads",
+            "ladder",
+        ),
         "os_files",
         *("token_shapes", "assignments", "command_lines", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
@@ -92,6 +103,7 @@ PURE = [
     "wire",
     "redis_keys",
     "comparing",
+    "figures",
     "token_shapes",
     "assignments",
     "command_lines",

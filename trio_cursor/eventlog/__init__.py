@@ -1,6 +1,7 @@
 """The event log: our own SQLite file, in the service and beside it."""
 
 from trio_cursor.eventlog.delivery_rows import cursor_names
+from trio_cursor.eventlog.fact_rows import read_facts
 from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
 from trio_cursor.eventlog.formats import FORMAT
 from trio_cursor.eventlog.insisting import insist
@@ -38,6 +39,7 @@ __all__ = [
     "open_for_reading",
     "open_for_writing",
     "read_events",
+    "read_facts",
     "read_log",
     "transaction",
 ]
