@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 #: A room imports only from rooms of a lower number, or of its own number without a circle.
 FLOORS = [
-    ["observations", "records", "errors", "version", "durations", "sqlite_library"],
+    ["observations", "records", "errors", "version", "durations", "harmless", "sqlite_library"],
     [
         *(
             "assembly",
@@ -21,6 +21,7 @@ FLOORS = [
             "comparing",
             "config",
             "figures",
+            "charts",
             "logs",
             "threads",
             "ladder",
@@ -104,6 +105,8 @@ PURE = [
     "redis_keys",
     "comparing",
     "figures",
+    "charts",
+    "harmless",
     "token_shapes",
     "assignments",
     "command_lines",

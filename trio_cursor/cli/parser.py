@@ -18,10 +18,7 @@ from trio_cursor.version import __version__
 _WIDEST_HELP = 100
 
 #: Commands that have a name already and no work behind it yet.
-_NOT_BUILT = (
-    *("top", "stats", "plot", "export"),
-    *("audit", "purge", "hook", "service"),
-)
+_NOT_BUILT = (*("top", "audit", "hook", "service"),)
 
 _EPILOG = """\
 Common options are accepted before and after the command; so are those of run
@@ -110,6 +107,10 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
     command("show", "one generation in full", _of("show"), " ID")
+    command("stats", "totals and distributions of what the event log holds", _figures("stats"))
+    command("plot", "a drawing of it, here or as SVG or HTML", _figures("plot"), " [KIND]")
+    command("export", "the event log as JSON lines, CSV or Parquet", _export)
+    command("purge", "delete from our own log; nothing is reported again", _of("purge"))
     command("replay", "stored events to an output again", _replay)
     command("compare", "our events beside other producers'; exit 0 same, 3 not, 1 failed", _compare)
     command("consume", "events from Redis, in a consumer group, each once", _consume_arguments)
@@ -164,11 +165,16 @@ def _since(parser: argparse.ArgumentParser) -> None:
         help="only this far back: 30m, 24h, 7d, all (default all)")  # fmt: skip
 
 
-def _selection(parser: argparse.ArgumentParser) -> None:
+def _window(parser: argparse.ArgumentParser) -> None:
     _since(parser)
     add = parser.add_argument
     add("--workspace", metavar="NAME", help="only of this one: part of its path, its id or hash")
     add("--session", metavar="ID", help="only of this session")
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    _window(parser)
+    add = parser.add_argument
     add("-n", metavar="N", type=_count, dest="number", help="only the last N")
 
 
@@ -206,6 +212,20 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 def _replay(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
     _of("replay")(parser)
+
+
+def _figures(command: str) -> Callable[[argparse.ArgumentParser], None]:
+    def add(parser: argparse.ArgumentParser) -> None:
+        _window(parser)
+        parser.add_argument("--utc", action="store_true", help="days and hours of UTC, not of local time")
+        _of(command)(parser)
+
+    return add
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _window(parser)
+    _of("export")(parser)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

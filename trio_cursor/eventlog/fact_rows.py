@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import attrs
+
+from trio_cursor.eventlog.conditions import where
 from trio_cursor.eventlog.reading import Filter
-from trio_cursor.eventlog.texts import searchable
 from trio_cursor.events import EVENT_TYPE, from_json
 from trio_cursor.figures import Fact, fact_of
 from trio_cursor.figures.facts import fact_from
@@ -19,14 +21,13 @@ _SELECT = (
     "SELECT seq, timestamp, session_id, coalesce(workspace_path, workspace_id), CAST(body AS BLOB)"
     " FROM events"
 )
-_CONDITIONS = {
-    "since": "timestamp >= :since",
-    "until": "timestamp < :until",
-    "type": "type = :type",
-    "session": "session_id = :session",
-    "workspace": "(workspace_id = :workspace OR workspace_hash = :workspace"
-    " OR instr(workspace_path, :workspace) > 0)",
-}
+
+
+def count_events(connection: Any, wanted: Filter) -> int:
+    """How many there are, without reading any."""
+    condition, values = where(wanted)
+    row = connection.execute(f"SELECT count(*) FROM events WHERE {condition}", values).fetchone()  # noqa: S608 - constants
+    return int(row[0])
 
 
 def read_facts(
@@ -52,7 +53,8 @@ def read_facts(
     # It takes a while to import, and whoever only follows the log has no use for it.
     from trio_cursor.eventlog.fact_bodies import as_dict, parts_of  # noqa: PLC0415 - as said
 
-    with closing(connection.execute(*_statement(wanted))) as rows:
+    condition, values = where(attrs.evolve(wanted, event_type=EVENT_TYPE))
+    with closing(connection.execute(f"{_SELECT} WHERE {condition}", values)) as rows:
         for sequence, timestamp, session_id, workspace, body in rows:
             parts = parts_of(body)
             if parts is not None and veil is None:
@@ -67,16 +69,3 @@ def read_facts(
                 unreadable(sequence)
                 continue
             yield fact_of(event if veil is None else veil(event))
-
-
-def _statement(wanted: Filter) -> tuple[str, dict[str, object]]:
-    """Only what is asked for stands in it, so that the index of times is used where it helps."""
-    values: dict[str, object] = {
-        "since": wanted.since_ms,
-        "until": wanted.until_ms,
-        "type": EVENT_TYPE,
-        "session": None if wanted.session is None else searchable(wanted.session),
-        "workspace": None if wanted.workspace is None else searchable(wanted.workspace),
-    }
-    conditions = " AND ".join(_CONDITIONS[name] for name, value in values.items() if value is not None)
-    return f"{_SELECT} WHERE {conditions}", values
