@@ -67,5 +67,5 @@ def _short(milliseconds: int) -> str:
 
 def percent(part: int, whole: int) -> str:
     """The share, which is 0 only for nothing."""
-    share = 100 * part / whole
-    return "< 1 %" if 0 < share < 0.5 else f"{share:.0f} %"  # noqa: PLR2004 - what would be rounded to 0
+    share = round(100 * part / whole)
+    return "< 1 %" if part and not share else f"{share} %"

@@ -113,7 +113,7 @@ def _columns(chart: Bars) -> tuple[str, int]:
                 f' width="{step - gap:.1f}" height="{max(height, 1):.1f}" rx="{min(2.0, step / 4):.1f}">'
                 f"<title>{escape(_words(bar))}</title></rect>"
             )
-        if number % often == 0:
+        if number % often == 0 and x + (step + widest) / 2 < _WIDTH:
             parts.append(
                 f'<text class="soft" x="{x + step / 2:.1f}" y="{bottom + 18}" text-anchor="middle">'
                 f"{escape(bar.label)}</text>"
@@ -199,7 +199,7 @@ def _shortened(text: str) -> str:
 
 
 def _round_up(number: int) -> int:
-    """The next one that begins with 1, 2 or 5 and is even."""
+    """The next of 2, 4, 10, 20, 40, 100 and so on, all of which have a half."""
     size = 2
     while True:
         for first in (1, 2, 5):

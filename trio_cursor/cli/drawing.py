@@ -20,7 +20,7 @@ _SHADES: Final = ("··", "░░", "▒▒", "▓▓", "██")
 _STEPS: Final = ("none", "to 25 %", "to 50 %", "to 75 %", "to 100 %")
 _PLOT_ROWS: Final = 10
 _LABEL_MOST: Final = 30
-_LEAST_WIDTH: Final = 28
+_LEAST_WIDTH: Final = 32
 #: A cell for each hour takes so many columns.
 _CELL: Final = 2
 

@@ -22,7 +22,8 @@ class OutFile:
         self.path = path
         self._place = path
         self._stack = ExitStack()
-        self._name: str | None = None
+        self._name = ""
+        self._is_kept = False
         self.file: BinaryIO
 
     def __enter__(self) -> Self:
@@ -47,17 +48,14 @@ class OutFile:
 
     def keep(self) -> None:
         """It is complete: from now on it is at its place. Raises `TrioCursorError`."""
-        name = self._name
-        if name is None:
-            return
         try:
             self.file.flush()
             os.fsync(self.file.fileno())
             self._stack.close()  # Windows moves no file that is open
-            patiently(lambda: os.replace(name, self._place))  # noqa: PTH105 - as text
+            patiently(lambda: os.replace(self._name, self._place))  # noqa: PTH105 - as text
         except OSError as error:
             raise TrioCursorError(f"could not write {self.path}: {error.strerror}") from error
-        self._name = None
+        self._is_kept = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,9 +63,8 @@ class OutFile:
         """Remove what was not kept."""
         with suppress(OSError):  # what could not be written before cannot be now
             self._stack.close()
-        if self._name is not None:
+        if not self._is_kept:
             with suppress(FileNotFoundError):
                 os.unlink(self._name)  # noqa: PTH108 - as text
-            self._name = None
         if isinstance(error, OSError) and error.filename is None:
             raise TrioCursorError(f"could not write {self.path}: {error.strerror}") from error

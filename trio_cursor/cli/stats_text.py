@@ -63,7 +63,7 @@ def _totals(figures: Figures, zone: str, style: Style, width: int) -> Iterator[s
         ("lines", _lines(figures)),
     ]
     if figures.undated:
-        rows.append(("no usable time", f"{figures.undated:,} of them, in no day and no hour"))
+        rows.append(("without time", f"{figures.undated:,} of them, in no day and no hour"))
     for name, words in rows:
         first, *rest = indented(words, width - _NAME_WIDTH, by=0)
         yield f"  {style('dim', padded(name, _NAME_WIDTH))}{first}"

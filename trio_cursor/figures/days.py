@@ -69,11 +69,6 @@ def hours_of(day: date, zone: tzinfo | None) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def days_between(first: date, last: date) -> list[date]:
-    """Every day from one to the other, both included."""
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
 def zone_of(*, is_utc: bool) -> tzinfo | None:
     """UTC, or the local time of this machine."""
     return UTC if is_utc else None
