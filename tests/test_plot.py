@@ -4,6 +4,7 @@ import io
 import os
 import re
 import stat
+import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -77,8 +78,12 @@ def test_what_does_not_fit_is_drawn_coarser_and_loses_nothing(days, most, title,
 
 def test_a_line_of_centuries_is_drawn_from_its_first_year_to_its_last():
     found = chart("day", fact(0), fact(253_000_000_000_000), times_most=10)
-    assert len(found.bars) <= 10
-    assert sum(bar.events for bar in found.bars) == 2
+    assert found.title == "Generations by 1000 years"
+    assert [(bar.label, bar.events) for bar in found.bars if bar.events] == [
+        ("1000-01-01", 1),
+        ("9000-01-01", 1),
+    ]
+    assert len(found.bars) == 9
 
 
 def test_small_shares_are_drawn_together():
@@ -284,6 +289,31 @@ def test_a_file_of_another_kind_is_refused(capsys, state, tmp_path, name):
     write_log(state, generation(uuid(1)))
     assert main(["plot", "--out", name and str(tmp_path / name), "--state-dir", str(state)]) == 2
     assert "name a file that ends with .svg or .html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "2026-06-01 05:00 to 2026-06-01 05:00 (local time)"),
+        (["--utc"], "2026-06-01 09:00 to 2026-06-01 09:00 (UTC)"),
+    ],
+)
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system takes no zone from the environment")
+def test_the_page_tells_times_of_the_zone_that_it_names(state, tmp_path, monkeypatch, words, said):
+    write_log(state, generation(uuid(1), timestamp=MONDAY))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        assert main(["plot", "--out", str(tmp_path / "a.html"), "--state-dir", str(state), *words]) == 0
+    time.tzset()
+    assert said in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+def test_a_time_that_no_calendar_has_is_told_as_a_number(state, tmp_path):
+    write_log(state, generation(uuid(1), timestamp=10**18))
+    assert main(["plot", "--out", str(tmp_path / "a.html"), "--state-dir", str(state)]) == 0
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert f"{10**18} ms to {10**18} ms" in text
 
 
 def test_nothing_is_drawn_into_a_file_of_nothing_and_what_was_there_stays(state, tmp_path):

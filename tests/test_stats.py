@@ -153,6 +153,12 @@ def test_a_long_time_is_cut_to_the_last_days_unless_it_is_asked_for(state):
     assert len(re.findall(r"^  \d{4}-\d\d-\d\d ", whole, re.MULTILINE)) == 20
 
 
+def test_one_clock_that_was_wrong_gives_no_million_lines(state):
+    write_log(state, generation(uuid(1)), generation(uuid(2), timestamp=253_000_000_000_000))
+    text = as_text(state, "--utc", "--by", "day")
+    assert len(re.findall(r"^  \d{4}-\d\d-\d\d +1 ", text, re.MULTILINE)) == 2
+
+
 def test_lines_and_odd_times_are_told_if_they_are_known():
     fact = Fact(1, 10**18, "s", None, None, None, None, None, *[None] * 4, 5, None)
     text = "\n".join(stats_lines(figures_of([fact], None), "UTC", None, PLAIN, 80))

@@ -38,7 +38,8 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 def page_of(charts: Sequence[Chart], title: str, words: str) -> str:
     """The page: each chart, and below it the same as a table."""
     sections = "".join(
-        f'<section><div class="scrolls">{drawing_of(chart)}</div>'
+        f'<section><div class="scrolls" tabindex="0" role="group" aria-label="{escape(chart.title)}">'
+        f"{drawing_of(chart)}</div>"
         f"<details><summary>{escape(chart.title)} as a table</summary>"
         f'<div class="scrolls" tabindex="0" role="region" aria-label="{escape(chart.title)}, table">'
         f"{_table(chart)}</div></details></section>\n"

@@ -10,9 +10,10 @@ from trio_cursor.charts import KINDS, chart_of, page_of, svg_of
 from trio_cursor.cli.drawing import columns_for, drawing_lines, print_lines
 from trio_cursor.cli.figures_access import load_figures, zone_name
 from trio_cursor.cli.out_file import OutFile
-from trio_cursor.cli.output import Style, moment, printable, say, terminal_width
+from trio_cursor.cli.output import Style, printable, say, terminal_width
 from trio_cursor.config import load_config
 from trio_cursor.discretion import veil_of
+from trio_cursor.figures.days import moment_of, zone_of
 
 _USAGE = 2
 _DEFAULT = "day"
@@ -51,9 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         kinds = [arguments.kind or _DEFAULT] if suffix == ".svg" or arguments.kind else list(KINDS)
         charts = [chart_of(kind, figures, zone) for kind in kinds]
-        words = f"{moment(figures.first_ms or 0)} to {moment(figures.last_ms or 0)} ({zone})"
+        words = f"{_when(figures.first_ms, arguments)} to {_when(figures.last_ms, arguments)} ({zone})"
         out.write(svg_of(charts[0]) if suffix == ".svg" else page_of(charts, _TITLE, words))
         out.keep()
     if not arguments.quiet:
         say(f"drawn into {printable(arguments.out)}")
     return 0
+
+
+def _when(timestamp: int | None, arguments: argparse.Namespace) -> str:
+    found = moment_of(timestamp or 0, zone_of(is_utc=arguments.utc))
+    return f"{timestamp} ms" if found is None else f"{found:%Y-%m-%d %H:%M}"

@@ -15,8 +15,6 @@ _NOT_GIVEN = "not given"
 _NAME_WIDTH = 14
 #: Where nothing else is asked for: the last days, and the largest of the rest.
 _DAYS, _SHARES = 14, 8
-#: Nobody has more days than that, and one that is asked for by name is shown whole.
-_ALL = 10**6
 _LABEL_WIDTHS = (8, 34)
 _BAR_WIDTHS = (4, 30)
 
@@ -26,7 +24,7 @@ def stats_lines(figures: Figures, zone: str, kind: str | None, style: Style, wid
     yield from _totals(figures, zone, style, width)
     # The hours are in the grid of the week as well.
     for name in [kind] if kind else [name for name in KINDS if name != "hour"]:
-        chart = chart_of(name, figures, zone, _ALL)
+        chart = _days(figures) if name == "day" else chart_of(name, figures, zone)
         yield ""
         if isinstance(chart, Bars):
             yield from _table(chart, style, width, is_whole=kind is not None)
@@ -34,6 +32,12 @@ def stats_lines(figures: Figures, zone: str, kind: str | None, style: Style, wid
             _, *lines = drawing_lines(chart, style, width - 2, with_summary=False)
             yield style("bold", "by weekday and hour")
             yield from (f"  {line}" for line in lines)
+
+
+def _days(figures: Figures) -> Bars:
+    """Only those that have any, and each: years may lie between two of them."""
+    bars = tuple(Bar(day.isoformat(), share.events, share.tokens) for day, share in figures.days)
+    return Bars("day", "", "", bars, is_timeline=True)
 
 
 def _totals(figures: Figures, zone: str, style: Style, width: int) -> Iterator[str]:
