@@ -184,6 +184,15 @@ def test_plot_draws_days_unless_something_else_is_asked_for(state):
     assert re.search("^sonnet  █+ 1 100 %$", text, re.MULTILINE)
 
 
+def test_as_json_it_is_what_stats_says_of_that_alone(capsys, state):
+    write_log(state, generation(uuid(1), model="sonnet"))
+    assert main(["plot", "model", "--json", "--state-dir", str(state)]) == 0
+    drawn = capsys.readouterr().out
+    assert main(["stats", "--by", "model", "--json", "--state-dir", str(state)]) == 0
+    assert capsys.readouterr().out == drawn
+    assert '"by_model": [{"model": "sonnet"' in drawn
+
+
 # -- Into a file -----------------------------------------------------------------------------------------
 
 

@@ -108,7 +108,7 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
     command("show", "one generation in full", _of("show"), " ID")
     command("stats", "totals and distributions of what the event log holds", _figures("stats"))
-    command("plot", "a drawing of it, here or as SVG or HTML", _figures("plot"), " [KIND]")
+    command("plot", "one distribution drawn, here or as SVG or HTML", _figures("plot"), " [KIND]")
     command("export", "the event log as JSON lines, CSV or Parquet", _export)
     command("purge", "delete from our own log; nothing is reported again", _of("purge"))
     command("replay", "stored events to an output again", _replay)

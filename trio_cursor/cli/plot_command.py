@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from trio_cursor.cli.drawing import columns_for, drawing_lines, print_lines
 from trio_cursor.cli.figures_access import load_figures, zone_name
 from trio_cursor.cli.out_file import OutFile
 from trio_cursor.cli.output import Style, printable, say, terminal_width
+from trio_cursor.cli.stats_command import stats_object
 from trio_cursor.config import load_config
 from trio_cursor.discretion import veil_of
 from trio_cursor.figures.days import moment_of, zone_of
@@ -38,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     zone = zone_name(arguments)
     if suffix is None:
         figures = load_figures(arguments, directory)
-        if figures is not None:
+        if figures is not None and arguments.json:
+            print(json.dumps(stats_object(figures, zone, [arguments.kind or _DEFAULT])))
+        elif figures is not None:
             style, width = Style.of(sys.stdout, no_color=arguments.no_color), terminal_width()
             chart = chart_of(arguments.kind or _DEFAULT, figures, zone, columns_for(width))
             print_lines(drawing_lines(chart, style, width), sys.stdout)
