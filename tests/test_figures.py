@@ -23,6 +23,7 @@ from trio_cursor.eventlog import (
     read_facts,
     transaction,
 )
+from trio_cursor.events import from_object, to_json
 from trio_cursor.figures import (
     DURATION_EDGES_MS,
     OTHERS,
@@ -218,6 +219,20 @@ def test_a_veil_is_on_before_anything_is_counted(state):
     spoil(state, "seq = 2")
     (found,), passed = facts(state, veil=Privacy("metadata", b"k" * 32, "/home/dev").sent)
     assert (found.model, found.workspace, passed) == (None, "a1", [2])
+
+
+@pytest.mark.parametrize("mode", ["redacted", "metadata"])
+def test_under_a_veil_everything_is_counted_as_of_the_veiled_events(state, mode, monkeypatch):
+    monkeypatch.setattr("trio_cursor.eventlog.fact_rows._NAMES_MOST", 5)
+    odd = generation(uuid(500), model="me@example.org", generation_type="x y", status="odd")
+    events = recorded(state, *a_mixture(100), odd)
+    body = json.loads(to_json(events[0]))
+    body["payload"]["model"] = ["no name"]
+    with closing(open_for_writing(state)) as connection, transaction(connection):
+        connection.execute("UPDATE events SET body = ? WHERE seq = 1", (json.dumps(body),))
+    events[0] = from_object(body, 1)
+    veil = Privacy(mode, b"k" * 32, "/home/dev").sent
+    assert facts(state, veil=veil)[0] == [fact_of(veil(event)) for event in events]
 
 
 # -- Sums, and what is not known -------------------------------------------------------------------------
