@@ -162,6 +162,13 @@ def test_an_hour_of_the_week_is_shaded_by_its_share_of_the_most():
     assert lines[9].endswith("██ to 100 % of 4 in one hour")
 
 
+def test_totals_of_weekdays_are_left_out_where_there_is_no_room():
+    found = Grid("weekday", "t", "s", ((1_000_000,) * 24,) * 7)
+    lines = list(drawing_lines(found, PLAIN, 32, with_summary=False))
+    assert lines[2:9] == [f"{day} {'█' * 24}" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")]
+    assert list(drawing_lines(found, PLAIN, 64, with_summary=False))[2].endswith("█  24,000,000")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_of_nothing_a_drawing_is_empty_and_not_an_error(kind):
     found = chart_of(kind, Figures(), "UTC")
