@@ -11,10 +11,22 @@ import pytest
 ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 #: A room imports only from rooms of a lower number, or of its own number without a circle.
 FLOORS = [
-    ["observations", "records", "errors", "version", "durations", "sqlite_library"],
+    ["observations", "records", "errors", "version", "durations", "harmless", "sqlite_library"],
     [
-        *("assembly", "events", "wire", "redis_keys", "comparing", "config", "logs", "threads"),
-        *("ladder", "heard"),
+        *(
+            "assembly",
+            "events",
+            "wire",
+            "redis_keys",
+            "comparing",
+            "config",
+            "figures",
+            "charts",
+            "logs",
+            "threads",
+            "ladder",
+            "heard",
+        ),
         "os_files",
         *("token_shapes", "assignments", "command_lines", "scrubbing", "privacy"),
         *("cursor.folders", "cursor.hashes", "cursor.schemas"),
@@ -96,6 +108,9 @@ PURE = [
     "wire",
     "redis_keys",
     "comparing",
+    "figures",
+    "charts",
+    "harmless",
     "token_shapes",
     "assignments",
     "command_lines",

@@ -14,6 +14,10 @@ COMMANDS = [
     "events",
     "tail",
     "show",
+    "stats",
+    "plot",
+    "export",
+    "purge",
     "replay",
     "compare",
     "consume",
@@ -25,8 +29,7 @@ COMMANDS = [
     "version",
 ]
 NOT_BUILT = [
-    *("top", "stats", "plot", "export"),
-    *("audit", "purge", "hook", "service"),
+    *("top", "audit", "hook", "service"),
 ]
 
 

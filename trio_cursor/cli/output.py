@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TextIO
@@ -15,10 +14,8 @@ from typing import TextIO
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from trio_cursor.cli.console import understands_escapes
-
-_SHOWN = {"\n": "⏎", "\r": "", "\t": " "}
-#: Format characters that languages and emoji need between their letters, and that move nothing there.
-_JOINERS = "\u200c\u200d"
+from trio_cursor.harmless import JOINERS
+from trio_cursor.harmless import printable as printable  # noqa: PLC0414 - the commands ask for it here
 
 _SECOND_MS = 1000
 
@@ -46,31 +43,12 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def printable(text: str, *, multiline: bool = False) -> str:
-    """Text that only shows: controls, escape sequences and bidirectional marks stand as their codes."""
-    if text.isprintable():
-        return text
-
-    def shown(match: re.Match[str]) -> str:
-        char = match[0]
-        if char in _SHOWN:
-            return char if multiline and char in "\n\t" else _SHOWN[char]
-        joins = (
-            char in _JOINERS and unicodedata.category(text[match.end() : match.end() + 1] or " ")[0] in "LMS"
-        )
-        if joins or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-            return char
-        return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"  # noqa: PLR2004
-
-    return re.sub(r"[^ -~]", shown, text)
-
-
 def cut(text: str, cells: int) -> str:
     """As much of the text as fits into so many columns, with a mark where something is missing."""
     return (
         text
         if cell_len(text) <= cells
-        else set_cell_size(text, max(cells - 1, 0)).rstrip(f" {_JOINERS}") + "…"
+        else set_cell_size(text, max(cells - 1, 0)).rstrip(f" {JOINERS}") + "…"
     )
 
 

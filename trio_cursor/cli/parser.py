@@ -10,18 +10,15 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, NoReturn
 
+from trio_cursor.cli import option_types
 from trio_cursor.cli.overrides import UNSET, overrides
-from trio_cursor.durations import parse_duration
 from trio_cursor.version import __version__
 
 #: Longer lines are hard to read, however wide the terminal is.
 _WIDEST_HELP = 100
 
 #: Commands that have a name already and no work behind it yet.
-_NOT_BUILT = (
-    *("top", "stats", "plot", "export"),
-    *("audit", "purge", "hook", "service"),
-)
+_NOT_BUILT = (*("top", "audit", "hook", "service"),)
 
 _EPILOG = """\
 Common options are accepted before and after the command; so are those of run
@@ -110,6 +107,10 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
     command("show", "one generation in full", _of("show"), " ID")
+    command("stats", "totals and distributions of what the event log holds", _figures("stats"))
+    command("plot", "one distribution drawn, here or as SVG or HTML", _figures("plot"), " [KIND]")
+    command("export", "the event log as JSON lines, CSV or Parquet", _export)
+    command("purge", "delete from our own log; nothing is reported again", _of("purge"))
     command("replay", "stored events to an output again", _replay)
     command("compare", "our events beside other producers'; exit 0 same, 3 not, 1 failed", _compare)
     command("consume", "events from Redis, in a consumer group, each once", _consume_arguments)
@@ -142,7 +143,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--once", action="store_true", help="sync everything of the window, forward it, exit")
-    add("--since", metavar="DURATION", type=_duration, default=UNSET,
+    add("--since", metavar="DURATION", type=option_types.duration, default=UNSET,
         help="how far a first sync reaches back: 30m, 24h, 7d, all (default 24h)")  # fmt: skip
     add("--json-lines", metavar="FILE|-", help="append events to a file as well, or print them")
     add("--sessions", metavar="MODE", choices=["auto", "extension", "discovery"],
@@ -155,21 +156,26 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--privacy", metavar="MODE", choices=["full", "redacted", "metadata"],
         help="what is stored and sent of texts: full, redacted or metadata (default full)")  # fmt: skip
     add("--demo", action="store_true", help="start a living fake Cursor and watch that")
-    add("--rate", metavar="N", type=_rate, help="with --demo: generations a second")
-    add("--workspaces", metavar="N", type=_count, help="with --demo: workspaces")
+    add("--rate", metavar="N", type=option_types.rate, help="with --demo: generations a second")
+    add("--workspaces", metavar="N", type=option_types.count, help="with --demo: workspaces")
 
 
 def _since(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", metavar="DURATION", type=_duration, default=None,
+    parser.add_argument("--since", metavar="DURATION", type=option_types.duration, default=None,
         help="only this far back: 30m, 24h, 7d, all (default all)")  # fmt: skip
 
 
-def _selection(parser: argparse.ArgumentParser) -> None:
+def _window(parser: argparse.ArgumentParser) -> None:
     _since(parser)
     add = parser.add_argument
     add("--workspace", metavar="NAME", help="only of this one: part of its path, its id or hash")
     add("--session", metavar="ID", help="only of this session")
-    add("-n", metavar="N", type=_count, dest="number", help="only the last N")
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    _window(parser)
+    add = parser.add_argument
+    add("-n", metavar="N", type=option_types.count, dest="number", help="only the last N")
 
 
 def _events_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,11 +192,11 @@ def _consume_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--redis-url", metavar="URL|env", help="where the stream is (default: as configured)")
     add("--stream", metavar="NAME", help="the stream (default telemetry:events)")
-    add("--group", metavar="NAME", type=_name, default="trio-cursor",
+    add("--group", metavar="NAME", type=option_types.name, default="trio-cursor",
         help="the consumer group: its members share the events (default trio-cursor)")  # fmt: skip
-    add("--consumer", metavar="NAME", type=_name,
+    add("--consumer", metavar="NAME", type=option_types.name,
         help="our name in it, the same after a restart (default: a new one)")  # fmt: skip
-    add("--count", metavar="N", type=_count, help="stop after N events")
+    add("--count", metavar="N", type=option_types.count, help="stop after N events")
 
 
 def _of(command: str) -> Callable[[argparse.ArgumentParser], None]:
@@ -208,37 +214,22 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     _of("replay")(parser)
 
 
+def _figures(command: str) -> Callable[[argparse.ArgumentParser], None]:
+    def add(parser: argparse.ArgumentParser) -> None:
+        _window(parser)
+        parser.add_argument("--utc", action="store_true", help="days and hours of UTC, not of local time")
+        _of(command)(parser)
+
+    return add
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _window(parser)
+    _of("export")(parser)
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     import_module("trio_cursor.demo.command").add_arguments(parser)
-
-
-def _duration(text: str) -> float | None:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text):  # noqa: PLR2004 - 64 bits
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number from 1")
-    return int(text)
-
-
-def _name(text: str) -> str:
-    if not text.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is no name")
-    return text
-
-
-def _rate(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number from 0")
-    return number
 
 
 def _with_command(argv: list[str], parser: _Parser, commands: dict[str, _Parser]) -> list[str]:

@@ -11,6 +11,9 @@ from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.eventlog.texts import exact, restored
 from trio_cursor.records import Event
 
+#: Begins the name of a cursor that is no output's.
+MARK = "announced:"
+
 
 def load_cursor(connection: Any, name: str) -> tuple[int, str]:
     """Sequence up to which an output has the events, and what else it stored with it."""

@@ -19,6 +19,7 @@ from trio_cursor.assembly import Pending
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import delivery_rows, file, mode_rows, reading, retention, rows, session_rows
 from trio_cursor.eventlog.access import Access
+from trio_cursor.eventlog.delivery_rows import MARK
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
@@ -30,8 +31,6 @@ from trio_cursor.records import Event, FoundMapping, Position, Session, StreamMa
 
 log = get_logger(__name__)
 
-#: Begins the name of a cursor that is no output's.
-_MARK = "announced:"
 #: A reader holds one batch in memory, whatever the events are like.
 _BATCH_BYTES = 16_000_000
 
@@ -142,7 +141,7 @@ class EventLog:
             for session in changed:
                 session_rows.save_session(connection, session)
             if mark is not None:
-                delivery_rows.save_cursor(connection, _MARK + mark.name, 0, mark.id)
+                delivery_rows.save_cursor(connection, MARK + mark.name, 0, mark.id)
 
         await self._write(work)
 
@@ -152,7 +151,7 @@ class EventLog:
 
     async def mark(self, name: str) -> str | None:
         """Id up to which a stream was taken in; None: it never was."""
-        return (await self.cursor(_MARK + name))[1] or None
+        return (await self.cursor(MARK + name))[1] or None
 
     async def mappings(self) -> list[FoundMapping]:
         """Which databases announced workspaces were found to be."""

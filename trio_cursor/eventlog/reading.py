@@ -41,6 +41,8 @@ class Filter:
     session: str | None = None
     #: `database_gap` instead of `database_trace`; None: both.
     event_type: str | None = EVENT_TYPE
+    #: The first moment that is not wanted.
+    until_ms: int | None = None
 
 
 def last_sequence(connection: Any) -> int:
@@ -74,6 +76,7 @@ def read_events(
     rows = connection.execute(
         "SELECT seq, CAST(body AS BLOB) FROM events WHERE seq > :after"  # noqa: S608 - the order is one of four constants
         " AND (:since IS NULL OR timestamp >= :since)"
+        " AND (:until IS NULL OR timestamp < :until)"
         " AND (:type IS NULL OR type = :type)"
         " AND (:session IS NULL OR session_id = :session)"
         " AND (:workspace IS NULL OR workspace_id = :workspace OR workspace_hash = :workspace"
@@ -82,6 +85,7 @@ def read_events(
         {
             "after": after,
             "since": wanted.since_ms,
+            "until": wanted.until_ms,
             "type": wanted.event_type,
             "session": None if wanted.session is None else searchable(wanted.session),
             "workspace": None if wanted.workspace is None else searchable(wanted.workspace),

@@ -1,0 +1,30 @@
+"""A filter as a condition in SQL: only what is asked for, so that the index of times is used if it helps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trio_cursor.eventlog.reading import Filter
+from trio_cursor.eventlog.texts import searchable
+
+_CONDITIONS: Final = {
+    "since": "timestamp >= :since",
+    "until": "timestamp < :until",
+    "type": "type = :type",
+    "session": "session_id = :session",
+    "workspace": "(workspace_id = :workspace OR workspace_hash = :workspace"
+    " OR instr(workspace_path, :workspace) > 0)",
+}
+
+
+def where(wanted: Filter) -> tuple[str, dict[str, object]]:
+    """The condition, made of constants, and its values."""
+    values: dict[str, object] = {
+        "since": wanted.since_ms,
+        "until": wanted.until_ms,
+        "type": wanted.event_type,
+        "session": None if wanted.session is None else searchable(wanted.session),
+        "workspace": None if wanted.workspace is None else searchable(wanted.workspace),
+    }
+    given = [_CONDITIONS[name] for name, value in values.items() if value is not None]
+    return " AND ".join(given) or "TRUE", values
