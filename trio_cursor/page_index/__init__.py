@@ -5,7 +5,7 @@ deleted at any time, and is filled anew. The log knows nothing of it.
 """
 
 from trio_cursor.page_index.asking import DURATIONS, Facets, Line, Selected, Selection
-from trio_cursor.page_index.file import FILE_NAME, exists, open_index, remove
+from trio_cursor.page_index.file import FILE_NAME, UnusableIndexError, exists, make_index, open_index, remove
 from trio_cursor.page_index.filling import Progress, fill, progress, prune, workspace_of
 from trio_cursor.page_index.times import SLOT_MS, Slots, bounds, local, slots
 from trio_cursor.page_index.words import Terms, terms_of
@@ -21,10 +21,12 @@ __all__ = [
     "Selection",
     "Slots",
     "Terms",
+    "UnusableIndexError",
     "bounds",
     "exists",
     "fill",
     "local",
+    "make_index",
     "open_index",
     "progress",
     "prune",

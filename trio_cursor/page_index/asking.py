@@ -10,7 +10,7 @@ import attrs
 
 from trio_cursor.observations import JsonObject
 from trio_cursor.page_index.times import SLOT_MS
-from trio_cursor.page_index.words import Terms, excerpt
+from trio_cursor.page_index.words import Excerpt, Terms, excerpt
 
 #: Upper bounds of the classes of durations, milliseconds; what is longer is one class more.
 DURATIONS = (1_000, 5_000, 15_000, 60_000, 300_000)
@@ -53,8 +53,8 @@ class Line:
     duration_ms: int | None
     #: Beginnings of the texts, lengths where these are not kept, number of tools, tokens.
     head: JsonObject
-    #: Where the words were found, in pieces: a text, and whether it is a hit.
-    excerpt: tuple[tuple[str, bool], ...] = ()
+    #: Where the words were found, in the question (0) or in the answer (1).
+    excerpt: Excerpt | None = None
 
 
 @attrs.frozen

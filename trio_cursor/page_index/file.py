@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from trio_cursor.errors import TrioCursorError
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import last_sequence, open_for_reading, transaction
 from trio_cursor.sqlite_library import file_uri, sqlite3
@@ -52,33 +53,59 @@ def remove(directory: Path) -> None:
         (directory / f"{FILE_NAME}{ending}").unlink(missing_ok=True)
 
 
+class UnusableIndexError(TrioCursorError):
+    """There is no index, or one that is damaged, or of another layout, log or privacy mode."""
+
+
 @contextmanager
 def open_index(directory: Path, mode: str) -> Iterator[Any | None]:
     """The index beside the log, with that attached for reading as `log`; None: there is no log yet.
 
-    One that is damaged, or of another layout, log or privacy mode, is removed and begun anew.
-    Raises `sqlite3.Error` and OSError.
+    Raises `UnusableIndexError` if it is to be made anew, `sqlite3.Error` if it is only busy or the like,
+    `StateError` of the log.
     """
-    reading = open_for_reading(directory)
-    if reading is None:
+    found = _log_of(directory, mode)
+    if found is None:
         yield None
         return
-    with closing(reading):
-        identity = _identity(reading, mode)
-        newest = last_sequence(reading)
     path = directory / FILE_NAME
+    # Never opened but by SQLite: a descriptor that is closed takes the locks of all others with it.
+    if not path.exists():
+        raise UnusableIndexError("there is no index yet")
     try:
-        connection = _opened(path, directory, identity, newest)
+        connection = _connected(path, directory)
+        with closing(connection):
+            if not _is_of(connection, found[0]):
+                raise UnusableIndexError("the index is of something else")
+            yield connection
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise  # busy, or no room: nothing is wrong with the file
-        connection = None
-    if connection is None:
-        remove(directory)
-        connection = _opened(path, directory, identity, newest)
-    assert connection is not None  # noqa: S101 - a new one is of this log
-    with closing(connection):
-        yield connection
+        raise UnusableIndexError(f"the index is damaged: {error}") from error
+
+
+def make_index(directory: Path, mode: str) -> None:
+    """Begin the index anew, with nothing in it. Nobody of this process may have it open.
+
+    Raises OSError, `sqlite3.Error` and `StateError`.
+    """
+    remove(directory)
+    found = _log_of(directory, mode)
+    if found is None:
+        return
+    path = directory / FILE_NAME
+    create_private(path)
+    with closing(_connected(path, directory)) as connection:
+        _make(connection, *found)
+
+
+def _log_of(directory: Path, mode: str) -> tuple[dict[str, str], int] | None:
+    """What an index must have been made of, and the last sequence of the log; None: there is none."""
+    reading = open_for_reading(directory)
+    if reading is None:
+        return None
+    with closing(reading):
+        return _identity(reading, mode), last_sequence(reading)
 
 
 def _identity(log: Any, mode: str) -> dict[str, str]:
@@ -87,15 +114,10 @@ def _identity(log: Any, mode: str) -> dict[str, str]:
     return {"format": _FORMAT, "log": str(row and row[0]), "mode": mode}
 
 
-def _opened(path: Path, directory: Path, identity: dict[str, str], newest: int) -> Any | None:
-    """A connection; None: the file is of no use."""
-    create_private(path)
+def _connected(path: Path, directory: Path) -> Any:
+    uri = f"{file_uri(str(path.absolute()))}?mode=rw"
     connection = sqlite3.connect(
-        file_uri(str(path.absolute())),
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute("PRAGMA secure_delete=ON")
@@ -104,23 +126,16 @@ def _opened(path: Path, directory: Path, identity: dict[str, str], newest: int) 
         connection.execute("PRAGMA journal_mode=WAL")
         # What a power cut takes is read again.
         connection.execute("PRAGMA synchronous=NORMAL")
-        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            _make(connection, identity, newest)
         log_uri = f"{file_uri(str((directory / LOG_NAME).absolute()))}?mode=ro"
         connection.execute("ATTACH ? AS log", (log_uri,))
-        if _is_of(connection, identity):
-            return connection
     except BaseException:
         connection.close()
         raise
-    connection.close()
-    return None
+    return connection
 
 
 def _make(connection: Any, identity: dict[str, str], newest: int) -> None:
     with transaction(connection):
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            return  # somebody was faster
         for statement in [*_LAYOUT.split(";\n"), _TEXTS]:
             connection.execute(statement)
         # What is deleted is gone from the words as well; libraries before 3.42 know nothing of it.
@@ -132,7 +147,9 @@ def _make(connection: Any, identity: dict[str, str], newest: int) -> None:
 
 
 def _is_of(connection: Any, identity: dict[str, str]) -> bool:
-    found = dict(connection.execute("SELECT key, value FROM meta"))
+    if not connection.execute("SELECT count(*) FROM main.sqlite_master WHERE name = 'meta'").fetchone()[0]:
+        return False
+    found = dict(connection.execute("SELECT key, value FROM main.meta"))
     if not identity.items() <= found.items():
         return False
     # A log that was put back to an older state gives its sequences again, to other events.

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from trio_cursor.cursor.schemas.values import clean_text
 from trio_cursor.eventlog import transaction
 from trio_cursor.events import EVENT_TYPE, from_json
 from trio_cursor.observations import Json, JsonObject
@@ -87,7 +88,7 @@ def prune(connection: Any) -> int:
         )
         connection.execute("UPDATE meta SET value = ? WHERE key = 'deleted'", (str(deleted),))
     # Deleted rows are overwritten in the file, not in the log of its changes beside it.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
     return len(gone)
 
 
@@ -177,7 +178,7 @@ def _named(connection: Any, name: str) -> int:
 
 def _text(value: Json) -> str:
     """A text as SQLite takes it."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return clean_text(value) if isinstance(value, str) else ""
 
 
 def _number(value: Json) -> int | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import attrs
 
+from trio_cursor.cursor.schemas.values import clean_text
+
 #: Words, and what stands in quotation marks.
 _TERM = re.compile(r'"([^"]*)"?|(\S+)')
 _MOST_TERMS = 20
@@ -70,15 +72,25 @@ def restored(text: str) -> str:
     return text.replace(_SEPARATOR, "")
 
 
-def excerpt(terms: Terms, *texts: str) -> tuple[tuple[str, bool], ...]:
-    """The first place with a hit, of texts as they are in the index: pieces, and whether each is a hit."""
+@attrs.frozen
+class Excerpt:
+    """A place with hits."""
+
+    #: Of which of the texts it is.
+    of: int
+    #: In pieces, and whether each is a hit.
+    pieces: tuple[tuple[str, bool], ...]
+
+
+def excerpt(terms: Terms, *texts: str) -> Excerpt | None:
+    """The first place with a hit, of texts as they are in the index; None: words are not seen one by one."""
     wanted = [word for term in terms.terms for word in _words_of(term)]
-    for text in texts:
+    for number, text in enumerate(texts):
         hits = _hits(text, terms, wanted)
         first = next(hits, None)
         if first is not None:
-            return _pieces(text, [first, *hits])
-    return ()
+            return Excerpt(number, _pieces(text, [first, *hits]))
+    return None
 
 
 def _hits(text: str, terms: Terms, wanted: list[str]) -> Iterator[tuple[int, int]]:
@@ -125,4 +137,4 @@ def _folded(word: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return text[:_MOST_CHARACTERS].replace("\0", "").encode("utf-8", "replace").decode()
+    return clean_text(text[:_MOST_CHARACTERS].replace("\0", ""))

@@ -10,9 +10,9 @@ Origin: a browser names the page that asks. It must be ours, or none (no browser
 
 Token: beyond loopback always, on loopback if there is a file. `/healthz` alone needs none. Programs show
 it as `Authorization: Bearer`. A browser asks its user for it, as a password (any name will do), and then
-shows it to this very scheme, host and port alone: a cookie would go to every port of the host, where somebody else
-may listen. Browsers show it by themselves, whoever asks: hence Origin above, JSON alone for what is posted,
-and `cross-origin-resource-policy`.
+shows it to this very scheme, host and port alone: a cookie would go to every port of the host, where
+somebody else may listen. Browsers show it by themselves, whoever asks: hence Origin above, JSON alone for
+what is posted, and `cross-origin-resource-policy`.
 """
 
 from __future__ import annotations

@@ -16,10 +16,19 @@ import attrs
 import trio
 from trio_util import RepeatedEvent
 
-from trio_cursor.errors import StateError
+from trio_cursor.errors import StateError, TrioCursorError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
-from trio_cursor.page_index import Progress, exists, fill, open_index, progress, prune
+from trio_cursor.page_index import (
+    Progress,
+    UnusableIndexError,
+    exists,
+    fill,
+    make_index,
+    open_index,
+    progress,
+    prune,
+)
 from trio_cursor.sqlite_library import sqlite3
 
 log = get_logger(__name__)
@@ -33,6 +42,8 @@ _PRUNE_SECONDS = 60.0
 _AGAIN_SECONDS = 10.0
 #: For what was reported to be in the index, before the page is shown without it.
 _PATIENCE_SECONDS = 1.0
+#: At once.
+_QUESTIONS = 2
 #: Instructions of SQLite between two questions whether anybody still wants the answer.
 _INSTRUCTIONS = 10_000
 
@@ -56,12 +67,15 @@ class Journal:
     #: Why the index cannot be used at the moment; None: it can.
     trouble: str | None = attrs.field(default=None, init=False)
     progress: Progress = attrs.field(default=Progress(0, 0), init=False)
-    _until: int = attrs.field(default=0, init=False)
+    #: A question has found it so.
+    _is_damaged: bool = attrs.field(default=False, init=False)
+    #: Up to which sequence everything new is in the index; -1: there is none yet.
+    _until: int = attrs.field(default=-1, init=False)
     _is_wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
     _moved: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
     #: Own threads: a host that uses all of Trio's must not stop the page, nor the page the index.
     _filling: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
-    _asking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(2), init=False)
+    _asking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_QUESTIONS), init=False)
 
     @property
     def directory(self) -> Path:
@@ -77,8 +91,8 @@ class Journal:
             is_due = trio.current_time() - pruned >= _PRUNE_SECONDS
             began = trio.current_time()
             try:
-                step = await trio.to_thread.run_sync(self._step, is_due, limiter=self._filling)
-            except (sqlite3.Error, OSError, StateError) as error:
+                step = await self._stepped(is_due=is_due)
+            except (sqlite3.Error, OSError, TrioCursorError) as error:
                 self._fail(str(error))
                 await trio.sleep(_AGAIN_SECONDS)
                 continue
@@ -94,6 +108,29 @@ class Journal:
                 if self._until >= self.log.last_sequence:
                     await self.log.appended.wait()
                 await trio.sleep(_GATHER_SECONDS)
+
+    async def _stepped(self, *, is_due: bool) -> _Step:
+        try:
+            if not self._is_damaged:
+                return await trio.to_thread.run_sync(self._step, is_due, limiter=self._filling)
+        except UnusableIndexError as error:
+            log.debug("the page's index is begun anew", why=str(error))
+        await self._begin_anew()
+        return await trio.to_thread.run_sync(self._step, is_due, limiter=self._filling)
+
+    async def _begin_anew(self) -> None:
+        """Make the index when nobody has it open: its files are replaced."""
+        places = [object() for _ in range(_QUESTIONS)]
+        taken = []
+        try:
+            for place in places:
+                await self._asking.acquire_on_behalf_of(place)
+                taken.append(place)
+            await trio.to_thread.run_sync(make_index, self.directory, self.mode, limiter=self._filling)
+            self._is_damaged = False
+        finally:
+            for place in taken:
+                self._asking.release_on_behalf_of(place)
 
     def _fail(self, why: str) -> None:
         if self.trouble is None:
@@ -129,13 +166,19 @@ class Journal:
         """
 
         def in_thread() -> T:
+            is_open = False
             try:
                 with open_index(self.directory, self.mode) as index:
+                    is_open = True
                     if index is None:
                         raise StateError(f"there is no event log in {self.directory}")
                     index.set_progress_handler(_check, _INSTRUCTIONS)
                     index.execute("BEGIN")  # everything of one moment
                     return work(index)
+            except UnusableIndexError as error:
+                # Otherwise it is found to be so wherever it is opened.
+                self._is_damaged = is_open
+                raise StateError(f"the page's index is made anew: {error}") from error
             except (sqlite3.Error, OSError) as error:
                 trio.from_thread.check_cancelled()  # interrupted because nobody wants the answer?
                 raise StateError(f"the page's index in {self.directory} cannot be used: {error}") from error

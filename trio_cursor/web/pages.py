@@ -34,6 +34,8 @@ _POLICY = (
 _HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _SEQUENCE = re.compile(r"[1-9][0-9]{0,17}")
+#: Ends that have a colour.
+_TONES = ("error", "aborted", "incomplete")
 _THEMES = ("light", "dark")
 #: Parts of the first page that a script puts into one that is open, by their names in the address.
 _PARTS = {"rows": "news.html", "list": "list.html", "overview": "overview.html", "health": "health.html"}
@@ -48,6 +50,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
         # Whatever stands on the page goes through it, also where nobody thought of it.
         finalize=lambda value: value if hasattr(value, "__html__") else texts.plain(value),
     )
@@ -55,6 +58,7 @@ def environment() -> Environment:
         name: getattr(texts, name)
         for name in ("shown", "place_name", "moment", "clock", "date_unless", "iso", "span", "size", "plural")
     }
+    made.filters["tone"] = lambda status: status if status in _TONES else ""
     made.globals |= {
         "version": __version__,
         "question_of": views.question_of,

@@ -15,7 +15,7 @@ from trio_cursor.page_index import local
 _JOINERS = "\u200c\u200d"
 #: A program between two lines of three back quotes, as answers have them.
 _FENCE = re.compile(
-    r"^[ ]{0,3}```[ \t]*([\w+#.-]{0,30})[^\n`]*\n(.*?)(?:^[ ]{0,3}```[ \t]*$|\Z)", re.M | re.S
+    r"^[ ]{0,3}```[ \t]*([\w+#.-]{0,30})[^\n`]*\n(.*?)(?:^[ ]{0,3}```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _SECOND_MS = 1000
 _NARROW = 0x10000

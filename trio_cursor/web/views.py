@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -22,6 +22,14 @@ PAGE = 50
 #: New lines that are put into a page that is open; if there are more, it begins anew.
 NEWEST = 60
 _NOT_KNOWN = "unknown"
+_TOKENS = {
+    "tokens_used": "Tokens in all",
+    "prompt_tokens": "Tokens of the question",
+    "completion_tokens": "Tokens of the answer",
+    "cached_tokens": "Tokens from a cache",
+    "tokens_source": "Tokens counted by",
+}
+_LINES = {"lines_added": "Lines added", "lines_removed": "Lines removed"}
 
 
 @attrs.frozen
@@ -179,16 +187,8 @@ def _fields(event: Event) -> Iterator[Field]:
     yield _field("Model", _unless_unknown(payload.get("model")))
     yield _field("Type", payload.get("generation_type"))
     yield _field("Status", _unless_unknown(payload.get("status")))
-    for name, key in (
-        ("Tokens in all", "tokens_used"),
-        ("Tokens of the question", "prompt_tokens"),
-        ("Tokens of the answer", "completion_tokens"),
-        ("Tokens from a cache", "cached_tokens"),
-    ):
-        yield _field(name, payload.get(key), "{:,}".format)
-    yield _field("Tokens counted by", payload.get("tokens_source"))
-    for name, key in (("Lines added", "lines_added"), ("Lines removed", "lines_removed")):
-        yield _field(name, payload.get(key), "{:,}".format)
+    yield from _counts(payload, "Tokens", _TOKENS)
+    yield from _counts(payload, "Lines changed", _LINES)
     for name, value in (
         ("Generation", payload.get("generation_id")),
         ("Conversation", payload.get("conversation_id")),
@@ -199,6 +199,15 @@ def _fields(event: Event) -> Iterator[Field]:
     ):
         yield attrs.evolve(_field(name, value), is_code=True)
     yield _field("Captured", metadata.get("captured_at"), moment)
+
+
+def _counts(payload: JsonObject, together: str, names: Mapping[str, str]) -> Iterator[Field]:
+    """Each that is known or not, or one for all if nothing is known."""
+    if all(payload.get(key) is None for key in names):
+        yield Field(together, _NOT_KNOWN, is_known=False)
+        return
+    for key, name in names.items():
+        yield _field(name, payload.get(key), "{:,}".format if key != "tokens_source" else str)
 
 
 def _doubt(source: Json) -> str:
