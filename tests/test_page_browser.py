@@ -1,4 +1,4 @@
-"""The page in Chromium: clicked through while a fake Cursor works, by a keyboard, on a phone, over a restart."""
+"""The page in Chromium: clicked through while a fake Cursor works, by keys, on a phone, over a restart."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import random
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 
 import chromium
 import invented_history as history
 import pytest
 import trio
+from deadlines import until as eventually
 from http_client import World
 from running import logged_events, start
 
@@ -25,6 +26,7 @@ if not (chromium.PROGRAM and chromium.DRIVER):
         raise RuntimeError("neither chromium nor chromedriver on PATH, and TESTS_NEED_BROWSER is set")
     pytest.skip("no Chromium with its driver on PATH", allow_module_level=True)
 
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -79,7 +81,7 @@ def get(driver, address):
     while True:
         try:
             driver.get(address)
-        except Exception:
+        except WebDriverException:
             assert time.monotonic() < end
             time.sleep(0.1)
         else:
@@ -92,6 +94,19 @@ def sequences(driver):
             "return [...document.querySelectorAll('#rows > li')].map(li => +li.dataset.sequence)"
         )
     )
+
+
+def click(driver, by, value):
+    """Click on something that may just be drawn anew."""
+
+    def clicked():
+        try:
+            driver.find_elements(by, value)[-1].click()
+        except (StaleElementReferenceException, IndexError):
+            return False
+        return True
+
+    until(clicked)
 
 
 def press(driver, *keys):
@@ -114,10 +129,70 @@ def faults(driver):
     return [(item["id"], [node["html"] for node in item["nodes"]]) for item in found["violations"]]
 
 
+def by_keys(driver, address):
+    """Down, up, open, close; the help; the search, and out of it."""
+    press(driver, "j")
+    first = driver.switch_to.active_element.get_attribute("href")
+    assert "/generations/" in first
+    press(driver, "j")
+    assert driver.switch_to.active_element.get_attribute("href") != first
+    press(driver, "k", Keys.ENTER)
+    until(lambda: is_open(driver, "whole"))
+    assert "What is known of it" in driver.find_element(By.ID, "whole").text
+    press(driver, "j")
+    until(lambda: "What is known of it" in driver.find_element(By.ID, "whole").text)
+    press(driver, Keys.ESCAPE)
+    assert not is_open(driver, "whole")
+    press(driver, "?")
+    assert is_open(driver, "help")
+    press(driver, Keys.ESCAPE)
+    press(driver, "/")
+    assert driver.switch_to.active_element.get_attribute("id") == "q"
+    press(driver, "the", Keys.ENTER)
+    until(lambda: "q=the" in driver.current_url)
+    assert {item.text.lower() for item in driver.find_elements(By.TAG_NAME, "mark")} >= {"the"}
+    press(driver, Keys.ESCAPE)
+    until(lambda: driver.current_url == f"{address}/")
+
+
+def by_hand(driver, address):
+    """Today, an hour of it; a model; what is watched."""
+    click(driver, By.LINK_TEXT, "Today")
+    until(lambda: "day=" in driver.current_url)
+    click(driver, By.CSS_SELECTOR, ".columns.n24 li:last-child a")
+    until(lambda: "hour=23" in driver.current_url)
+    driver.find_element(By.ID, "everything").click()
+    click(driver, By.CSS_SELECTOR, "#facets section:first-child li:first-child a")
+    until(lambda: "model=" in driver.current_url)
+    click(driver, By.CLASS_NAME, "health")
+    until(lambda: driver.current_url.endswith("/watching"))
+    press(driver, Keys.ESCAPE)
+    until(lambda: driver.current_url == f"{address}/")
+    until(lambda: is_live(driver))
+
+
+def on_a_phone(driver, address):
+    """Nothing is wider than it."""
+    chromium.look_like(driver, width=390, height=844)
+    for path in ("/", "/watching", f"/generations/{max(sequences(driver))}", "/?q=the"):
+        driver.get(f"{address}{path}")
+        wide = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1], path
+    driver.get(address)
+    until(lambda: is_live(driver))
+
+
+def missing(driver, state):
+    """What the page does not show of the hundred that are newest by time."""
+    newest = sorted(logged_events(state), key=lambda item: (item.timestamp, item.sequence))[-100:]
+    return {item.sequence for item in newest} - sequences(driver)
+
+
 def test_a_living_cursor_is_seen_by_hand_by_keys_and_over_a_restart(driver, tmp_path, unmeasured):
     state, port = tmp_path / "state", free_port()
     address = f"http://127.0.0.1:{port}"
-    with FakeCursorProcess(tmp_path / "cursor", "--rate", "3"):
+    with ExitStack() as cursor:
+        cursor.enter_context(FakeCursorProcess(tmp_path / "cursor", "--rate", "3"))
         with service(tmp_path / "cursor", state, port):
             get(driver, address)
             until(lambda: is_live(driver) and len(sequences(driver)) > 5)
@@ -126,62 +201,16 @@ def test_a_living_cursor_is_seen_by_hand_by_keys_and_over_a_restart(driver, tmp_
             until(lambda: max(sequences(driver)) > seen)
             # When the first look is over.
             until(lambda: driver.find_elements(By.CSS_SELECTOR, ".health.green"))
-
-            # By keys: down, up, open, close; the search; the help.
-            press(driver, "j")
-            first = driver.switch_to.active_element.get_attribute("href")
-            assert "/generations/" in first
-            press(driver, "j")
-            assert driver.switch_to.active_element.get_attribute("href") != first
-            press(driver, "k", Keys.ENTER)
-            until(lambda: is_open(driver, "whole"))
-            assert "What is known of it" in driver.find_element(By.ID, "whole").text
-            press(driver, "j")
-            until(lambda: "What is known of it" in driver.find_element(By.ID, "whole").text)
-            press(driver, Keys.ESCAPE)
-            assert not is_open(driver, "whole")
-            press(driver, "?")
-            assert is_open(driver, "help")
-            press(driver, Keys.ESCAPE)
-            press(driver, "/")
-            assert driver.switch_to.active_element.get_attribute("id") == "q"
-            press(driver, "the", Keys.ENTER)
-            until(lambda: "q=the" in driver.current_url)
-            assert {item.text.lower() for item in driver.find_elements(By.TAG_NAME, "mark")} >= {"the"}
-            press(driver, Keys.ESCAPE)
-            until(lambda: driver.current_url == f"{address}/")
-
-            # By hand: today, an hour of it, a model, what is watched.
-            driver.find_element(By.LINK_TEXT, "Today").click()
-            until(lambda: "day=" in driver.current_url)
-            driver.find_elements(By.CSS_SELECTOR, ".columns.n24 a")[-1].click()
-            until(lambda: "hour=23" in driver.current_url)
-            driver.find_element(By.ID, "everything").click()
-            driver.find_element(By.CSS_SELECTOR, "#facets .bars a").click()
-            until(lambda: "model=" in driver.current_url)
-            driver.find_element(By.CLASS_NAME, "health").click()
-            until(lambda: driver.current_url.endswith("/watching"))
-            press(driver, Keys.ESCAPE)
-            until(lambda: driver.current_url == f"{address}/")
-            until(lambda: is_live(driver))
-            assert chromium.complaints(driver) == []
-
-            # Nothing that Cursor was asked, however hostile, does anything; nothing is wider than a phone.
-            chromium.look_like(driver, width=390, height=844)
-            for path in ("/", "/watching", f"/generations/{max(sequences(driver))}", "/?q=the"):
-                driver.get(f"{address}{path}")
-                wide = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-                assert wide[0] <= wide[1], path
-            driver.get(address)
-            until(lambda: is_live(driver))
+            by_keys(driver, address)
+            by_hand(driver, address)
+            on_a_phone(driver, address)
             assert chromium.complaints(driver) == []
         until(lambda: not is_live(driver))
-        seen = sequences(driver)
+        seen = max(sequences(driver))
         with service(tmp_path / "cursor", state, port):
-            until(lambda: is_live(driver) and max(sequences(driver)) > max(seen))
-    # The first 200 by time are shown, whenever they came.
-    expected = sorted(logged_events(state), key=lambda item: (item.timestamp, item.sequence))[-100:]
-    assert {item.sequence for item in expected} - sequences(driver) == set()
+            until(lambda: is_live(driver) and max(sequences(driver)) > seen)
+            cursor.close()
+            until(lambda: not missing(driver, state))
     # While the server was away the browser said so; nothing else.
     assert [line for line in chromium.complaints(driver) if "net::ERR_" not in line] == []
 
@@ -191,8 +220,7 @@ async def served(nursery, log, **changes):
     world = World(journal=Journal(log, "full"), **changes)
     await world.serve(nursery)
     await world.journal.up_to_date()
-    while world.journal.progress.missing:
-        await trio.sleep(0.01)
+    await eventually(lambda: not world.journal.progress.missing)
     return f"http://{world.state.address}"
 
 
@@ -262,7 +290,8 @@ async def test_ten_thousand_generations_are_a_page_like_any_other(driver, state,
 
 
 async def test_what_a_prompt_holds_is_only_read(driver, state, nursery):
-    evil = "</span><img src=x onerror=document.title='gone'><script>document.title='gone'</script>\x1b[2J\u202edlrow"
+    evil = "</span><img src=x onerror=document.title='gone'><script>document.title='gone'</script>"
+    evil += "\x1b[2J\u202edlrow"
     place = history.workspace("<b>x</b>")
     one = history.generation(
         random.Random(1),

@@ -9,48 +9,39 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from markupsafe import Markup, escape
 
+from trio_cursor.harmless import printable
 from trio_cursor.page_index import local
 
-#: Format characters that languages and emoji need between their letters, and that move nothing there.
-_JOINERS = "\u200c\u200d"
+_SUSPECT = re.compile(r"[^ -~\n\t]")
 #: A program between two lines of three back quotes, as answers have them.
 _FENCE = re.compile(
     r"^[ ]{0,3}```[ \t]*([\w+#.-]{0,30})[^\n`]*\n(.*?)(?:^[ ]{0,3}```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _SECOND_MS = 1000
-_NARROW = 0x10000
 
 
 def plain(value: object) -> Markup:
-    """A value that only shows, anywhere on the page, attributes included.
-
-    Controls, escape sequences and bidirectional marks stand as their codes.
-    """
-    text = str(value)
-    return escape(text if text.isprintable() else _coded(text, "{code}"))
+    """A value that only shows, anywhere on the page, attributes included; on one line."""
+    return escape(printable(str(value)))
 
 
 def shown(text: str) -> Markup:
-    """The same for texts of several lines, where a code can be told from what somebody has written."""
+    """A text of several lines that only shows, where a code can be told from what somebody has written."""
     if text.isprintable():
         return escape(text)
     whole = str(escape(text.replace("\r\n", "\n")))
-    # What is put in has no character that is looked at, and what is left none that must be escaped.
-    return Markup(_coded(whole, '<span class="code" title="{name}">{code}</span>'))  # noqa: S704 - escaped
 
-
-def _coded(text: str, form: str) -> str:
     def code(match: re.Match[str]) -> str:
-        char = match[0]
-        joins = (
-            char in _JOINERS and unicodedata.category(text[match.end() : match.end() + 1] or " ")[0] in "LMS"
-        )
-        if joins or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        char, following = match[0], whole[match.end() : match.end() + 1]
+        # As it is said where it stands: between letters a joiner is one of them.
+        said = printable(char + following)
+        if said.startswith(char):
             return char
-        number = f"\\u{ord(char):04x}" if ord(char) < _NARROW else f"\\U{ord(char):08x}"
-        return form.format(code=number, name=unicodedata.name(char, "control character").lower())
+        name = unicodedata.name(char, "control character").lower()
+        return f'<span class="code" title="{name}">{printable(char)}</span>'
 
-    return re.sub(r"[^ -~\n\t]", code, text)
+    # What is put in has no character that is looked at, and what is left none that must be escaped.
+    return Markup(_SUSPECT.sub(code, whole))  # noqa: S704 - escaped
 
 
 def parts(text: str) -> Iterator[tuple[str | None, str]]:
