@@ -22,6 +22,7 @@ from trio_cursor.page_index import (
     open_index,
     progress,
     prune,
+    prune_beside,
     slots,
     terms_of,
 )
@@ -135,6 +136,17 @@ def test_what_the_log_has_deleted_goes(state):
     content = b"".join(path.read_bytes() for path in state.glob(f"{page_index.FILE_NAME}*"))
     assert b"word0" in content
     assert b"word1" not in content
+
+
+def test_it_forgets_beside_a_service_as_well(state):
+    assert prune_beside(state) == 0
+    append(state, made(1), made(2))
+    filled(state)
+    delete(state, 1)
+    with opened(state) as index:
+        assert sequences(index) == [2, 1]
+        assert prune_beside(state) == 1
+        assert sequences(index) == [2]
 
 
 def test_a_stricter_mode_leaves_nothing_of_the_texts(state):

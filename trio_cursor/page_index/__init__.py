@@ -6,7 +6,7 @@ deleted at any time, and is filled anew. The log knows nothing of it.
 
 from trio_cursor.page_index.asking import DURATIONS, Facets, Line, Selected, Selection
 from trio_cursor.page_index.file import FILE_NAME, UnusableIndexError, exists, make_index, open_index, remove
-from trio_cursor.page_index.filling import Progress, fill, progress, prune, workspace_of
+from trio_cursor.page_index.filling import Progress, fill, progress, prune, prune_beside, workspace_of
 from trio_cursor.page_index.times import SLOT_MS, Slots, bounds, local, slots
 from trio_cursor.page_index.words import Terms, terms_of
 
@@ -30,6 +30,7 @@ __all__ = [
     "open_index",
     "progress",
     "prune",
+    "prune_beside",
     "remove",
     "slots",
     "terms_of",

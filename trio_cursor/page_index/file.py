@@ -73,7 +73,7 @@ def open_index(directory: Path, mode: str) -> Iterator[Any | None]:
     if not path.exists():
         raise UnusableIndexError("there is no index yet")
     try:
-        connection = _connected(path, directory)
+        connection = connected(path, directory)
         with closing(connection):
             if not _is_of(connection, found[0]):
                 raise UnusableIndexError("the index is of something else")
@@ -95,7 +95,7 @@ def make_index(directory: Path, mode: str) -> None:
         return
     path = directory / FILE_NAME
     create_private(path)
-    with closing(_connected(path, directory)) as connection:
+    with closing(connected(path, directory)) as connection:
         _make(connection, *found)
 
 
@@ -114,7 +114,8 @@ def _identity(log: Any, mode: str) -> dict[str, str]:
     return {"format": _FORMAT, "log": str(row and row[0]), "mode": mode}
 
 
-def _connected(path: Path, directory: Path) -> Any:
+def connected(path: Path, directory: Path) -> Any:
+    """A connection to an index that is there, with the log attached. Raises `sqlite3.Error`."""
     uri = f"{file_uri(str(path.absolute()))}?mode=rw"
     connection = sqlite3.connect(
         uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from trio_cursor.cursor.schemas.values import clean_text
 from trio_cursor.eventlog import transaction
 from trio_cursor.events import EVENT_TYPE, from_json
 from trio_cursor.observations import Json, JsonObject
+from trio_cursor.page_index.file import FILE_NAME, connected, exists
 from trio_cursor.page_index.words import stored
 from trio_cursor.records import Event
 
@@ -90,6 +92,14 @@ def prune(connection: Any) -> int:
     # Deleted rows are overwritten in the file, not in the log of its changes beside it.
     connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
     return len(gone)
+
+
+def prune_beside(directory: Path) -> int:
+    """The same beside a service, or without one; 0 where there is no index. Raises `sqlite3.Error`."""
+    if not exists(directory):
+        return 0
+    with closing(connected(directory / FILE_NAME, directory)) as connection:
+        return prune(connection)
 
 
 def _marks(connection: Any) -> tuple[int, int, int, int | None]:
