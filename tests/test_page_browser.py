@@ -31,7 +31,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.timeout(240)
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,16 @@ def sequences(driver):
     )
 
 
+def arrived(driver, address):
+    """Wait until a page is there whose address has this end, and hears keys."""
+
+    def is_there():
+        is_read = driver.execute_script("return document.readyState") == "complete"
+        return is_read and driver.current_url.endswith(address)
+
+    until(is_there)
+
+
 def click(driver, by, value):
     """Click on something that may just be drawn anew."""
 
@@ -149,10 +159,10 @@ def by_keys(driver, address):
     press(driver, "/")
     assert driver.switch_to.active_element.get_attribute("id") == "q"
     press(driver, "the", Keys.ENTER)
-    until(lambda: "q=the" in driver.current_url)
+    arrived(driver, "/?q=the&workspace=&day=&hour=")
     assert {item.text.lower() for item in driver.find_elements(By.TAG_NAME, "mark")} >= {"the"}
     press(driver, Keys.ESCAPE)
-    until(lambda: driver.current_url == f"{address}/")
+    arrived(driver, f"{address}/")
 
 
 def by_hand(driver, address):
@@ -160,14 +170,15 @@ def by_hand(driver, address):
     click(driver, By.LINK_TEXT, "Today")
     until(lambda: "day=" in driver.current_url)
     click(driver, By.CSS_SELECTOR, ".columns.n24 li:last-child a")
-    until(lambda: "hour=23" in driver.current_url)
-    driver.find_element(By.ID, "everything").click()
+    arrived(driver, "&hour=23")
+    click(driver, By.ID, "everything")
+    arrived(driver, f"{address}/")
     click(driver, By.CSS_SELECTOR, "#facets section:first-child li:first-child a")
     until(lambda: "model=" in driver.current_url)
     click(driver, By.CLASS_NAME, "health")
-    until(lambda: driver.current_url.endswith("/watching"))
+    arrived(driver, "/watching")
     press(driver, Keys.ESCAPE)
-    until(lambda: driver.current_url == f"{address}/")
+    arrived(driver, f"{address}/")
     until(lambda: is_live(driver))
 
 
