@@ -394,3 +394,44 @@ async def test_without_a_log_there_is_no_page(nursery):
     await world.serve(nursery)
     assert (await look(world, "/")).status == 404
     assert (await look(world, "/api/events")).status == 404
+
+
+async def test_damage_that_a_question_meets_is_mended(world, log, state, monkeypatch):
+    made_anew = []
+
+    def make(*arguments):
+        made_anew.append(arguments)
+        page_index.make_index(*arguments)
+
+    monkeypatch.setattr("trio_cursor.web.journal.make_index", make)
+    monkeypatch.setattr("trio_cursor.web.journal._PRUNE_SECONDS", 0.05)
+    await append(
+        log, *(made(number, at(1) + number, response_text=f"w{number} " * 4000) for number in range(20))
+    )
+    await look(world, "/")
+    await until(lambda: world.journal.progress == page_index.Progress(0, 20))
+    assert "<mark>w3</mark>" in (await look(world, "/?q=w3")).body
+    [(root, page)] = await world.journal.ask(
+        lambda index: index.execute(
+            "SELECT rootpage, page_size FROM main.sqlite_master, pragma_page_size WHERE name = 'texts_data'"
+        ).fetchall()
+    )
+    with (state / page_index.FILE_NAME).open("r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+    assert (await look(world, "/?q=w3")).status == 503
+    await until(lambda: len(made_anew) == 2 and world.journal.progress == page_index.Progress(0, 20))
+    assert "<mark>w3</mark>" in (await look(world, "/?q=w3")).body
+
+
+async def test_what_is_much_is_shown_in_part(world, log):
+    places = [history.workspace(f"place-{number}") for number in range(9)]
+    await append(log, *(made(number, at(2, number * 9), place=place) for number, place in enumerate(places)))
+    page = await look(world, "/")
+    assert "3 others" in page.body
+    long_ago = datetime.now().astimezone().date() - timedelta(days=72)
+    page = await look(world, f"/?day={long_ago}")
+    assert f"{long_ago:%A} {long_ago.day} {long_ago:%B}: 1 generation" in page.body
+    assert "Day after" in page.body
+    assert (await look(world, f"/?day={long_ago + timedelta(days=200)}")).status == 200
+    assert (await look(world, "/?workspace=/no/such")).body.count('<option value="/no/such" selected>') == 1

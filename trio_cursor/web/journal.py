@@ -126,6 +126,7 @@ class Journal:
             for place in places:
                 await self._asking.acquire_on_behalf_of(place)
                 taken.append(place)
+            self._until, self.progress = -1, Progress(0, 0)
             await trio.to_thread.run_sync(make_index, self.directory, self.mode, limiter=self._filling)
             self._is_damaged = False
         finally:
