@@ -330,6 +330,11 @@ async def test_a_browser_asks_its_user_for_the_token(log, nursery):
     answer = await look(world, "/", Accept="text/html,*/*")
     assert (answer.status, answer.headers["www-authenticate"].split()[0]) == (401, "Basic")
 
+    answer = await look(world, "/static/page.css", **{"Sec-Fetch-Site": "same-origin"})
+    assert answer.headers["www-authenticate"].startswith("Basic")
+    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):
+        assert (await look(world, "/static/page.css", **headers)).headers["www-authenticate"] == "Bearer"
+
     def shown(text):
         return f"Basic {base64.b64encode(text.encode()).decode()}"
 

@@ -162,10 +162,15 @@ def guarded(app: Asgi, gate: Gate) -> Asgi:
         if refusal is None:
             await app(scope, receive, marked)
         else:
-            is_person = any("text/html" in value for value in _values(scope["headers"], b"accept"))
-            await _refuse(*refusal, marked, is_person=is_person)
+            await _refuse(*refusal, marked, is_person=_is_of_a_person(scope["headers"]))
 
     return guard
+
+
+def _is_of_a_person(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser asks, for its user or for a page of ours."""
+    accepts_pages = any("text/html" in value for value in _values(headers, b"accept"))
+    return accepts_pages or _values(headers, b"sec-fetch-site") == ["same-origin"]
 
 
 def _marking(send: Send) -> Send:
