@@ -14,6 +14,7 @@ from deadlines import until
 
 from trio_cursor.states import SourceState
 from trio_cursor.status import disabled
+from trio_cursor.web.journal import Journal
 from trio_cursor.web.limits import Limits
 from trio_cursor.web.server import ServerState, serve_web
 
@@ -147,6 +148,8 @@ class World:
     state: ServerState = attrs.field(factory=lambda: ServerState("127.0.0.1:0"))
     status: object = attrs.field(factory=disabled)
     why: list[str] = attrs.field(factory=list)
+    #: Without one there is no page.
+    journal: Journal | None = None
 
     async def serve(self, nursery, listen="127.0.0.1:0", token=None, **limits):
         """Start it."""
@@ -158,6 +161,7 @@ class World:
                 token,
                 self.state,
                 intake=(self.desk, self.source),
+                journal=self.journal,
                 status=self._status,
                 readiness=lambda: self.why,
                 now_ms=lambda: time.time_ns() // 1_000_000,

@@ -79,6 +79,7 @@ FLOORS = [
         ),
         *("sessions.placing", "sessions.storing", "sessions.beginning", "sessions.tracker"),
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
+        "page_index",
     ],
     ["supervisor", "handle", "keeping", "status_board", "web", "doctor"],
     ["hearing", "parts", "service"],
@@ -264,14 +265,14 @@ def test_everything_is_caught_at_the_borders_alone():
 
 
 def test_a_state_vscdb_is_opened_by_the_door_alone():
-    """Outside of it nobody connects by SQLite but the event log to its own file, and the fake Cursor."""
+    """Outside of it nobody connects by SQLite but log and index to their own files, and the fake Cursor."""
     connecting = {
         name
         for name, tree in MODULES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "sqlite3.connect"
     }
-    assert connecting == {"cursor.jobs", "eventlog.file", "demo.storage"}
+    assert connecting == {"cursor.jobs", "eventlog.file", "page_index.file", "demo.storage"}
     naming = {
         name
         for name, tree in MODULES.items()

@@ -8,11 +8,22 @@ import attrs
 import pytest
 import redis_server
 import trio
+from cursor_files import make_workspace, ring_item
 from deadlines import until, within
+from http_client import Client, request
+from serving import MONITOR, running_service
 
 import trio_cursor
-from trio_cursor import hearing
-from trio_cursor.config import Config, CursorConfig, HttpConfig, RedisConfig, SessionsConfig, StateConfig
+from trio_cursor import hearing, page_index
+from trio_cursor.config import (
+    AssemblyConfig,
+    Config,
+    CursorConfig,
+    HttpConfig,
+    RedisConfig,
+    SessionsConfig,
+    StateConfig,
+)
 from trio_cursor.errors import ConfigError
 
 
@@ -107,3 +118,37 @@ async def test_a_redis_that_answers_is_no_alarm(config):
             nursery.cancel_scope.cancel()
     finally:
         server.close()
+
+
+@within(30)
+async def test_without_a_server_nothing_is_left_that_nobody_keeps_up_to_date(config, tmp_path, logged):
+    index = tmp_path / "state" / page_index.FILE_NAME
+    (tmp_path / "state").mkdir(mode=0o700)
+    index.write_bytes(b"texts")
+    async with running_service(config):
+        assert not index.exists()
+    # What cannot be removed is said, and stops nothing.
+    index.mkdir()
+    async with running_service(config):
+        assert "the page's index cannot be removed" in logged()
+
+
+@within(30)
+async def test_the_page_shows_what_the_service_reports(config, user_dir):
+    make_workspace(user_dir, "a1", [ring_item(type="cmdk", textDescription="what is this")])
+    config = attrs.evolve(
+        config,
+        http=HttpConfig(listen="127.0.0.1:0"),
+        cursor_database_monitor=MONITOR,
+        assembly=AssemblyConfig(ring_grace_seconds=0),
+    )
+    async with running_service(config) as handle:
+        await until(lambda: handle.status().generations)
+        port = int(handle.status().http.address.rpartition(":")[2])
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            client = Client(stream)
+            answer = await client.ask("GET", "/?q=what")
+            assert b"1 generation found" in answer.body
+            # An open stream of events keeps nobody from ending.
+            await client.send(request("GET", "/api/events"))
+            assert (await client.answer(has_body=False)).status == 200

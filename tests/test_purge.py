@@ -14,6 +14,7 @@ from running import TerminalText
 from scans import NOW_MS, uuid
 from small_logs import NOW, generation, write_log
 
+from trio_cursor import page_index
 from trio_cursor.cli import main, purge_command
 from trio_cursor.eventlog import (
     FILE_NAME,
@@ -315,3 +316,23 @@ def test_a_log_that_stays_locked_is_said_in_one_line(capsys, state, monkeypatch)
     assert (out, err.count("\n")) == ("", 1)
     assert "locked" in err
     assert len(left(state)) == 5
+
+
+# -- The page's index ------------------------------------------------------------------------------------
+
+
+def test_the_page_finds_no_longer_what_is_gone(capsys, state):
+    write_days(state)
+    page_index.make_index(state, "full")
+    with page_index.open_index(state, "full") as index:
+        while page_index.fill(index, lambda event: event):
+            pass
+    purged(state, "--yes", "--workspace", "shop")
+    with page_index.open_index(state, "full") as index:
+        found = page_index.Selected(index, page_index.Selection()).lines(10)
+    assert [line.sequence for line in found] == [3, 2, 1]
+    # One that is damaged is somebody else's to mend: it is said.
+    (state / page_index.FILE_NAME).write_bytes(b"damaged" * 1000)
+    purged(state, "--yes", "--all")
+    assert left(state) == []
+    assert "the page's index still has what was deleted" in capsys.readouterr().err

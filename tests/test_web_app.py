@@ -43,14 +43,7 @@ async def test_status_is_all_of_it(world):
         assert answer.json == json.loads(json.dumps(world.status.to_object()))
 
 
-async def test_the_first_page_says_what_this_is(world):
-    async with world.client() as client:
-        answer = await client.ask("GET", "/")
-        assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-        assert b"comes with a later release" in answer.body
-
-
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/status"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/status"])
 async def test_head_is_get_without_the_body(world, path):
     async with world.client() as client:
         answer = await client.ask("HEAD", path)
@@ -70,7 +63,7 @@ async def test_head_is_get_without_the_body(world, path):
             ("POST", "/status", 405),
             ("OPTIONS", "/events", 405),
         ),
-        *(("DELETE", "/events", 405), ("TRACE", "/", 405), ("PRI", "*", 404)),
+        *(("DELETE", "/events", 405), ("TRACE", "/status", 405), ("PRI", "*", 404)),
     ],
 )
 async def test_everything_else_is_refused_in_json(world, method, path, status):

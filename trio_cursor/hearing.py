@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_cursor import page_index
 from trio_cursor.asked import sources, stream_of
 from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
+from trio_cursor.logs import get_logger
 from trio_cursor.records import DISCOVERY, FILES, HTTP, REDIS
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.sessions.tracker import Tracker
@@ -18,15 +20,18 @@ from trio_cursor.states import SourceState
 from trio_cursor.status import ServerStatus
 from trio_cursor.status_board import Board
 from trio_cursor.web.guard import check_listen
+from trio_cursor.web.journal import Journal
 from trio_cursor.web.server import ServerState, serve_web
 
 if TYPE_CHECKING:
     from trio_cursor.outputs.foreign import ForeignEntries
 
+log = get_logger(__name__)
+
 Task = Callable[[], Awaitable[None]]
 
 
-async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Board) -> list[Task]:
+async def build_tasks(config: Config, events: EventLog, tracker: Tracker, board: Board) -> list[Task]:
     """The tasks that are asked for. What they write down is shown by the board; nothing runs yet.
 
     Raises `ConfigError`.
@@ -46,7 +51,7 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
                 listen_to_redis,
                 address,
                 stream,
-                after=await log.mark(mark_name(address, stream)),
+                after=await events.mark(mark_name(address, stream)),
                 desk=tracker,
                 state=state,
                 caught_up=partial(tracker.caught_up, state.name),
@@ -71,16 +76,19 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
         board.sources.append(SourceState(DISCOVERY, "connected"))
     if config.http.listen != "off":
         tasks.append(await _server(config, tracker, board, is_intake=asked.http))
+    else:
+        # Nobody would take from it what the log deletes.
+        await _remove_index(events)
     return tasks
 
 
-async def build_foreign(config: Config, log: EventLog) -> list[ForeignEntries]:
+async def build_foreign(config: Config, events: EventLog) -> list[ForeignEntries]:
     """Whoever listens for what other producers have sent, so that we need not. Raises `ConfigError`."""
     if config.redis.url is None or not config.redis.suppress:
         return []
     from trio_cursor.outputs.foreign import foreign_entries  # noqa: PLC0415 - as above
 
-    return await foreign_entries(config, log)
+    return await foreign_entries(config, events)
 
 
 def _source(name: str, tracker: Tracker, board: Board) -> SourceState:
@@ -88,6 +96,13 @@ def _source(name: str, tracker: Tracker, board: Board) -> SourceState:
     board.sources.append(state)
     tracker.beginning.awaited.add(name)
     return state
+
+
+async def _remove_index(events: EventLog) -> None:
+    try:
+        await trio.to_thread.run_sync(page_index.remove, events.directory, limiter=trio.CapacityLimiter(1))
+    except OSError as error:
+        log.warning("the page's index cannot be removed", error=error.strerror)
 
 
 async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) -> Task:
@@ -111,6 +126,7 @@ async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: 
         token,
         state,
         intake=intake,
+        journal=Journal(board.events, config.privacy.mode),
         status=board.status,
         readiness=board.unready,
         now_ms=board.now_ms,

@@ -152,7 +152,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         help="the Redis that events go to, and sessions are read from")  # fmt: skip
     add("--stream", metavar="NAME", help="its stream (default telemetry:events)")
     add("--http", metavar="ADDRESS",
-        help="HOST:PORT for announcements, health and status, or off (the page: not built yet)")  # fmt: skip
+        help="HOST:PORT for the page, announcements, health and status, or off")  # fmt: skip
     add("--privacy", metavar="MODE", choices=["full", "redacted", "metadata"],
         help="what is stored and sent of texts: full, redacted or metadata (default full)")  # fmt: skip
     add("--demo", action="store_true", help="start a living fake Cursor and watch that")

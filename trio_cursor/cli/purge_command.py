@@ -28,6 +28,9 @@ from trio_cursor.eventlog import (
     plan_purge,
     purge,
 )
+from trio_cursor.page_index import FILE_NAME as PAGE_INDEX
+from trio_cursor.page_index import prune_beside
+from trio_cursor.sqlite_library import sqlite3
 from trio_cursor.state_dir import held, is_held
 
 _FAILED, _USAGE = 1, 2
@@ -75,11 +78,23 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.yes and not _is_agreed(number, directory, arguments):
             return _FAILED
         deleted = _delete(directory, planned, number, arguments)
+        _delete_from_the_page(directory)
     elif not kept:
         say(f"nothing to delete in {printable(str(directory))}")
     if arguments.json:
         print(json.dumps({"deleted": deleted, "kept_for_outputs": kept}))
     return 0
+
+
+def _delete_from_the_page(directory: Path) -> None:
+    try:
+        prune_beside(directory)
+    except (sqlite3.Error, OSError) as error:
+        file = printable(str(directory / PAGE_INDEX))
+        say(
+            f"the page's index still has what was deleted ({error}): a service takes it out of there within a"
+            f" minute; without one, remove {file}"
+        )
 
 
 def _moment(text: str) -> int:

@@ -169,7 +169,9 @@ class Report:
         if not status.last_sequence and window_ms(self.config) is not None:
             hours = self.config.cursor_database_monitor.sync_window_hours
             hint = f" Nothing in the last {hours:g} h; --since all reads what is older."
-        watching = "" if self.is_once else " Watching; ^C stops."
+        server = status.http
+        page = f" The page is on http://{server.address}/." if server and server.state == "listening" else ""
+        watching = "" if self.is_once else f"{page} Watching; ^C stops."
         self.words.tell(
             f"{plural(read, 'database')} read{unread}, {plural(status.generations, 'generation')} new."
             f"{hint}{watching}",

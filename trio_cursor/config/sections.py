@@ -60,7 +60,7 @@ class Config:
     http: HttpConfig = attrs.field(
         factory=HttpConfig,
         metadata={
-            "help": "Announcements of sessions, health and status; page, feed and metrics are not built yet."
+            "help": "The page, events, announcements of sessions, health, status; metrics are not built yet."
         },
     )
     privacy: PrivacyConfig = attrs.field(

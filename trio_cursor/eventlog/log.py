@@ -201,8 +201,15 @@ class EventLog:
         """How many events an output could never take."""
         return await self._read("dead", lambda connection: delivery_rows.count_dead(connection, output))
 
-    async def read(self, after: int, *, limit: int = 500, event_type: str | None = None) -> list[Event]:
-        """The next events behind a sequence, at most `limit`, fewer if they are large.
+    async def read(
+        self,
+        after: int,
+        *,
+        limit: int = 500,
+        event_type: str | None = None,
+        max_bytes: int = _BATCH_BYTES,
+    ) -> list[Event]:
+        """The next events behind a sequence, at most `limit`, fewer if they are large (`max_bytes`).
 
         A row that is no event is passed over, and logged once: nothing may stop at it for ever.
         """
@@ -214,7 +221,7 @@ class EventLog:
                 wanted,
                 after=after,
                 limit=limit,
-                max_bytes=_BATCH_BYTES,
+                max_bytes=max_bytes,
                 unreadable=self._pass_over,
             )
             return [self.outgoing(event) for event in found]

@@ -1,4 +1,4 @@
-"""The application: announcements in by `POST /events`, health and status out. All answers but `/` are JSON.
+"""The application: announcements in by `POST /events`; health, status, events and the page out.
 
 This module needs starlette, which takes a while to import: only a running server imports it.
 """
@@ -14,37 +14,34 @@ import attrs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from trio_cursor.observations import JsonObject
 from trio_cursor.status import Status
-from trio_cursor.version import __version__
 from trio_cursor.web.intake import BODY_LIMIT, Intake, UnusableError, read_body
+from trio_cursor.web.journal import Journal
+from trio_cursor.web.limits import Limits
+from trio_cursor.web.live import Live
+from trio_cursor.web.pages import Pages
 
 #: Of all posts that are being received at once, together.
 _BODIES_LIMIT = 16 * BODY_LIMIT
-_WELCOME = f"""trio_cursor {__version__} is running.
-
-POST /events   session announcements, as JSON
-GET  /healthz  whether it is alive
-GET  /readyz   whether it can do its work, and if not, why
-GET  /status   everything about it, as JSON
-
-A page to look at comes with a later release; until then: trio-cursor status
-"""
 
 
 def make_app(
     *,
     intake: Intake | None,
+    journal: Journal | None,
     status: Callable[[], Status],
     readiness: Callable[[], list[str]],
     now_ms: Callable[[], int],
+    limits: Limits,
 ) -> Starlette:
     """The application. `readiness` says in words what keeps the service from its work; nothing: ready.
 
-    `intake` None: nobody's announcements are taken.
+    `intake` None: nobody's announcements are taken. `journal` None: there is no log to show, so neither
+    the page nor the stream of events.
     """
 
     async def health(_: Request) -> Response:
@@ -59,22 +56,27 @@ def make_app(
         found["workspaces"] = [*found["workspaces"], *(_unmapped(item) for item in found["unmapped"])]
         return _answer(200, found)
 
-    async def welcome(_: Request) -> Response:
-        return PlainTextResponse(_WELCOME)
-
     app = Starlette(
         routes=[
-            Route("/", welcome),
             Route("/events", _Events(intake, now_ms).post if intake else _not_taken, methods=["POST"]),
             Route("/healthz", health),
             Route("/readyz", ready),
             Route("/status", whole_status),
+            *_pages(journal, status, now_ms, limits),
         ],
         exception_handlers={HTTPException: _refused, Exception: _broken},
     )
     # A redirect would quote the caller's Host header.
     app.router.redirect_slashes = False
     return app
+
+
+def _pages(
+    journal: Journal | None, status: Callable[[], Status], now_ms: Callable[[], int], limits: Limits
+) -> list[Route]:
+    if journal is None:
+        return []
+    return [Route("/api/events", Live(journal.log, limits).get), *Pages(journal, status, now_ms).routes()]
 
 
 def _unmapped(item: JsonObject) -> JsonObject:

@@ -8,11 +8,16 @@ and a foreign page cannot choose it.
 
 Origin: a browser names the page that asks. It must be ours, or none (no browser).
 
-Token: beyond loopback always, on loopback if there is a file. `/healthz` alone needs none.
+Token: beyond loopback always, on loopback if there is a file. `/healthz` alone needs none. Programs show
+it as `Authorization: Bearer`. A browser asks its user for it, as a password (any name will do), and then
+shows it to this very scheme, host and port alone: a cookie would go to every port of the host, where
+somebody else may listen. Browsers show it by themselves, whoever asks: hence Origin above, JSON alone for
+what is posted, and `cross-origin-resource-policy`.
 """
 
 from __future__ import annotations
 
+import binascii
 import hmac
 import ipaddress
 import json
@@ -127,8 +132,10 @@ class Gate:
         if len(shown) != 1 or self.token is None:
             return False
         scheme, _, token = shown[0].partition(" ")
+        if scheme.lower() == "basic":
+            token = _password(token)
         is_same = hmac.compare_digest(token.strip().encode(), self.token.encode())
-        return is_same and scheme.lower() == "bearer"
+        return is_same and scheme.lower() in ("bearer", "basic")
 
 
 def gate_for(listen: str, token: str | None) -> Gate:
@@ -155,9 +162,15 @@ def guarded(app: Asgi, gate: Gate) -> Asgi:
         if refusal is None:
             await app(scope, receive, marked)
         else:
-            await _refuse(*refusal, marked)
+            await _refuse(*refusal, marked, is_person=_is_of_a_person(scope["headers"]))
 
     return guard
+
+
+def _is_of_a_person(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser asks, for its user or for a page of ours."""
+    accepts_pages = any("text/html" in value for value in _values(headers, b"accept"))
+    return accepts_pages or _values(headers, b"sec-fetch-site") == ["same-origin"]
 
 
 def _marking(send: Send) -> Send:
@@ -169,13 +182,24 @@ def _marking(send: Send) -> Send:
     return marked
 
 
-async def _refuse(status: int, reason: str, send: Send) -> None:
+async def _refuse(status: int, reason: str, send: Send, *, is_person: bool) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if status == 401:  # noqa: PLR2004
-        headers.append((b"www-authenticate", b"Bearer"))
+        # A browser asks its user for it.
+        basic = b'Basic realm="trio_cursor: any name, and the token as password", charset="UTF-8"'
+        headers.append((b"www-authenticate", basic if is_person else b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _password(credentials: str) -> str:
+    """The password of `Authorization: Basic`; empty: there is none that can be read."""
+    try:
+        pair = binascii.a2b_base64(credentials.strip(), strict_mode=True).decode()
+    except ValueError:
+        return ""
+    return pair.partition(":")[2]
 
 
 def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:

@@ -22,3 +22,9 @@ class Limits:
     #: For an announcement to be stored; longer, and the client is told to send it again.
     store_seconds: float = 5.0
     header_bytes: int = 16 * 1024
+    #: Readers of the stream of events at once, so that others still find a connection.
+    streams: int = 32
+    #: For which such a stream lasts, before its reader has to come again.
+    stream_seconds: float = 600.0
+    #: Of silence, until a sign of life is sent on it.
+    heartbeat_seconds: float = 15.0

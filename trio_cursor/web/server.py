@@ -19,6 +19,7 @@ from trio_cursor.states import SourceState
 from trio_cursor.status import Status
 from trio_cursor.web.guard import Asgi, gate_for, guarded
 from trio_cursor.web.intake import Intake
+from trio_cursor.web.journal import Journal
 from trio_cursor.web.limits import Limits
 
 if TYPE_CHECKING:
@@ -74,19 +75,21 @@ async def serve_web(
     state: ServerState,
     *,
     intake: tuple[Desk, SourceState] | None,
+    journal: Journal | None,
     status: Callable[[], Status],
     readiness: Callable[[], list[str]],
     now_ms: Callable[[], int],
     limits: Limits | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Serve intake, health and status until cancelled; `token` is what `check_listen` gave.
+    """Serve intake, health, status and the page until cancelled; `token` is what `check_listen` gave.
 
     `intake`: where announcements are handed in, and what is said of this source; None: they are refused.
+    `journal`: what the page shows; None: there is no page.
 
     Reports as started when it listens, or when it is clear that it cannot for now.
     """
-    # Starlette and hypercorn: 60 ms that only a service with a server has to spend.
+    # Starlette, jinja2 and hypercorn: 100 ms that only a service with a server has to spend.
     from trio_cursor.web.app import make_app  # noqa: PLC0415
 
     limits = limits or Limits()
@@ -94,12 +97,20 @@ async def serve_web(
     if intake is not None:
         desk, state.source = intake
         taking = Intake(desk, state.source, limits.store_seconds)
-    app = make_app(intake=taking, status=status, readiness=readiness, now_ms=now_ms)
+    app = make_app(
+        intake=taking, journal=journal, status=status, readiness=readiness, now_ms=now_ms, limits=limits
+    )
+
+    async def beside() -> None:
+        async with trio.open_nursery() as nursery:
+            for work in (taking, journal):
+                nursery.start_soon(trio.sleep_forever if work is None else work.run)
+
     await serve_http(
         listen,
         guarded(app, gate_for(listen, token)),
         state,
-        beside=trio.sleep_forever if taking is None else taking.run,
+        beside=beside,
         limits=limits,
         task_status=task_status,
     )

@@ -1,0 +1,203 @@
+"""What the index is asked: lines of the list, counts by quarter of an hour, distributions. Synchronous."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import attrs
+
+from trio_cursor.observations import JsonObject
+from trio_cursor.page_index.times import SLOT_MS
+from trio_cursor.page_index.words import Excerpt, Terms, excerpt
+
+#: Upper bounds of the classes of durations, milliseconds; what is longer is one class more.
+DURATIONS = (1_000, 5_000, 15_000, 60_000, 300_000)
+
+_LINES = (
+    "SELECT f.seq, f.timestamp, w.name, m.name, k.name, s.name, f.duration, h.head FROM facts f"
+    " JOIN heads h ON h.seq = f.seq JOIN names w ON w.id = f.workspace JOIN names m ON m.id = f.model"
+    " JOIN names k ON k.id = f.kind JOIN names s ON s.id = f.status"
+)
+_DURATION_CLASS = (
+    "CASE WHEN f.duration IS NULL THEN -1 "
+    + " ".join(f"WHEN f.duration < {bound} THEN {number}" for number, bound in enumerate(DURATIONS))
+    + f" ELSE {len(DURATIONS)} END"
+)
+
+
+@attrs.frozen
+class Selection:
+    """Which generations. None lets everything through."""
+
+    words: Terms | None = None
+    workspace: str | None = None
+    model: str | None = None
+    kind: str | None = None
+    #: First millisecond, and the one behind the last.
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@attrs.frozen
+class Line:
+    """A generation as the list shows it."""
+
+    sequence: int
+    timestamp: int
+    workspace: str
+    model: str
+    kind: str
+    status: str
+    duration_ms: int | None
+    #: Beginnings of the texts, lengths where these are not kept, number of tools, tokens.
+    head: JsonObject
+    #: Where the words were found, in the question (0) or in the answer (1).
+    excerpt: Excerpt | None = None
+
+
+@attrs.frozen
+class Facets:
+    """What the selected ones are, each by how many."""
+
+    total: int
+    workspaces: dict[str, int]
+    models: dict[str, int]
+    kinds: dict[str, int]
+    statuses: dict[str, int]
+    #: By the place in `DURATIONS`, one behind the last for what is longer; -1: not known.
+    durations: dict[int, int]
+    #: Of those whose count is known.
+    tokens: int
+    tokens_known: int
+
+
+class Selected:
+    """The selected generations, on a connection of the caller's; words are looked up once."""
+
+    def __init__(self, connection: Any, selection: Selection) -> None:
+        self._connection, self._words = connection, selection.words
+        where, values = ["1"], []
+        if self._words is not None:
+            self._look_up(self._words)
+            where.append("f.seq IN (SELECT seq FROM temp.hits)")
+        for column, name in (
+            ("workspace", selection.workspace),
+            ("model", selection.model),
+            ("kind", selection.kind),
+        ):
+            if name is not None:
+                where.append(f"f.{column} = (SELECT id FROM names WHERE name = ?)")  # noqa: S608 - ours
+                values.append(name)
+        self._where, self._values = " AND ".join(where), values
+        self._window: list[Any] = [selection.since_ms, selection.until_ms]
+
+    def _look_up(self, words: Terms) -> None:
+        self._connection.execute("DROP TABLE IF EXISTS temp.hits")
+        self._connection.execute("CREATE TEMP TABLE hits (seq INTEGER PRIMARY KEY)")
+        where, values = ["1"], []
+        if (query := words.query) is not None:
+            where, values = ["texts MATCH ?"], [query]
+        for sign in words.signs:
+            where.append("(instr(prompt, ?) OR instr(answer, ?))")
+            values += [sign, sign]
+        self._connection.execute(
+            f"INSERT INTO temp.hits SELECT rowid FROM texts WHERE {' AND '.join(where)}",  # noqa: S608 - marks
+            values,
+        )
+
+    def lines(
+        self, limit: int, *, before: tuple[int, int] | None = None, after_sequence: int | None = None
+    ) -> list[Line]:
+        """The newest by time; `before`: behind this time and sequence; `after_sequence`: reported since."""
+        where, values = self._in_window()
+        if before is not None:
+            where, values = f"{where} AND (f.timestamp, f.seq) < (?, ?)", [*values, *before]
+        if after_sequence is not None:
+            where, values = f"{where} AND f.seq > ?", [*values, after_sequence]
+        rows = self._connection.execute(
+            f"{_LINES} WHERE {where} ORDER BY f.timestamp DESC, f.seq DESC LIMIT ?", [*values, limit]
+        )
+        found = [
+            Line(seq, timestamp, workspace, model, kind, status, duration, json.loads(head))
+            for seq, timestamp, workspace, model, kind, status, duration, head in rows
+        ]
+        return found if self._words is None else self._with_excerpts(found, self._words)
+
+    def facets(self) -> Facets:
+        """What all of them are."""
+        where, values = self._in_window()
+        rows = self._connection.execute(
+            f"SELECT f.workspace, f.model, f.kind, f.status, {_DURATION_CLASS}, count(*), total(f.tokens),"  # noqa: S608 - ours
+            f" count(f.tokens) FROM facts f WHERE {where} GROUP BY 1, 2, 3, 4, 5",
+            values,
+        ).fetchall()
+        names = dict(self._connection.execute("SELECT id, name FROM names"))
+        total, tokens, known = 0, 0, 0
+        counters: list[Counter[int]] = [Counter() for _ in range(5)]
+        for *keys, count, tokens_of, known_of in rows:
+            total, tokens, known = total + count, tokens + int(tokens_of), known + known_of
+            for counter, key in zip(counters, keys, strict=True):
+                counter[key] += count
+        workspaces, models, kinds, statuses = (
+            {names[key]: count for key, count in counter.most_common()} for counter in counters[:4]
+        )
+        return Facets(total, workspaces, models, kinds, statuses, dict(counters[4]), tokens, known)
+
+    def count_ever(self) -> int:
+        """How many they were if the window were not."""
+        statement = f"SELECT count(*) FROM facts f WHERE {self._where}"  # noqa: S608 - ours
+        return int(self._connection.execute(statement, self._values).fetchone()[0])
+
+    def high(self) -> int:
+        """Up to which sequence everything new is here."""
+        return int(self._connection.execute("SELECT value FROM meta WHERE key = 'high'").fetchone()[0])
+
+    def quarters(self, since_ms: int, until_ms: int) -> dict[int, int]:
+        """How many began in each quarter of an hour of another window, by number since the epoch."""
+        return dict(
+            self._connection.execute(
+                f"SELECT f.timestamp / {SLOT_MS}, count(*) FROM facts f"  # noqa: S608 - ours
+                f" WHERE {self._where} AND f.timestamp >= ? AND f.timestamp < ? GROUP BY 1",
+                [*self._values, since_ms, until_ms],
+            )
+        )
+
+    def workspaces(self) -> list[str]:
+        """All that there are, whatever is selected."""
+        rows = self._connection.execute(
+            "SELECT name FROM names WHERE id IN (SELECT DISTINCT workspace FROM facts) ORDER BY name"
+        )
+        return [name for (name,) in rows]
+
+    def neighbours(self, sequence: int) -> tuple[int | None, int | None]:
+        """The sequences of the next older and the next newer one by time; None: there is none."""
+        row = self._connection.execute("SELECT timestamp FROM facts WHERE seq = ?", (sequence,)).fetchone()
+        if row is None:
+            return None, None
+        found = []
+        for sign, order in (("<", "DESC"), (">", "ASC")):
+            near = self._connection.execute(
+                f"SELECT f.seq FROM facts f WHERE (f.timestamp, f.seq) {sign} (?, ?) AND {self._where}"  # noqa: S608 - ours
+                f" ORDER BY f.timestamp {order}, f.seq {order} LIMIT 1",
+                [row[0], sequence, *self._values],
+            ).fetchone()
+            found.append(near and int(near[0]))
+        return found[0], found[1]
+
+    def _in_window(self) -> tuple[str, list[Any]]:
+        where, values = self._where, [*self._values]
+        for sign, bound in zip((">=", "<"), self._window, strict=True):
+            if bound is not None:
+                where, values = f"{where} AND f.timestamp {sign} ?", [*values, bound]
+        return where, values
+
+    def _with_excerpts(self, lines: list[Line], words: Terms) -> list[Line]:
+        found = []
+        for line in lines:
+            texts = self._connection.execute(
+                "SELECT prompt, answer FROM texts WHERE rowid = ?", (line.sequence,)
+            ).fetchone()
+            found.append(attrs.evolve(line, excerpt=excerpt(words, *texts)))
+        return found
