@@ -147,6 +147,7 @@ class World:
     state: ServerState = attrs.field(factory=lambda: ServerState("127.0.0.1:0"))
     status: object = attrs.field(factory=disabled)
     why: list[str] = attrs.field(factory=list)
+    families: tuple = ()
 
     async def serve(self, nursery, listen="127.0.0.1:0", token=None, **limits):
         """Start it."""
@@ -161,6 +162,7 @@ class World:
                 status=self._status,
                 readiness=lambda: self.why,
                 now_ms=lambda: time.time_ns() // 1_000_000,
+                metrics=lambda: self.families,
                 limits=Limits(**limits),
             )
         )

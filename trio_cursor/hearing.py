@@ -11,6 +11,7 @@ import trio
 from trio_cursor.asked import sources, stream_of
 from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
+from trio_cursor.metrics import Metrics
 from trio_cursor.records import DISCOVERY, FILES, HTTP, REDIS
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.sessions.tracker import Tracker
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 Task = Callable[[], Awaitable[None]]
 
 
-async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Board) -> list[Task]:
+async def build_tasks(
+    config: Config, log: EventLog, tracker: Tracker, board: Board, metrics: Metrics
+) -> list[Task]:
     """The tasks that are asked for. What they write down is shown by the board; nothing runs yet.
 
     Raises `ConfigError`.
@@ -70,7 +73,7 @@ async def build_tasks(config: Config, log: EventLog, tracker: Tracker, board: Bo
     if asked.discovery:
         board.sources.append(SourceState(DISCOVERY, "connected"))
     if config.http.listen != "off":
-        tasks.append(await _server(config, tracker, board, is_intake=asked.http))
+        tasks.append(await _server(config, tracker, board, metrics, is_intake=asked.http))
     return tasks
 
 
@@ -90,7 +93,9 @@ def _source(name: str, tracker: Tracker, board: Board) -> SourceState:
     return state
 
 
-async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) -> Task:
+async def _server(
+    config: Config, tracker: Tracker, board: Board, metrics: Metrics, *, is_intake: bool
+) -> Task:
     listen = config.http.listen
     # The file of the token may be where nothing answers.
     token = await trio.to_thread.run_sync(
@@ -114,4 +119,5 @@ async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: 
         status=board.status,
         readiness=board.unready,
         now_ms=board.now_ms,
+        metrics=metrics.read,
     )

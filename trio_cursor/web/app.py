@@ -1,4 +1,6 @@
-"""The application: announcements in by `POST /events`, health and status out. All answers but `/` are JSON.
+"""The application: announcements in by `POST /events`; health, status and metrics out.
+
+All answers but `/` and `/metrics` are JSON.
 
 This module needs starlette, which takes a while to import: only a running server imports it.
 """
@@ -6,7 +8,7 @@ This module needs starlette, which takes a while to import: only a running serve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -30,6 +32,7 @@ POST /events   session announcements, as JSON
 GET  /healthz  whether it is alive
 GET  /readyz   whether it can do its work, and if not, why
 GET  /status   everything about it, as JSON
+GET  /metrics  figures for Prometheus
 
 A page to look at comes with a later release; until then: trio-cursor status
 """
@@ -41,10 +44,12 @@ def make_app(
     status: Callable[[], Status],
     readiness: Callable[[], list[str]],
     now_ms: Callable[[], int],
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
 ) -> Starlette:
     """The application. `readiness` says in words what keeps the service from its work; nothing: ready.
 
-    `intake` None: nobody's announcements are taken.
+    `intake` None: nobody's announcements are taken. `metrics` is asked with the header `Accept` and gives
+    the page and its content type.
     """
 
     async def health(_: Request) -> Response:
@@ -59,6 +64,10 @@ def make_app(
         found["workspaces"] = [*found["workspaces"], *(_unmapped(item) for item in found["unmapped"])]
         return _answer(200, found)
 
+    async def scrape(request: Request) -> Response:
+        page, kind = await metrics(request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": kind})
+
     async def welcome(_: Request) -> Response:
         return PlainTextResponse(_WELCOME)
 
@@ -69,6 +78,7 @@ def make_app(
             Route("/healthz", health),
             Route("/readyz", ready),
             Route("/status", whole_status),
+            Route("/metrics", scrape),
         ],
         exception_handlers={HTTPException: _refused, Exception: _broken},
     )
