@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import cursor_files
@@ -31,8 +32,10 @@ from trio_cursor.config import (
 )
 from trio_cursor.demo.canaries import CANARY
 from trio_cursor.demo.process import FakeCursorProcess
-from trio_cursor.metrics import METRICS
+from trio_cursor.meters import Meters
+from trio_cursor.metrics import METRICS, Metrics
 from trio_cursor.settings import Reloaded
+from trio_cursor.states import OutputState
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -196,6 +199,19 @@ async def test_two_services_in_one_process_know_nothing_of_each_other(tmp_path):
         *({hash_of("/home/demo/w0"): 3}, {hash_of("/home/demo/w1"): 4}, {hash_of("/home/demo/w0"): 3})
     ]
     assert sorted(metric.name for metric in prometheus_client.REGISTRY.collect()) == globally
+
+
+def test_outputs_are_called_by_what_they_are():
+    names = (
+        "json_lines:/home/me/x",
+        "redis_stream:redis://host/0 {s:0}",
+        "redis_stream:redis://host/0 {s:1}",
+    )
+    outputs = [OutputState(name) for name in (*names, "otlp")]
+    metrics = Metrics(SimpleNamespace(outputs=outputs), None, Meters())
+    assert list(metrics.outputs()) == list(
+        zip(("json_lines", "redis_stream_0", "redis_stream_1", "otlp"), outputs, strict=True)
+    )
 
 
 def many_workspaces(user, count):
