@@ -233,7 +233,7 @@ METRICS: Final = (
     Metric(
         "trio_cursor_finish_to_log_seconds",
         "histogram",
-        "From the end of a generation, where it is known, until it was in the event log.",
+        "From the end of a generation, if known, until it was in the event log; Cursor writes late itself.",
         lambda it: [((), it.meters.finish_to_log.copy())],
     ),
     Metric(
