@@ -60,7 +60,7 @@ class Config:
     http: HttpConfig = attrs.field(
         factory=HttpConfig,
         metadata={
-            "help": "Announcements of sessions, health and status; page, feed and metrics are not built yet."
+            "help": "Announcements of sessions, health, status and metrics; page and feed are not built yet."
         },
     )
     privacy: PrivacyConfig = attrs.field(
