@@ -150,6 +150,7 @@ class World:
     why: list[str] = attrs.field(factory=list)
     #: Without one there is no page.
     journal: Journal | None = None
+    families: tuple = ()
 
     async def serve(self, nursery, listen="127.0.0.1:0", token=None, **limits):
         """Start it."""
@@ -165,6 +166,7 @@ class World:
                 status=self._status,
                 readiness=lambda: self.why,
                 now_ms=lambda: time.time_ns() // 1_000_000,
+                metrics=lambda: self.families,
                 limits=Limits(**limits),
             )
         )

@@ -1003,9 +1003,11 @@ async def test_a_database_that_changes_under_an_immutable_read_counts_for_nothin
         os.utime(path)
         return lambda: seen
 
-    outcome = await a_guest(deadline_seconds=0.2).read(str(path), make)
+    guest = a_guest(deadline_seconds=0.2)
+    outcome = await guest.read(str(path), make)
     assert outcome == Busy("it changed while it was read")
-    assert len(seen) > 1
+    assert len(seen) == guest.meter.busy > 1
+    assert guest.meter.outcomes["busy"] == 1
 
 
 def test_a_database_that_changes_while_it_is_copied_counts_for_nothing(database, tmp_path):
@@ -1343,12 +1345,12 @@ async def test_a_page_that_was_given_up_while_it_was_made_harms_nobody(a_guest, 
     for _ in range(3):
         with trio.move_on_after(0.1):
             await guest.read(str(database), make)
-    assert guest.abandoned == 3
+    assert guest.abandoned == guest.meter.abandoned == 3
     assert guest.quarantined() == ()
     assert isinstance(await guest.read(str(database), asking(A_KEY)), Page)
     release.set()
     await guest.aclose()
-    assert guest.abandoned == 0
+    assert (guest.abandoned, guest.meter.abandoned) == (0, 3)
 
 
 async def test_a_path_whose_reads_do_not_end_is_quarantined_for_a_while(a_guest, database):

@@ -35,6 +35,7 @@ async def test_every_event_once_and_in_order(tmp_path, server):
         await everything_is_sent(log, states)
     assert sent(server) == ids((1, 251))
     assert (states[0].state, states[0].errors, states[0].already_there) == ("connected", 0, 0)
+    assert states[0].meter.taken == 251
 
 
 async def test_gap_records_stay_at_home(tmp_path, server):
@@ -42,6 +43,7 @@ async def test_gap_records_stay_at_home(tmp_path, server):
         await log.append(Entry(events=(*numbered(1, 1), ((), gap()), *numbered(2, 2))))
         await everything_is_sent(log, states)
     assert sent(server) == ids((1, 2))
+    assert states[0].meter.taken == 2
 
 
 async def test_a_shard_that_has_had_nothing_yet_goes_on_where_it_was(tmp_path, server):
@@ -207,7 +209,7 @@ async def test_a_log_that_was_deleted_doubles_nothing(tmp_path, server):
         async with following(tmp_path / name, config(server.url)) as (log, states):
             await log.append(Entry(events=numbered(1, 5)))
             await everything_is_sent(log, states)
-    assert states[0].already_there == 5
+    assert (states[0].already_there, states[0].meter.taken) == (5, 0)
     assert sent(server) == ids((1, 5))
 
 
@@ -242,6 +244,7 @@ async def test_shards_keep_each_workspace_together_and_in_order(tmp_path, server
         await until(lambda: all(looks[state.name] > 2 for state in states))
         assert [state.rollbacks for state in states] == [0, 0, 0]
     found = [sent(server, keys.stream) for keys in keys_of(STREAM, 3)]
+    assert [state.meter.taken for state in states] == [len(shard) for shard in found]
     assert sorted(id_ for shard in found for id_ in shard) == sorted(ids((1, 60)))
     for workspace in range(8):
         mine = [id_ for number, id_ in enumerate(ids((1, 60)), 1) if number % 8 == workspace]

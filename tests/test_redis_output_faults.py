@@ -203,12 +203,13 @@ async def test_an_event_that_the_server_cannot_take_is_laid_aside_with_the_reaso
             await everything_is_sent(log, states)
             assert states[0].already_there == 0
             assert await log.count_dead(states[0].name) == 1
+            assert (states[0].meter.taken, states[0].meter.dead) == (4, 1)
             assert "an event can never be sent" in caplog.text
         assert sent(server) == ids((1, 2), (4, 5))
         async with following(tmp_path, config(server.tcp_url)) as (log, states):
             await log.append(Entry(events=numbered(6, 6)))
             await everything_is_sent(log, states)
-            assert states[0].dead == 1
+            assert (states[0].dead, states[0].meter.dead) == (1, 0)
         assert sent(server) == ids((1, 2), (4, 6))
 
 

@@ -129,7 +129,8 @@ class Condition:
             self._verdict = ("error", "; ".join(problems))
         else:
             self._verdict = ("synced", None)
-        state.errors += self._verdict[1] is not None
+        if self._verdict[1] is not None:
+            state.failed(watched.workspace.hash)
         self.given_up = self.given_up + 1 if any(page.is_given_up for page in pages.values()) else 0
         if 0 < self.given_up <= self.pace.max_retries:
             # Nobody may rely on it yet. What stays like this is broken, and nobody waits for it.
@@ -217,7 +218,7 @@ class Condition:
 
     def _fail(self) -> None:
         self.failures += 1
-        self.state.errors += 1
+        self.state.failed(self.watched.workspace.hash)
 
     def _turn(self, status: str, why: str | None) -> None:
         """One log line for each change of state."""

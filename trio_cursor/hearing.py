@@ -13,6 +13,7 @@ from trio_cursor.asked import sources, stream_of
 from trio_cursor.config import Config
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
+from trio_cursor.metrics import Metrics
 from trio_cursor.records import DISCOVERY, FILES, HTTP, REDIS
 from trio_cursor.sessions.session_files import watch_session_files
 from trio_cursor.sessions.tracker import Tracker
@@ -31,7 +32,9 @@ log = get_logger(__name__)
 Task = Callable[[], Awaitable[None]]
 
 
-async def build_tasks(config: Config, events: EventLog, tracker: Tracker, board: Board) -> list[Task]:
+async def build_tasks(
+    config: Config, events: EventLog, tracker: Tracker, board: Board, metrics: Metrics
+) -> list[Task]:
     """The tasks that are asked for. What they write down is shown by the board; nothing runs yet.
 
     Raises `ConfigError`.
@@ -75,7 +78,7 @@ async def build_tasks(config: Config, events: EventLog, tracker: Tracker, board:
     if asked.discovery:
         board.sources.append(SourceState(DISCOVERY, "connected"))
     if config.http.listen != "off":
-        tasks.append(await _server(config, tracker, board, is_intake=asked.http))
+        tasks.append(await _server(config, tracker, board, metrics, is_intake=asked.http))
     else:
         # Nobody would take from it what the log deletes.
         await _remove_index(events)
@@ -105,7 +108,9 @@ async def _remove_index(events: EventLog) -> None:
         log.warning("the page's index cannot be removed", error=error.strerror)
 
 
-async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: bool) -> Task:
+async def _server(
+    config: Config, tracker: Tracker, board: Board, metrics: Metrics, *, is_intake: bool
+) -> Task:
     listen = config.http.listen
     # The file of the token may be where nothing answers.
     token = await trio.to_thread.run_sync(
@@ -130,4 +135,5 @@ async def _server(config: Config, tracker: Tracker, board: Board, *, is_intake: 
         status=board.status,
         readiness=board.unready,
         now_ms=board.now_ms,
+        metrics=metrics.read,
     )

@@ -27,6 +27,8 @@ from trio_cursor.handle import Handle
 from trio_cursor.hearing import Task, build_foreign, build_tasks
 from trio_cursor.hints import Hints
 from trio_cursor.keeping import Keeper
+from trio_cursor.meters import Meters
+from trio_cursor.metrics import Metrics
 from trio_cursor.outputs.follower import Output
 from trio_cursor.outputs.json_lines import open_json_lines
 from trio_cursor.polling import Tools
@@ -82,6 +84,7 @@ class Parts:
 async def build(config: Config, events: EventLog) -> Parts:
     """Build them; nothing runs yet."""
     now, settings = _now_ms(), Settings(config)
+    meters = Meters(_now_ms, now)
     settle_ms = int(config.assembly.settle_timeout_seconds * 1000)
     registry = await _registry(config, events, now, settle_ms)
     dirs = await find_dirs(config)
@@ -125,6 +128,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         max_text_bytes=config.privacy.max_text_bytes,
         privacy=discretion.privacy,
         need=partial(ask_for, demand, beginning, sends_changes),
+        meters=meters,
     )
     freshness.renewed = partial(renew, sink, sends)
     first_pass = FirstPass(scanner)
@@ -152,9 +156,10 @@ async def build(config: Config, events: EventLog) -> Parts:
         now_ms=_now_ms,
         window_ms=window_ms(config),
         pace=settings.pace,
+        meters=meters,
     )
     foreign = await build_foreign(config, events)
-    outputs = await _outputs(config, events, foreign)
+    outputs = await _outputs(config, events, foreign, now)
     states: dict[str, WorkspaceState] = {}
     board = Board(
         started_at=now,
@@ -172,6 +177,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         privacy=PrivacyStatus(config.privacy.mode, discretion.more_open),
         os_events=hints.status,
     )
+    metrics = Metrics(board, guest, meters)
     return Parts(
         settings=settings,
         events=events,
@@ -179,7 +185,10 @@ async def build(config: Config, events: EventLog) -> Parts:
         scanner=scanner,
         hints=hints,
         tracker=tracker,
-        hearing=[*await build_tasks(config, events, tracker, board), *(one.listen for one in foreign)],
+        hearing=[
+            *await build_tasks(config, events, tracker, board, metrics),
+            *(one.listen for one in foreign),
+        ],
         supervisor=Supervisor(scanner, first_pass, tools, states),
         changes=changes,
         sink=sink,
@@ -223,7 +232,7 @@ async def _registry(config: Config, events: EventLog, now: int, settle_ms: int) 
 
 
 async def _outputs(
-    config: Config, events: EventLog, foreign: list[ForeignEntries]
+    config: Config, events: EventLog, foreign: list[ForeignEntries], since_ms: int
 ) -> list[tuple[Output, OutputState]]:
     found: list[tuple[Output, OutputState]] = []
     if config.outputs.json_lines.path:
@@ -235,6 +244,7 @@ async def _outputs(
 
         found += await open_redis_streams(config, events, _now_ms, foreign)
     for output, state in found:
+        state.meter.now_ms, state.meter.since_ms = _now_ms, since_ms
         # Known from the start, before the output was reached: retention and whoever waits for the output
         # must believe neither that it has everything nor that it has nothing.
         state.sequence = (await events.cursor(output.name))[0] if output.is_durable else events.last_sequence

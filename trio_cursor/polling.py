@@ -20,6 +20,7 @@ from trio_cursor.demand import Demand
 from trio_cursor.eventlog import EventLog, Known
 from trio_cursor.freshness import Freshness
 from trio_cursor.ladder import QUIET_PATIENCE_SECONDS
+from trio_cursor.meters import Meters
 from trio_cursor.observations import Wanted
 from trio_cursor.records import Batch, Workspace
 from trio_cursor.records import Page as SchemaPage
@@ -50,6 +51,7 @@ class Tools:
     #: How far back the first sync of a database reaches, milliseconds; None: to the beginning.
     window_ms: int | None
     pace: Pace
+    meters: Meters = attrs.field(factory=Meters)
 
 
 @attrs.define(eq=False)
@@ -152,6 +154,7 @@ class Poller:
                 pages[name] = completed
             self._count_skipped(pages, is_rescan=rescan)
             await self._commit(pages, expected)
+            self.tools.meters.committed(outcome.signature.written_ms, pages.values())
             if any(page.more for page in pages.values()):
                 self.state.status = "connected"
                 continue

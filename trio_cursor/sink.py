@@ -15,10 +15,11 @@ from trio_cursor.eventlog import Entry, EventLog, insist
 from trio_cursor.events import build_event, build_gap
 from trio_cursor.freshness import Freshness
 from trio_cursor.logs import get_logger
+from trio_cursor.meters import Meters
 from trio_cursor.observations import RingEntry, TableRow
 from trio_cursor.passes import Passes, ProfileRead
 from trio_cursor.privacy import FULL, Privacy
-from trio_cursor.records import Batch, Event, Session, Workspace
+from trio_cursor.records import Batch, Event, Generation, Session, Workspace
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.registry import Registry
 
@@ -78,6 +79,7 @@ class Sink:
     #: What becomes of what was observed, before anything of it is stored.
     privacy: Privacy = _OPEN
     counts: Counts = attrs.field(factory=Counts)
+    meters: Meters = attrs.field(factory=Meters)
     passes: Passes = attrs.field(init=False)
     #: Databases that were told that something is wanted of them.
     _called: set[str] = attrs.field(factory=set, init=False)
@@ -185,8 +187,7 @@ class Sink:
         now = self.now_ms()
         opened: list[Session] = []
         events: list[tuple[tuple[str, ...], Event]] = []
-        #: The database of each generation.
-        reported: list[str] = []
+        reported: list[Generation] = []
         for generation in change.released:
             session = self._session(generation.workspace, generation.timestamp, now, opened)
             if session is None:
@@ -200,7 +201,7 @@ class Sink:
                 max_text_bytes=self.max_text_bytes,
             )
             events.append(((generation.key, *generation.aliases), self.privacy.reported(event)))
-            reported.append(generation.workspace.database)
+            reported.append(generation)
         if batch is not None:
             events += self._gaps(batch, now, opened)
         events.sort(key=lambda pair: pair[1].timestamp)
@@ -231,7 +232,8 @@ class Sink:
             lambda: self.log.append(attrs.evolve(entry, sessions=tuple(map(latest, opened)))), "generations"
         )
         self.counts.generations += len(reported)
-        self.counts.by_database.update(reported)
+        self.counts.by_database.update(one.workspace.database for one in reported)
+        self.meters.reported(reported)
         self.counts.gaps += len(events) - len(reported)
 
     async def _without_known(self, change: Change) -> Change:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import attrs
 
+from trio_cursor.meters import Meters, OutputMeter
 from trio_cursor.records import Workspace
 
 
@@ -32,6 +33,13 @@ class WorkspaceState:
     skipped: dict[str, Counter[str]] = attrs.field(factory=dict)
     #: Everything that was there at first sight was read, or could not be.
     looked: bool = False
+    #: Of the service: what a workspace that has gone has counted stays.
+    meters: Meters = attrs.field(factory=Meters)
+
+    def failed(self, workspace_hash: str | None) -> None:
+        """Count a look that has failed. The hash as it is known now: `workspace.json` may be written late."""
+        self.errors += 1
+        self.meters.errors[workspace_hash] += 1
 
 
 @attrs.define(eq=False)
@@ -57,6 +65,8 @@ class OutputState:
     rolled_back_at: int | None = None
     #: What somebody should look at though events are taken, in words, by kind.
     alarms: dict[str, str] = attrs.field(factory=dict)
+    #: What it has taken in this run.
+    meter: OutputMeter = attrs.field(factory=OutputMeter)
 
 
 @attrs.define(eq=False)

@@ -60,7 +60,7 @@ class Supervisor:
         database = workspace.database
         if database not in self.scanner.watched:
             return  # it has vanished again
-        if self.states.setdefault(database, WorkspaceState(workspace)).looked:
+        if self.states.setdefault(database, WorkspaceState(workspace, meters=self.tools.meters)).looked:
             self._start(database, nursery)
         else:
             self._waiting[database] = None

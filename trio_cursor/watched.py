@@ -73,8 +73,7 @@ class Watched:
     @property
     def changed_ms(self) -> int | None:
         """When the file system says that it was last written, milliseconds since the epoch."""
-        files = (self.signature.database, self.signature.wal)
-        return max((file.mtime_ns // 1_000_000 for file in files if file), default=None)
+        return self.signature.written_ms
 
 
 @attrs.frozen

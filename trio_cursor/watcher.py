@@ -39,5 +39,6 @@ async def watch_workspace(
         else:
             return
         failures = 1 if condition.has_caught_up else failures + 1
-        state.status, state.last_error, state.errors = "error", why, state.errors + 1
+        state.status, state.last_error = "error", why
+        state.failed(watched.workspace.hash)
         await trio.sleep(backoff(tools.pace.retry_backoff, failures))

@@ -59,9 +59,7 @@ class Config:
     )
     http: HttpConfig = attrs.field(
         factory=HttpConfig,
-        metadata={
-            "help": "The page, events, announcements of sessions, health, status; metrics are not built yet."
-        },
+        metadata={"help": "The page, events, announcements of sessions, health, status, metrics."},
     )
     privacy: PrivacyConfig = attrs.field(
         factory=PrivacyConfig, metadata={"help": "What of a generation is stored and sent."}

@@ -32,6 +32,7 @@ from trio_cursor.cursor.outcomes import (
     TimedOut,
     Unreadable,
 )
+from trio_cursor.cursor.read_meter import ReadMeter
 from trio_cursor.cursor.schemas import Catalog, PageT, Scan
 from trio_cursor.cursor.visits import Memory, Page, Rules, Unchanged, Visit
 from trio_cursor.threads import soon
@@ -175,6 +176,7 @@ class Guest:
         self._quarantine_seconds = quarantine_seconds
         self._databases: dict[str, _Database] = {}
         self._abandoned: dict[Job, trio.Event] = {}
+        self.meter = ReadMeter()
 
     @property
     def abandoned(self) -> int:
@@ -212,6 +214,11 @@ class Guest:
             Exception: What `make`, the scan or its function raises: that is no fault of the file's.
 
         """
+        return self.meter.counted(await self._read(path, make, unless))
+
+    async def _read(
+        self, path: str, make: Callable[[Catalog], Scan[PageT]], unless: Signature | None
+    ) -> Outcome[PageT]:
         database = self._databases.setdefault(path, _Database(self._quarantine_seconds))
         visit = Visit(path, make, unless, self._rules, database.memory)
         left, patience = self._deadline_seconds, LOG_PATIENCE_SECONDS
@@ -225,9 +232,11 @@ class Guest:
                 try:
                     return await self._attempt(visit, database, turn, refusal, patient=patience > 0)
                 except NotYet as wait:
+                    self.meter.not_yet += 1
                     pause = wait.pause_seconds
                     patience -= pause
                 except RefusedForNow as refused:
+                    self.meter.busy += 1
                     refusal = refused.outcome
                     pause = random.uniform(*BUSY_PAUSE_SECONDS)  # noqa: S311 - jitter keeps no secret
                     left = turn.left - pause
@@ -280,6 +289,7 @@ class Guest:
         if ended.is_set():
             return
         job.abandoned = True
+        self.meter.abandoned += 1
         self._abandoned[job] = ended
         self._make_room()
         if not job.file_closed:

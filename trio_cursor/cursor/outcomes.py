@@ -37,6 +37,12 @@ class Signature:
         """Which file this is; None if there is none."""
         return (self.database.device, self.database.inode) if self.database else None
 
+    @property
+    def written_ms(self) -> int | None:
+        """When the file system says that it was last written, milliseconds since the epoch."""
+        files = (self.database, self.wal)
+        return max((file.mtime_ns // 1_000_000 for file in files if file), default=None)
+
 
 @attrs.frozen
 class Busy:

@@ -134,6 +134,8 @@ async def _hand_over(output: Output, events: EventLog, state: OutputState) -> No
         if output.is_durable:
             await events.save_cursor(output.name, batch[-1].sequence, detail)
         state.sequence = batch[-1].sequence
+        if not state.meter.is_kept_by_output:
+            state.meter.took(batch)
     else:
         state.sequence = max(state.sequence, newest)
     if state.state == "error":

@@ -71,6 +71,8 @@ class RedisStream:
         self.name = state.name
         self._address, self._keys, self._number, self._options = address, keys, number, options
         self._log, self._state, self._now_ms = events, state, now_ms
+        # Gap records and events of other shards are none of its own.
+        state.meter.is_kept_by_output = True
         #: Who reads what others have put on the stream, so that it is not sent again; None: nobody does.
         self._others = others
         self._limiter, self._known_nodes = thread_limiter(), KnownNodes(address.hosts)
@@ -220,13 +222,16 @@ class RedisStream:
                 raise
             suspicion.passed(batch)
             self._mark = str(Mark.of(batch[-1]))
+            self._state.meter.took([by_id[one.event_id] for one in batch], added)
             if batch[0].sequence > self._found:
                 self._state.already_there += len(batch) - added
 
     async def _bury(self, event: Event, reason: str) -> None:
         log.error("an event can never be sent", output=self.name, event_id=event.event_id, why=reason)
         await self._log.bury(self.name, event, reason, self._now_ms())
-        self._state.dead = await self._log.count_dead(self.name)
+        dead = await self._log.count_dead(self.name)
+        self._state.meter.dead += dead - self._state.dead
+        self._state.dead = dead
 
 
 @attrs.frozen

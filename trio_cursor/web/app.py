@@ -1,4 +1,4 @@
-"""The application: announcements in by `POST /events`; health, status, events and the page out.
+"""The application: announcements in by `POST /events`; health, status, metrics, events and the page out.
 
 This module needs starlette, which takes a while to import: only a running server imports it.
 """
@@ -6,7 +6,7 @@ This module needs starlette, which takes a while to import: only a running serve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -37,11 +37,13 @@ def make_app(
     readiness: Callable[[], list[str]],
     now_ms: Callable[[], int],
     limits: Limits,
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
 ) -> Starlette:
     """The application. `readiness` says in words what keeps the service from its work; nothing: ready.
 
     `intake` None: nobody's announcements are taken. `journal` None: there is no log to show, so neither
-    the page nor the stream of events.
+    the page nor the stream of events. `metrics` is asked with the header `Accept` and gives the page and its
+    content type.
     """
 
     async def health(_: Request) -> Response:
@@ -56,6 +58,10 @@ def make_app(
         found["workspaces"] = [*found["workspaces"], *(_unmapped(item) for item in found["unmapped"])]
         return _answer(200, found)
 
+    async def scrape(request: Request) -> Response:
+        page, kind = await metrics(request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": kind})
+
     app = Starlette(
         routes=[
             Route("/events", _Events(intake, now_ms).post if intake else _not_taken, methods=["POST"]),
@@ -63,6 +69,7 @@ def make_app(
             Route("/readyz", ready),
             Route("/status", whole_status),
             *_pages(journal, status, now_ms, limits),
+            Route("/metrics", scrape),
         ],
         exception_handlers={HTTPException: _refused, Exception: _broken},
     )

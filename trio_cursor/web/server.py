@@ -14,6 +14,7 @@ import trio
 
 from trio_cursor.config import listen_address
 from trio_cursor.logs import get_logger
+from trio_cursor.metrics import Family
 from trio_cursor.sessions.announcements import Desk
 from trio_cursor.states import SourceState
 from trio_cursor.status import Status
@@ -21,6 +22,7 @@ from trio_cursor.web.guard import Asgi, gate_for, guarded
 from trio_cursor.web.intake import Intake
 from trio_cursor.web.journal import Journal
 from trio_cursor.web.limits import Limits
+from trio_cursor.web.scraping import Scraping
 
 if TYPE_CHECKING:
     from trio_cursor.web.clients import Clients
@@ -79,10 +81,11 @@ async def serve_web(
     status: Callable[[], Status],
     readiness: Callable[[], list[str]],
     now_ms: Callable[[], int],
+    metrics: Callable[[], Sequence[Family]],
     limits: Limits | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Serve intake, health, status and the page until cancelled; `token` is what `check_listen` gave.
+    """Serve intake, health, status, metrics and the page until cancelled; `token` is what `check_listen` gave.
 
     `intake`: where announcements are handed in, and what is said of this source; None: they are refused.
     `journal`: what the page shows; None: there is no page.
@@ -98,7 +101,13 @@ async def serve_web(
         desk, state.source = intake
         taking = Intake(desk, state.source, limits.store_seconds)
     app = make_app(
-        intake=taking, journal=journal, status=status, readiness=readiness, now_ms=now_ms, limits=limits
+        intake=taking,
+        journal=journal,
+        status=status,
+        readiness=readiness,
+        now_ms=now_ms,
+        limits=limits,
+        metrics=Scraping(metrics),
     )
 
     async def beside() -> None:
