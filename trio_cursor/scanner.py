@@ -71,6 +71,8 @@ class Scanner:
     _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
     _whole_at: float = attrs.field(default=-math.inf, init=False)
     _probe_seconds: float = attrs.field(default=0.0, init=False)
+    #: When the next sweep is to have come, at the latest.
+    expected_at: float = attrs.field(default=math.inf, init=False)
     #: What is there is known.
     has_swept: bool = attrs.field(default=False, init=False)
 
