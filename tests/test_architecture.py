@@ -39,6 +39,7 @@ FLOORS = [
     [
         *(
             "asked",
+            "hosts",
             "outputs",
             "watched",
             "sweep",
