@@ -53,6 +53,7 @@ FLOORS = [
     [
         *(
             "asked",
+            "hosts",
             "outputs",
             "watched",
             "sweep",

@@ -25,11 +25,13 @@ COMMANDS = [
     "status",
     "doctor",
     "config",
+    "service",
+    "completion",
     "demo",
     "version",
 ]
 NOT_BUILT = [
-    *("top", "audit", "hook", "service"),
+    *("top", "audit", "hook"),
 ]
 
 
@@ -95,6 +97,7 @@ def test_a_name_is_looked_for_among_the_commands_only_until_one_is_found():
         (["--rate", "3", "--workspaces", "2"], "--rate and --workspaces: only the fake Cursor has that"),
         (["--once", "--http", "127.0.0.1:0"], "--http: with --once nothing is served"),
         (["--log-level", "loud"], "invalid choice: 'loud'"),
+        (["service", "start"], "invalid choice: 'start'"),
         (["config"], "the following arguments are required: action"),
     ],
 )
@@ -212,4 +215,5 @@ except SystemExit:
     )
     loaded = json.loads(done.stderr[done.stderr.index("[") :])
     assert "trio_cursor.cli.parser" in loaded
-    assert not {"trio", "attrs", "cattrs", "rich", "structlog", "redis", "sqlite3"}.intersection(loaded)
+    slow = {"trio", "attrs", "cattrs", "rich", "structlog", "redis", "sqlite3", "shtab"}
+    assert not slow.intersection(loaded)

@@ -23,3 +23,7 @@ class AlreadyRunningError(TrioCursorError):
 
 class StateError(TrioCursorError):
     """The state directory or the event log in it cannot be used: mend what the text names."""
+
+
+class HostError(TrioCursorError):
+    """The service cannot be handed to a host (systemd and the like), or not be taken back: see the text."""

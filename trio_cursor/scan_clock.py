@@ -26,10 +26,14 @@ async def scan_clock(
     """
     while True:
         seconds = every()
+        scanner.expected_at = trio.current_time()
         for sighting in await scanner.sweep(seconds):
             await sightings.send(sighting)
+            # Of ten thousand databases one by one: whoever takes them is at it.
+            scanner.expected_at = trio.current_time()
         swept()
         ended = trio.current_time()
+        scanner.expected_at = ended + seconds
         while True:
             if scanner.is_hurried():
                 due = ended + min(_HURRY_SECONDS, seconds)

@@ -63,6 +63,8 @@ class Scanner:
     #: With the last sweep; what was said and not taken in yet cannot be missed.
     _is_all_heard: bool = attrs.field(default=False, init=False)
     _probe_seconds: float = attrs.field(default=0.0, init=False)
+    #: When the next sweep is to have come, at the latest.
+    expected_at: float = attrs.field(default=math.inf, init=False)
     #: What is there is known.
     has_swept: bool = attrs.field(default=False, init=False)
 

@@ -131,6 +131,8 @@ class Progress:
     outputs: tuple[OutputStatus, ...]
     #: Why the event log cannot be used at the moment; None: it can.
     log_error: str | None
+    #: Seconds by which the next look at Cursor's files is overdue; 0: it is not.
+    late_seconds: float = 0.0
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
+import trio
 
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
@@ -121,6 +122,7 @@ class Board:
             pending=len(self.sink.assembler),
             outputs=tuple(self._output(state) for state in self.outputs),
             log_error=self.events.trouble,
+            late_seconds=max(0.0, trio.current_time() - self.scanner.expected_at),
         )
 
     def unready(self) -> list[str]:

@@ -38,6 +38,8 @@ _MODULES = {
     "status": ("trio_cursor.cli.status_command", "run"),
     "doctor": ("trio_cursor.cli.doctor_command", "run"),
     "config": ("trio_cursor.cli.config_command", "run"),
+    "service": ("trio_cursor.cli.service_command", "run"),
+    "completion": ("trio_cursor.cli.completion_command", "run"),
     "demo": ("trio_cursor.demo.command", "main"),
     "version": ("trio_cursor.cli.version_command", "run"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import sys
 import time
 from collections import Counter
@@ -36,6 +37,18 @@ class Style:
 
     def __call__(self, name: str, text: str) -> str:
         return f"\x1b[{_CODES[name]}m{text}\x1b[0m" if self.is_on and text else text
+
+
+def goes_nowhere(stream: TextIO) -> bool:
+    """Whether what is written there is thrown away: the null device, which every service has for stdout."""
+    if sys.platform == "win32":
+        return stream.name == os.devnull  # a file of ours; of the system's own it cannot be told
+    else:  # noqa: RET505 - the type checker must see that this is not for Windows
+        try:
+            found, null = os.fstat(stream.fileno()), os.stat(os.devnull)  # noqa: PTH116 - a descriptor beside a path
+        except OSError:  # also of a stream in memory
+            return False
+        return stat.S_ISCHR(found.st_mode) and found.st_rdev == null.st_rdev
 
 
 def terminal_width() -> int:

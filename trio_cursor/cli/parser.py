@@ -17,8 +17,10 @@ from trio_cursor.version import __version__
 #: Longer lines are hard to read, however wide the terminal is.
 _WIDEST_HELP = 100
 
+_SCRIPT = "trio-cursor"
+
 #: Commands that have a name already and no work behind it yet.
-_NOT_BUILT = (*("top", "audit", "hook", "service"),)
+_NOT_BUILT = ("top", "audit", "hook")
 
 _EPILOG = """\
 Common options are accepted before and after the command; so are those of run
@@ -37,7 +39,7 @@ exit codes: 0 done, 1 failed, 2 usage, 3 degraded, 4 not running,
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse; a line without a command is `run`. Exits with 2 and one line if it makes no sense."""
-    parser, commands = _build(argv)
+    parser, commands = _build(argv, _program())
     arguments, unknown = parser.parse_known_args(_with_command(argv, parser, commands))
     command = commands[arguments.command]
     if unknown:
@@ -69,9 +71,20 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=25, width=width, **options)
 
 
-def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
+def parser_of_everything() -> argparse.ArgumentParser:
+    """For completion: every command with all of its options, and those of `run` where none is given."""
+    _, known = _build([], _SCRIPT)
+    parser, _ = _build([*known], _SCRIPT)
+    _run_arguments(parser)
+    return parser
+
+
+def _program() -> str:
     name, _ = os.path.splitext(os.path.basename(sys.argv[0]))  # noqa: PTH119, PTH122 - pathlib is slow to import
-    program = "trio-cursor" if name == "trio-cursor" else "python -m trio_cursor"
+    return _SCRIPT if name == _SCRIPT else "python -m trio_cursor"
+
+
+def _build(argv: list[str], program: str) -> tuple[_Parser, dict[str, _Parser]]:
     parser = _Parser(
         prog=program,
         usage=f"{program} [COMMAND] [options]",
@@ -118,6 +131,10 @@ def _build(argv: list[str]) -> tuple[_Parser, dict[str, _Parser]]:
     command("status", "how the running service is; exit 0 well, 3 not, 4 none")
     command("doctor", "why there is no telemetry, and what to do; exit 0 well, 3 not", _of("doctor"))
     command("config", "show or check the configuration, or write a file", _of("config"), " show|check|init")
+    command("service", "have the system run it: systemd, launchd, Windows", _of("service"),
+        " install|uninstall|status")  # fmt: skip
+    command("completion", "a script that makes a shell complete all this", _completion,
+        " bash|zsh|fish|powershell")  # fmt: skip
     command("demo", "a living fake Cursor in a directory", _demo, " DIR")
     command("version", "ours, Python's, trio's, redis-py's, and which SQLite")
     return parser, commands
@@ -226,6 +243,13 @@ def _figures(command: str) -> Callable[[argparse.ArgumentParser], None]:
 def _export(parser: argparse.ArgumentParser) -> None:
     _window(parser)
     _of("export")(parser)
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    shells = ("bash", "zsh", "fish", "powershell")
+    parser.add_argument(
+        "shell", choices=shells, help="which shell it is for; docs/service.md says where to put it"
+    )
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Collection
@@ -15,7 +16,8 @@ import trio
 from trio_cursor.asked import refuse_what_is_not_built
 from trio_cursor.cli.demo_place import DemoPlace, demo_place
 from trio_cursor.cli.log_setup import LogLines, level_of, logging_to_stderr
-from trio_cursor.cli.output import Style, plural, say
+from trio_cursor.cli.notifying import Manager
+from trio_cursor.cli.output import Style, goes_nowhere, plural, say
 from trio_cursor.cli.progress import show_progress
 from trio_cursor.cli.run_report import Report
 from trio_cursor.cli.screen import Screen
@@ -39,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Closing the terminal is the most ordinary end of a demo; a daemon has no terminal that could be closed.
     by_hangup = arguments.demo or sys.stdin.isatty()
     early: list[int] = []
+    manager = Manager.of(os.environ)
     with terminable(None if by_hangup else early.append), ExitStack() as removed_at_the_end:
         overrides, demo = dict(arguments.overrides), None
         if arguments.demo:
@@ -53,13 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
         config = load()
         if not config.cursor_database_monitor.enabled:
             say("enabled = false in the configuration: nothing is watched")
+            manager.will_not_run("enabled = false in the configuration")
             return 0
         colors = Style.of(sys.stderr, no_color=arguments.no_color).is_on
         with logging_to_stderr(config.logging, colors=colors) as log_lines:
             stop = Stop(config.service.shutdown_grace_seconds, removed_at_the_end.close)
             report = Report(config, Words(config.logging), is_once=arguments.once)
             reloading = None if by_hangup else Reloading(load, log_lines, early)
-            return _run(_Run(config, arguments, stop, report, reloading), demo)
+            return _run(_Run(config, arguments, stop, report, reloading, manager), demo)
 
 
 def _run(this_run: _Run, demo: DemoPlace | None) -> int:
@@ -117,6 +121,7 @@ class _Run:
     report: Report
     #: None: a hangup is the end.
     reloading: Reloading | None
+    manager: Manager = attrs.field(factory=Manager)
     #: Taken when the service ends: afterwards nothing changes any more.
     status: Status | None = None
     #: Why `--once` did not do what it should.
@@ -132,6 +137,7 @@ class _Run:
                     reload = None if self.reloading is None else self.reloading.ask
                     outer.start_soon(self.stop.obey, signals, nursery.cancel_scope, reload)
                     handle = await nursery.start(serve, self.config)
+                    nursery.start_soon(self.manager.attend, handle.progress)
                     if self.reloading is not None:
                         nursery.start_soon(self._reload, handle, self.reloading)
                     try:
@@ -143,7 +149,8 @@ class _Run:
     async def _attend(self, handle: Handle, nursery: trio.Nursery) -> None:
         scope, screen = nursery.cancel_scope, None
         self.report.introduce(handle)
-        if not (self.arguments.quiet or self.config.outputs.json_lines.path == "-"):
+        is_unwanted = self.arguments.quiet or goes_nowhere(sys.stdout)
+        if not (is_unwanted or self.config.outputs.json_lines.path == "-"):
             screen = self._screen(handle)
             nursery.start_soon(screen.show, scope)
         if self.arguments.once or self.config.outputs.json_lines.path == "-":
@@ -165,20 +172,25 @@ class _Run:
         if reloading.early:
             reloading.ask()
         async for _ in reloading.asked:
-            try:
-                config = await reloading.read()
-            except ConfigError as error:
-                self.report.refused(error.faults)
-            except NotBuiltYetError as error:
-                self.report.refused((str(error),))
-            else:
-                reloaded = handle.reload(config)
-                # Told at whichever of the two levels lets more through.
-                is_quieter = level_of(config.logging) > logging.getLogger().level
-                if not is_quieter:
-                    self._follow(config.logging, reloading.log_lines)
-                self.report.reloaded(reloaded)
+            self.manager.reloading()
+            await self._reload_once(handle, reloading)
+            self.manager.reloaded()
+
+    async def _reload_once(self, handle: Handle, reloading: Reloading) -> None:
+        try:
+            config = await reloading.read()
+        except ConfigError as error:
+            self.report.refused(error.faults)
+        except NotBuiltYetError as error:
+            self.report.refused((str(error),))
+        else:
+            reloaded = handle.reload(config)
+            # Told at whichever of the two levels lets more through.
+            is_quieter = level_of(config.logging) > logging.getLogger().level
+            if not is_quieter:
                 self._follow(config.logging, reloading.log_lines)
+            self.report.reloaded(reloaded)
+            self._follow(config.logging, reloading.log_lines)
 
     def _follow(self, config: LoggingConfig, log_lines: LogLines) -> None:
         log_lines.follow(config)

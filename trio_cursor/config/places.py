@@ -47,6 +47,11 @@ def _xdg(environ: Mapping[str, str], name: str, home: str, *default: str) -> str
     return given if posixpath.isabs(given) else posixpath.join(home, *default)
 
 
+def config_home(environ: Mapping[str, str], home: str) -> str:
+    """Tell where programs have their configuration on Linux."""
+    return _xdg(environ, "XDG_CONFIG_HOME", home, ".config")
+
+
 def config_file(
     path: str | os.PathLike[str] | None, environ: Mapping[str, str], platform: str, home: str
 ) -> tuple[str, str | None]:
@@ -64,5 +69,5 @@ def config_file(
     if platform == "darwin":
         base = posixpath.join(home, "Library", "Application Support")
     else:
-        base = _xdg(environ, "XDG_CONFIG_HOME", home, ".config")
+        base = config_home(environ, home)
     return posixpath.join(base, "trio-cursor", "config.toml"), None

@@ -85,7 +85,7 @@ async def serve_web(
     limits: Limits | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Serve intake, health, status, metrics and the page until cancelled; `token` is what `check_listen` gave.
+    """Serve intake, health, status, metrics and page until cancelled; `token` is what `check_listen` gave.
 
     `intake`: where announcements are handed in, and what is said of this source; None: they are refused.
     `journal`: what the page shows; None: there is no page.
