@@ -208,7 +208,7 @@ HOSTILE = (
 def test_whatever_stands_in_an_event_makes_a_span_and_figures(payload):
     found = rewritten(event(), **payload)
     span_of(found, with_texts=True).SerializeToString()
-    Totals(NOW_MS).plus([found]).sent(NAMES, RESOURCE, NOW_MS).SerializeToString()
+    totals_of([found]).sent(NAMES, RESOURCE, NOW_MS).SerializeToString()
 
 
 @pytest.mark.parametrize("model", ["\x1b[2J\u202e<b>", "m" * 5000, "\ud800x"])
@@ -218,6 +218,15 @@ def test_a_model_of_any_kind(model):
 
 
 # -- Figures -------------------------------------------------------------------------------------------
+
+
+def totals_of(events, before=None):
+    """As an output counts them: in portions, of copies."""
+    totals = before or Totals(NOW_MS)
+    for one in events:
+        totals = totals.copied()
+        totals.count([one])
+    return totals
 
 
 def points(totals, name, *, at=NOW_MS):
@@ -242,7 +251,7 @@ def test_the_totals_are_the_sums_of_what_is_known():
         event(3, model="b", completion_tokens=0, status="error", duration_ms=1),
         event(4, model="a"),
     ]
-    totals = Totals(NOW_MS).plus(events[:2]).plus(events[2:])
+    totals = totals_of(events)
     (used,) = points(totals, "gen_ai.client.inference.usage.input_tokens")
     assert (used.as_int, used.start_time_unix_nano) == (9, NOW_MS * MS)
     assert values(used.attributes) == {
@@ -270,19 +279,19 @@ def test_the_totals_are_the_sums_of_what_is_known():
 
 
 def test_no_figure_where_nothing_is_known():
-    assert not Totals(NOW_MS).plus([event(), rewritten(event(2), duration_ms=1.5, prompt_tokens=True)])
+    assert not totals_of([event(), rewritten(event(2), duration_ms=1.5, prompt_tokens=True)])
 
 
 def test_counts_that_nobody_can_have_used_are_not_summed():
-    assert not Totals(NOW_MS).plus([event(prompt_tokens=10**13, completion_tokens=2**80)])
+    assert not totals_of([event(prompt_tokens=10**13, completion_tokens=2**80)])
 
 
 def test_they_are_stored_and_come_back():
-    totals = Totals(NOW_MS).plus([event(**FULL)])
+    totals = totals_of([event(**FULL)])
     again = Totals.parsed(str(totals), 5)
     assert str(again) == str(totals)
     assert again.since_ms == NOW_MS
-    assert str(again.plus([event(2, **FULL)])) == str(totals.plus([event(2, **FULL)]))
+    assert str(totals_of([event(2, **FULL)], again)) == str(totals_of([event(2, **FULL)], totals))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +314,7 @@ def test_metrics_of_another_release_are_left_out():
 
 
 def test_more_models_than_anybody_uses_are_counted_together():
-    totals = Totals(NOW_MS).plus(event(number, model=f"m{number}", prompt_tokens=1) for number in range(300))
+    totals = totals_of(event(number, model=f"m{number}", prompt_tokens=1) for number in range(300))
     found = points(totals, "gen_ai.client.inference.usage.input_tokens")
     assert len(found) == MOST_SERIES
     assert sum(point.as_int for point in found) == 300
@@ -313,7 +322,5 @@ def test_more_models_than_anybody_uses_are_counted_together():
 
 
 def test_a_clock_that_was_put_back_makes_no_end_before_the_start():
-    (point,) = points(
-        Totals(NOW_MS).plus([event(prompt_tokens=1)]), "gen_ai.client.inference.usage.input_tokens", at=5
-    )
+    (point,) = points(totals_of([event(prompt_tokens=1)]), "gen_ai.client.inference.usage.input_tokens", at=5)
     assert point.time_unix_nano == point.start_time_unix_nano

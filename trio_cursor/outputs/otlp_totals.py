@@ -52,16 +52,17 @@ class Totals:
     def __bool__(self) -> bool:
         return bool(self._series)
 
-    def plus(self, events: Iterable[Event]) -> Totals:
-        """These, and those of further generations; these stay as they are."""
-        found = Totals.parsed(str(self), self.since_ms)
+    def copied(self) -> Totals:
+        """The same, to be counted on."""
+        return Totals.parsed(str(self), self.since_ms)
+
+    def count(self, events: Iterable[Event]) -> None:
+        """Count what was measured of generations."""
         for event in events:
             for metric, attributes, value in gen_ai.measured(event):
-                found.add(metric, attributes, value)
-        return found
+                self._add(metric, attributes, value)
 
-    def add(self, metric: Metric, attributes: Attributes, value: int) -> None:
-        """Count one figure, of a metric and its attributes."""
+    def _add(self, metric: Metric, attributes: Attributes, value: int) -> None:
         series = self._series.setdefault(metric.name, {})
         key = json.dumps(attributes)
         if key not in series and len(series) >= MOST_SERIES - 1:
