@@ -530,3 +530,22 @@ async def test_at_first_only_what_was_captured_of_late(tmp_path, receiver, logge
             await all_sent(log, state)
     assert receiver.event_ids == ids(3, 4)
     assert sum("long ago" in words for words in logged()) == 1
+
+
+@within(60)
+async def test_a_wrong_password_is_found_out_before_anything_is_to_be_sent(tmp_path, receiver):
+    receiver.always = Answer(status=401, body=b"\xff", content_type="application/x-protobuf")
+    async with following(tmp_path, receiver) as (log, state):
+        assert await until(lambda: state.last_error) == f"{receiver.url}: HTTP 401"
+        receiver.always = None
+        await log.append(counted(1, 1))
+        await all_sent(log, state)
+    assert receiver.event_ids == ids(1, 1)
+
+
+@within(60)
+async def test_what_is_done_otherwise_than_asked_for_is_said(tmp_path, receiver, logged):
+    environ = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}
+    async with following(tmp_path, receiver, environ=environ):
+        pass
+    assert sum("'delta', but totals are sent" in words for words in logged()) == 1
