@@ -327,11 +327,9 @@ def test_what_is_switched_off_says_so_and_watches_nothing(capsys, monkeypatch, t
 
 
 def test_what_the_configuration_asks_for_and_is_not_built_is_refused_by_its_key(capsys, monkeypatch):
-    monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__OTLP__ENABLED", "true")
+    monkeypatch.setenv("TRIO_CURSOR_ALARMS__WEBHOOK", "https://host/hook")
     assert main(["run"]) == 2
-    assert (
-        capsys.readouterr().err == "trio_cursor: outputs.otlp.enabled: not built yet; leave it out for now\n"
-    )
+    assert capsys.readouterr().err == "trio_cursor: alarms.webhook: not built yet; leave it out for now\n"
 
 
 # -- run, until it is stopped --------------------------------------------------------------------------

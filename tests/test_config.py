@@ -105,6 +105,8 @@ DEFAULTS = {
     "redis.tls.key": None,
     "outputs.json_lines.path": None,
     "outputs.otlp.enabled": False,
+    "outputs.otlp.endpoint": None,
+    "outputs.otlp.texts": False,
     "http.listen": "127.0.0.1:8787",
     "http.token_file": None,
     "privacy.mode": "full",

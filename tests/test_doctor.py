@@ -348,14 +348,18 @@ def test_a_file_for_json_lines_that_cannot_be_written(doctor, monkeypatch, tmp_p
 
 def test_what_is_switched_off_or_not_built_is_a_finding(doctor, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_CURSOR_DATABASE_MONITOR__ENABLED", "false")
-    monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__OTLP__ENABLED", "true")
     monkeypatch.setenv("TRIO_CURSOR_ALARMS__WEBHOOK", "https://host/hook")
     found = doctor()
     assert found.the("service")["do"] == "set enabled = true"
-    assert [item["subject"] for item in found.of("configuration", "finding")] == [
-        "outputs.otlp.enabled",
-        "alarms.webhook",
-    ]
+    assert [item["subject"] for item in found.of("configuration", "finding")] == ["alarms.webhook"]
+
+
+def test_a_collector_that_cannot_be_used_is_a_finding(doctor, monkeypatch):
+    monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__OTLP__ENABLED", "true")
+    assert doctor().of("otlp") == []
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
+    (found,) = doctor().of("otlp", "finding")
+    assert found["what"] == "OTEL_EXPORTER_OTLP_ENDPOINT must be an http:// or https:// URL"
 
 
 # -- The service ---------------------------------------------------------------------------------------

@@ -162,9 +162,9 @@ def test_a_file_that_is_at_fault_is_refused_with_all_its_faults_and_changes_noth
         first, second = daemon.record("configuration refused")["faults"]
         assert "unknown key cursor.exlude; did you mean cursor.exclude?" in first
         assert "logging.level must be debug, info, warning, error or critical, not loud" in second
-        daemon.reload("[outputs.otlp]\nenabled = true\n")
+        daemon.reload("[alarms]\nwebhook = 'https://host/hook'\n")
         (fault,) = daemon.record("configuration refused")["faults"]
-        assert fault.startswith("outputs.otlp.enabled: not built yet")
+        assert fault.startswith("alarms.webhook: not built yet")
         daemon.file.unlink()
         daemon.process.send_signal(signal.SIGHUP)
         (fault,) = daemon.record("configuration refused")["faults"]

@@ -23,13 +23,13 @@ import trio_cursor
 from trio_cursor import asked as asked_module
 from trio_cursor.asked import cursor_dirs, is_rolled_out, window_ms
 from trio_cursor.config import (
+    AlarmsConfig,
     Config,
     CursorConfig,
     DatabaseMonitorConfig,
     HttpConfig,
     JsonLinesConfig,
     LoggingConfig,
-    OtlpConfig,
     OutputsConfig,
     StateConfig,
 )
@@ -236,8 +236,8 @@ async def test_a_state_directory_that_others_could_read_is_tightened_and_that_is
 
 @within(30)
 async def test_what_is_not_built_is_refused_by_name(config):
-    asked = attrs.evolve(config, outputs=OutputsConfig(otlp=OtlpConfig(enabled=True)))
-    with pytest.raises(NotBuiltYetError, match=r"outputs\.otlp\.enabled"):
+    asked = attrs.evolve(config, alarms=AlarmsConfig(webhook="https://host/hook"))
+    with pytest.raises(NotBuiltYetError, match=r"alarms\.webhook"):
         await trio_cursor.serve(asked)
 
 

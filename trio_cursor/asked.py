@@ -115,7 +115,6 @@ def stream_of(config: Config) -> str:
 def not_built(config: Config) -> list[str]:
     """Keys by which something is asked for that this release does not do."""
     asked = {
-        "outputs.otlp.enabled": config.outputs.otlp.enabled,
         "alarms.webhook": config.alarms.webhook is not None,
     }
     return [name for name, is_asked in asked.items() if is_asked]

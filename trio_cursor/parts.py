@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from functools import partial
@@ -243,6 +244,11 @@ async def _outputs(
         from trio_cursor.outputs.stream_opening import open_redis_streams  # noqa: PLC0415
 
         found += await open_redis_streams(config, events, _now_ms, foreign)
+    if config.outputs.otlp.enabled:
+        # Needs what only the extra `otel` brings.
+        from trio_cursor.outputs.otlp_opening import open_otlp  # noqa: PLC0415
+
+        found.append(await open_otlp(config, events, _now_ms, os.environ))
     for output, state in found:
         state.meter.now_ms, state.meter.since_ms = _now_ms, since_ms
         # Known from the start, before the output was reached: retention and whoever waits for the output

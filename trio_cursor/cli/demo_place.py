@@ -58,6 +58,6 @@ def _overrides(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
         "state.dir": arguments.state_dir or str(place / "state"),
         "redis.url": arguments.redis_url or "",
         "outputs.json_lines.path": arguments.json_lines or "",
-        "outputs.otlp.enabled": False,
+        "outputs.otlp.enabled": arguments.otlp is not None,
         "alarms.webhook": "",
     }

@@ -29,6 +29,10 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         found |= _of_run(arguments)
     elif "redis_url" in given:
         found |= {"redis.url": given["redis_url"], "redis.stream": given["stream"]}
+    if (collector := given.get("otlp")) is not None:
+        found["outputs.otlp.enabled"] = True
+        # An empty text is none: then the variables say where.
+        found["outputs.otlp.endpoint"] = "" if collector == "env" else collector
     return found
 
 

@@ -168,6 +168,8 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--redis-url", metavar="URL|env",
         help="the Redis that events go to, and sessions are read from")  # fmt: skip
     add("--stream", metavar="NAME", help="its stream (default telemetry:events)")
+    add("--otlp", metavar="URL|env",
+        help="the OpenTelemetry collector for spans and metrics; env: by OTEL_*")  # fmt: skip
     add("--http", metavar="ADDRESS",
         help="HOST:PORT for the page, announcements, health and status, or off")  # fmt: skip
     add("--privacy", metavar="MODE", choices=["full", "redacted", "metadata"],

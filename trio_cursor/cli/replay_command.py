@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -27,10 +27,14 @@ from trio_cursor.eventlog import Filter, cursor_names, last_sequence, open_for_r
 from trio_cursor.os_files import is_broken_pipe
 from trio_cursor.outputs.follower import OutputClosedError, OutputError
 from trio_cursor.outputs.json_lines import JsonLinesFile, open_json_lines
+from trio_cursor.outputs.otlp_opening import sender_for_replay
 from trio_cursor.records import Event
 from trio_cursor.redis_keys import keys_of, shard_of
 from trio_cursor.redis_replay import StreamReplay
 from trio_cursor.redis_trouble import StreamError
+
+if TYPE_CHECKING:
+    from trio_cursor.outputs.otlp_sending import SpanSender
 
 _USAGE = 2
 _BATCH_EVENTS = 500
@@ -42,6 +46,7 @@ _Send = Callable[[list[Event]], Iterator[tuple[int, int]]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where to; which events is the main parser's."""
     parser.add_argument("--json-lines", metavar="FILE|-", help="append them to a file, or print them")
+    parser.add_argument("--otlp", metavar="URL|env", help="send them to an OpenTelemetry collector, as spans")
     add_redis_options(parser)
     parser.add_argument("--force", action="store_true", help="also what is on the stream already")
 
@@ -58,8 +63,13 @@ class _Tally:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send what is asked for, and say how much that was."""
-    if arguments.json_lines and (arguments.redis_url or arguments.stream or arguments.force):
-        say("trio_cursor: --json-lines: not together with --redis-url, --stream or --force")
+    is_redis = arguments.redis_url or arguments.stream or arguments.force
+    for option, given in (("--json-lines", arguments.json_lines), ("--otlp", arguments.otlp)):
+        if given and is_redis:
+            say(f"trio_cursor: {option}: not together with --redis-url, --stream or --force")
+            return _USAGE
+    if arguments.json_lines and arguments.otlp:
+        say("trio_cursor: --otlp: not together with --json-lines")
         return _USAGE
     config = load_config(arguments.config, overrides=arguments.overrides)
     directory = Path(config.state.dir)
@@ -72,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
             veil = _veil(connection, config)
             if arguments.json_lines:
                 send = _to_lines(arguments.json_lines, connection, config)
+            elif arguments.otlp:
+                send = _to_collector(config)
             else:
                 send = _to_redis(config, stack, is_forced=arguments.force)
             _replay(arguments, connection, lambda events: send([veil(event) for event in events]), tally)
@@ -149,6 +161,36 @@ def _to_lines(path: str, connection: Any, config: Config) -> _Send:
         yield len(events), len(events)
 
     return send
+
+
+def _to_collector(config: Config) -> _Send:
+    refused: list[str] = []
+
+    async def refuse(event: Event, why: str) -> None:
+        refused.append(event.event_id)
+        say(f"not sent: {printable(event.event_id)}: {printable(why)}")
+        await trio.lowlevel.checkpoint()
+
+    sender = sender_for_replay(config, os.environ, lambda: time.time_ns() // 1_000_000, refuse)
+    trio.run(_looked_at, sender)
+
+    def send(events: list[Event]) -> Iterator[tuple[int, int]]:
+        refused.clear()
+        trio.run(sender.send, events)
+        if sender.rejected:
+            say(f"not sent: {printable(sender.rejected)}")
+            sender.rejected = None
+        count = len(events) - len(refused)
+        yield count, count
+
+    return send
+
+
+async def _looked_at(sender: SpanSender) -> None:
+    try:
+        await sender.look()
+    except OutputError as error:
+        raise TrioCursorError(f"could not replay: {error}") from error
 
 
 def _is_live(output: JsonLinesFile, connection: Any, config: Config) -> bool:

@@ -18,6 +18,7 @@ from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, listen_address, redact_url
 from trio_cursor.config.checks import is_loopback
 from trio_cursor.handle import Handle
+from trio_cursor.outputs.otlp_address import collector_of
 from trio_cursor.settings import Reloaded
 from trio_cursor.status import TROUBLED, Status
 
@@ -88,6 +89,8 @@ class Report:
         if redis.url is not None:
             shards = "" if redis.shards == 1 else f"{redis.shards} shards of "
             yield f"{shards}the stream {redis.stream} at {redact_url(redis.url)}"
+        if self.config.outputs.otlp.enabled:
+            yield f"the OpenTelemetry collector at {collector_of(self.config.outputs.otlp, os.environ)}"
 
     def _neighbours(self) -> Iterator[str]:
         """Sentences about what is beyond this machine, or may be."""
@@ -100,6 +103,11 @@ class Report:
                 yield "Sessions are read from there too."
             else:
                 yield f"Sessions are read from the stream {stream} there."
+        if self.config.outputs.otlp.enabled:
+            texts = (
+                "also prompts and answers" if self.config.outputs.otlp.texts else "no prompts and no answers"
+            )
+            yield f"The collector gets {texts}."
         address = listen_address(http.listen)
         if address is not None and not is_loopback(address[0]):
             yield f"Health and status are served on {http.listen} to whoever shows the token."

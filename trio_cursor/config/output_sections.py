@@ -85,6 +85,14 @@ class OtlpConfig:
     """`[outputs.otlp]`: events to OpenTelemetry."""
 
     enabled: bool = key_field(False, "Send events to an OpenTelemetry collector; only then is OTEL_* read.")
+    endpoint: str | None = key_field(
+        None,
+        "Where it takes OTLP over HTTP; none: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318.",
+        check=web_url,
+        example="http://localhost:4318",
+        redact=redact_url,
+    )
+    texts: bool = key_field(False, "Send prompts and answers too, as [privacy] mode has them.")
 
 
 @attrs.frozen(kw_only=True)

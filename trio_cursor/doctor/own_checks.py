@@ -99,6 +99,8 @@ def outputs(facts: Facts) -> Iterator[Check]:
             yield finding("json_lines", path or "", what, do)
         else:
             yield ok("json_lines", path or "", "can be written")
+    for trouble in () if own is None else own.otlp_trouble:
+        yield finding("otlp", "outputs.otlp", trouble, "mend that: `run` refuses to start")
     for name in not_built(facts.config):
         yield finding("configuration", name, "not built yet: `run` refuses to start", "leave it out for now")
 

@@ -15,11 +15,12 @@ from trio_cursor import state_dir
 from trio_cursor.config import Config
 from trio_cursor.cursor.filesystems import network_filesystem
 from trio_cursor.cursor.private_copies import place_for_copies
-from trio_cursor.errors import StateError
+from trio_cursor.errors import ConfigError, StateError
 from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
 from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.events import GAP_TYPE
 from trio_cursor.outputs.json_lines import why_not_appended
+from trio_cursor.outputs.otlp_opening import usable_collector
 from trio_cursor.sqlite_library import sqlite3
 
 #: How long the log may be looked through for damage: it may have gigabytes.
@@ -55,6 +56,8 @@ class OwnLook:
     gaps: int = 0
     #: Why the file for JSON lines cannot be written, in words; None: it can, or there is none.
     json_lines_trouble: str | None = None
+    #: Why no OpenTelemetry collector can be used, in words, before any is tried.
+    otlp_trouble: tuple[str, ...] = ()
 
 
 def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
@@ -62,6 +65,11 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
     look = OwnLook(Path(config.state.dir))
     path = config.outputs.json_lines.path
     look.json_lines_trouble = None if path in (None, "-") else _why_not_written(Path(path or ""))
+    if config.outputs.otlp.enabled:
+        try:
+            usable_collector(config, os.environ)
+        except ConfigError as error:
+            look.otlp_trouble = error.faults
     try:
         look.mended = state_dir.prepare(look.directory)
     except StateError as error:

@@ -80,6 +80,7 @@ async def _follow(output: Output, events: EventLog, state: OutputState) -> NoRet
     pause = _RETRY_FIRST_SECONDS
     resumed = has_moved = False
     while True:
+        least = 0.0
         try:
             if not resumed:
                 await _resume(output, events, state)
@@ -96,7 +97,7 @@ async def _follow(output: Output, events: EventLog, state: OutputState) -> NoRet
             raise
         except (OutputError, StateError) as error:
             resumed = False
-            pause = max(pause, getattr(error, "pause", 0.0))
+            least = getattr(error, "pause", 0.0)
             _note(state, str(error))
         except Exception as error:  # the border of an output
             resumed = False
@@ -104,7 +105,7 @@ async def _follow(output: Output, events: EventLog, state: OutputState) -> NoRet
                 log.exception("an output failed and starts again", output=output.name)
         else:
             continue
-        await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        await trio.sleep(max(least, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter
         pause = min(pause * 2, _RETRY_MOST_SECONDS)
 
 
