@@ -211,8 +211,23 @@ def test_one_line_of_ascii_whatever_is_in_it():
 
 
 def test_no_line_holds_what_is_not_json():
-    with pytest.raises(ValueError, match="JSON"):
-        to_json(Event(0, "i", 1, "s", {}, {"x": float("nan")}))
+    line = to_json(Event(0, "i", 1, "s", {}, {"x": float("nan"), "y": float("inf"), "z": 10**30, "a": 1e300}))
+    assert from_json(line).payload == {"x": None, "y": None, "z": 10**30, "a": 1e300}
+
+
+@given(st.recursive(st.text() | st.integers() | st.booleans() | st.none(), st.lists))
+def test_any_text_comes_back_as_it_was(value):
+    line = to_json(Event(0, "i", 1, "s", {}, {"x": value, "\u00e9": value}))
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    assert from_json(line).payload == {"x": value, "\u00e9": value}
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff\u4e2d", "\U0001f600\ud83d"])
+def test_a_lone_surrogate_that_is_there_all_the_same_comes_back(text):
+    line = to_json(Event(0, "i", 1, "s", {}, {"x": text}))
+    assert line.isascii()
+    assert from_json(line).payload == {"x": text}
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from uuid import NAMESPACE_URL, uuid5
 
 import attrs
+import msgspec
 
 from trio_cursor.cursor.schemas.values import clean_text
 from trio_cursor.observations import Json, JsonObject, Sealed
@@ -20,6 +22,9 @@ SOURCE = "python_monitor"
 
 #: All others are short by what they are.
 _CUT_FIELDS = ("response_text", "prompt_text", "request_parameters", "full_generation_data")
+#: Made once: `json.dumps` makes one for each event, where anything is other than by default.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 #: Tool calls of one generation, each of which is a name and a word.
 _CALLS_MOST = 1000
 
@@ -186,7 +191,17 @@ def to_object(event: Event) -> JsonObject:
 
 def to_json(event: Event) -> str:
     """One line of JSON, ASCII only, so that no separator of lines and no surrogate can be in it."""
-    return json.dumps(to_object(event), separators=(",", ":"), allow_nan=False)
+    whole = to_object(event)
+    try:
+        line = msgspec.json.encode(whole).decode()
+    except (ValueError, RecursionError):  # lone surrogates, or very deep
+        return _ENCODER.encode(whole)
+    return line if line.isascii() else _NOT_ASCII.sub(_escaped, line)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Characters of a text within JSON as ASCII; they stand nowhere else in it."""
+    return _ENCODER.encode(found[0])[1:-1]
 
 
 def from_object(value: Mapping[str, object], sequence: int = 0) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -82,6 +83,10 @@ def _refuse_depth(value: Json) -> None:
         raise BadValueError("it is nested too deeply")
 
 
+#: Made once: `json.loads` makes one for each value, where anything is other than by default.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
 def parse_json(value: Any, *, limit: int) -> Json:
     """Parse a stored value strictly.
 
@@ -96,7 +101,7 @@ def parse_json(value: Any, *, limit: int) -> Json:
         raise BadValueError(f"it has {len(value)} bytes, more than {limit}")
     text = value.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
-        parsed = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        parsed = _DECODER.decode(text)
         # With fewer brackets than that there is no need to look.
         if text.count("[") + text.count("{") > _NESTING_LIMIT:
             _refuse_depth(parsed)
@@ -120,6 +125,7 @@ def usable_id(value: Any) -> str | None:
     return text
 
 
+@lru_cache(maxsize=1024)
 def is_uuid(text: str) -> bool:
     """Whether the id is a UUID in its usual form, which names a generation everywhere."""
     return _UUID.fullmatch(text) is not None
