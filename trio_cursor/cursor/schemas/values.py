@@ -39,7 +39,8 @@ class BadValueError(ValueError):
 
 def clean_text(text: str) -> str:
     """Replace lone surrogates, which no encoder takes, by U+FFFD."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
+    # Python knows of each text whether it is ASCII; of most there is nothing to look for.
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def text_of(value: Any) -> str | None:
