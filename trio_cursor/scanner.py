@@ -60,7 +60,7 @@ class Scanner:
     _doubles: set[str] = attrs.field(factory=set, init=False)
     rhythm: Rhythm = attrs.field(init=False)
     _hanging: Hanging = attrs.field(init=False)
-    #: With the last sweep; what was said and not taken in yet cannot be missed.
+    #: With the last look; what was said and not taken in yet cannot be missed.
     _is_all_heard: bool = attrs.field(default=False, init=False)
     _probe_seconds: float = attrs.field(default=0.0, init=False)
     #: When the next sweep is to have come, at the latest.
@@ -208,6 +208,7 @@ class Scanner:
         sweep = Sweep(self.look, self.wanted, listers={}, listings={}, known=frozenset(), due=due)
         sightings: list[Sighting] = []
         if await self._run(sweep):
+            self._is_all_heard = self.heard.listen(trio.current_time())
             sightings += self._take_signatures(sweep, now, is_hinted=True)
         for database in hinted:
             item = items.get(database)
