@@ -283,3 +283,12 @@ async def test_a_listening_that_fails_leaves_everything_to_polling(user_dir, wat
     assert hints.status().state in {"off", "partial"}
     assert len(scanner.unheard()) == 2
     assert any("polling alone" in line for line in logged())
+
+
+@on_linux
+@within(30)
+async def test_a_clock_that_rests_because_nothing_is_said_is_not_late(user_dir, watch):
+    """Who feeds a watchdog goes by this."""
+    cursor_files.make_workspace(user_dir, "a", [])
+    scanner, _, _ = await watch(open_os_events)
+    await until(lambda: scanner.expected_at > trio.current_time() + 5)

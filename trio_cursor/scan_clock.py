@@ -33,12 +33,12 @@ async def scan_clock(
             scanner.expected_at = trio.current_time()
         swept()
         ended = trio.current_time()
-        scanner.expected_at = ended + seconds
         while True:
             if scanner.is_hurried():
                 due = ended + min(_HURRY_SECONDS, seconds)
             else:
                 due = scanner.next_sweep(ended, seconds)
+            scanner.expected_at = due
             now = trio.current_time()
             if now >= due:
                 break
