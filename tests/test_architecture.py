@@ -59,6 +59,7 @@ FLOORS = [
             "sweep",
             "hanging",
             "rhythm",
+            "os_meanings",
             "os_watches",
             "scanner",
             "scan_clock",

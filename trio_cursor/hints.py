@@ -11,11 +11,12 @@ from itertools import islice
 import attrs
 import trio
 
-from trio_cursor.cursor import workspace_json
-from trio_cursor.ladder import LAST, WEAK
+from trio_cursor.hanging import is_below
+from trio_cursor.ladder import LAST
 from trio_cursor.logs import get_logger
 from trio_cursor.os_events import NoEventsError, OsEvent, OsEvents, OsEventsStatus, open_os_events
-from trio_cursor.os_watches import Adding
+from trio_cursor.os_meanings import hint
+from trio_cursor.os_watches import Adding, above
 from trio_cursor.scanner import Scanner
 from trio_cursor.threads import run_or_leave
 
@@ -51,19 +52,24 @@ class Hints:
     _directories: dict[int, str] = attrs.field(factory=dict, init=False)
     #: Directories of which every change is told, as far as the file system goes, and their databases.
     _reliable: dict[str, str | None] = attrs.field(factory=dict, init=False)
-    _devices: dict[int, bool] = attrs.field(factory=dict, init=False)
     #: Where directories of workspaces come and go.
     _storages: set[str] = attrs.field(factory=set, init=False)
     #: None: nothing is heard.
     _events: OsEvents | None = attrs.field(default=None, init=False)
     #: Not tried again: they hang, or are watched by another name.
     _left_out: set[str] = attrs.field(factory=set, init=False)
+    #: Watches on directories above those.
+    _guards: dict[int, str] = attrs.field(factory=dict, init=False)
+    #: Watches that have ended, and directories that were renamed, since others began to be added.
+    _ended: set[int] = attrs.field(factory=set, init=False)
+    _moved: set[str] = attrs.field(factory=set, init=False)
     #: Not there at the last try.
     _absent: set[str] = attrs.field(factory=set, init=False)
     _hanging: int = attrs.field(default=0, init=False)
     #: When the last sweep was asked for, and when the next one will be.
     _hurried_at: float = attrs.field(default=-math.inf, init=False)
     _hurries_at: float = attrs.field(default=math.inf, init=False)
+    _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _is_lacking: bool = attrs.field(default=True, init=False)
     #: Why some or all directories are not watched.
     _note: str | None = attrs.field(default=None, init=False)
@@ -109,6 +115,7 @@ class Hints:
             log.exception("events of the operating system failed: databases are watched by polling alone")
         finally:
             self._events = None
+            self._guards.clear()
             for directory in list(self._watches):
                 self._unwatch(directory)
 
@@ -118,7 +125,7 @@ class Hints:
     async def _hear(self, events: OsEvents) -> None:
         in_hand, before = float(_MOST_AT_ONCE), trio.current_time()
         while True:
-            with trio.move_on_at(self._hurries_at):
+            with trio.move_on_at(self._hurries_at) as self._waiting:
                 await trio.lowlevel.wait_readable(events.fileno())
             self._take_all(events)
             if (now := trio.current_time()) >= self._hurries_at:
@@ -151,15 +158,13 @@ class Hints:
         if event.kind == "lost":
             self.scanner.lost()
             self._hurry()
+        elif event.kind in {"moved", "unwatched"}:
+            self._end(event, events)
+        elif (directory := self._directories.get(event.watch)) is None:
             return
-        if (directory := self._directories.get(event.watch)) is None:
-            return
-        if event.kind == "unwatched":
-            # Deleted, renamed away or unmounted; perhaps there is another one of that name already.
-            self._unwatch(directory)
-            self.scanner.reshaped.set()
         elif (database := self._wanted.get(directory)) is not None:
-            self._hint(event, database)
+            if not hint(self.scanner, event, database):
+                self._hurry()
         elif event.kind in {"made", "removed"}:
             workspace = os.path.join(directory, event.name)  # noqa: PTH118 - paths are text
             if workspace in self._watches:
@@ -168,31 +173,29 @@ class Hints:
                 self.scanner.reshaped.set()
             self._hurry()
 
-    def _hint(self, event: OsEvent, database: str) -> None:
-        match event.name.removeprefix(os.path.basename(database)), event.kind:  # noqa: PTH119 - paths are text
-            case "", "touched":
-                self.scanner.hint(database, LAST)  # perhaps its times were set, by whoever copies it
-            case _, "touched":
-                pass
-            case "-wal", "removed":
-                self.scanner.closed(database)
-            case "-wal", _:
-                self.scanner.settle(database)
-            case "", _ if self.scanner.may_have_log(database):
-                self.scanner.settle(database)  # perhaps its log is written back, and it is being closed
-            case "-journal", "removed":
-                self.scanner.hint(database)  # the moment of a commit
-            case "", "written":
-                # In the middle of a commit, which locks readers out; its end will be heard of. Unless the
-                # journal is not removed then, or there is none: another program's habit.
-                self.scanner.hint(database, WEAK)
-            case "", _:
-                self.scanner.hint(database)
-            case _ if event.name == workspace_json.FILE_NAME:
-                self._hurry()
+    def _end(self, event: OsEvent, events: OsEvents) -> None:
+        """Deleted, renamed away or unmounted; perhaps there is another one of that name already."""
+        above = self._guards.pop(event.watch, None)
+        directory = self._directories.get(event.watch, above)
+        self._ended.add(event.watch)
+        gone: list[str] = []
+        if directory is not None and event.kind == "moved":
+            # What is below has gone with it.
+            events.remove(event.watch)
+            self._moved.add(directory)
+            gone = [place for place in self._watches if is_below(place, (directory,))]
+        elif directory in self._watches:
+            gone = [directory]
+        for place in gone:
+            events.remove(self._unwatch(place))
+        if gone:
+            self.scanner.reshaped.set()
+            self._hurry()
 
     def _hurry(self) -> None:
         self._hurries_at = min(self._hurries_at, self._hurried_at + _HURRY_SECONDS)
+        # Somebody else may have taken in what would have ended the wait.
+        self._waiting.deadline = self._hurries_at
 
     async def _follow(self, events: OsEvents) -> None:
         """Keep the watches in step with what is to be watched."""
@@ -224,14 +227,28 @@ class Hints:
     async def _add(self, events: OsEvents) -> None:
         missing = iter(self._wanted.keys() - self._watches.keys() - self._left_out)
         refused = 0
+        # File systems come and go, and their numbers with them.
+        devices: dict[int, bool] = {}
+        self._ended.clear()
+        self._moved.clear()
         self._absent.clear()
         while self._hanging < _MOST_HANGING and (some := list(islice(missing, _ADDED_AT_ONCE))):
-            adding = Adding(events, some, self._devices)
+            places = above(self.scanner.listings)
+            guarded = set(self._guards.values())
+            adding = Adding(events, some, [place for place in places if place not in guarded], devices)
             self._limiter.total_tokens = self._hanging + 1
             with trio.move_on_after(self.hangs_after) as scope:
                 await run_or_leave(adding.run, limiter=self._limiter, leave=adding.leave_behind)
+            self._guards |= {
+                watch: place for watch, place in dict(adding.guards).items() if watch not in self._ended
+            }
             for directory, watch in dict(adding.added).items():
-                self._watch(directory, watch, is_reliable=directory in adding.reliable)
+                if watch in self._ended or is_below(directory, self._moved):
+                    # Too soon: nobody knew of it then.
+                    events.remove(watch)
+                    self.scanner.reshaped.set()
+                else:
+                    self._watch(directory, watch, is_reliable=directory in adding.reliable)
             refused += adding.refused
             self._absent |= adding.absent
             if scope.cancelled_caught:

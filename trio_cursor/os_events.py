@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Some 500 events; so many are taken in at once, in less than a millisecond.
 _MOST_BYTES = 16_384
 
-Kind = Literal["written", "touched", "made", "removed", "unwatched", "lost"]
+Kind = Literal["written", "touched", "made", "removed", "moved", "unwatched", "lost"]
 
 
 @attrs.frozen
@@ -40,7 +40,7 @@ class NoEventsError(Exception):
 
 
 class OsEvent(NamedTuple):
-    """Something has happened to a file of a watched directory; with no name, to the watch."""
+    """Something has happened to a file of a watched directory; with no name, to it or its watch."""
 
     kind: Kind
     #: What `add` has returned; -1: events of any watch were lost.
@@ -56,6 +56,9 @@ class OsEvents(Protocol):
 
     def add(self, directory: str) -> int:
         """Watch a directory, not what is below it. Blocks; raises OSError."""
+
+    def guard(self, directory: str) -> int:
+        """Hear if a directory is renamed, or is no more; nothing else of it. Blocks; raises OSError."""
 
     def remove(self, watch: int) -> None:
         """Watch it no longer."""
@@ -99,7 +102,10 @@ class _Inotify:
         self._touched = int(flags.ATTRIB)
         # A file that was unlinked while its owner writes on says nothing any more.
         self._mask = self._written | self._touched | self._made | self._removed | flags.EXCL_UNLINK
-        self._mask |= flags.ONLYDIR | flags.DONT_FOLLOW
+        # The directory itself: whatever is in its place then is another one.
+        self._moved = int(flags.MOVE_SELF)
+        self._mask |= self._moved | flags.ONLYDIR | flags.DONT_FOLLOW
+        self._guarding = self._moved | flags.ONLYDIR | flags.DONT_FOLLOW | flags.MASK_ADD
         self._inotify = library.INotify(nonblocking=True)
 
     def fileno(self) -> int:
@@ -107,6 +113,9 @@ class _Inotify:
 
     def add(self, directory: str) -> int:
         return int(self._inotify.add_watch(directory, self._mask))
+
+    def guard(self, directory: str) -> int:
+        return int(self._inotify.add_watch(directory, self._guarding))
 
     def remove(self, watch: int) -> None:
         with suppress(OSError):  # gone by itself, which is what was wanted
@@ -130,6 +139,8 @@ class _Inotify:
             return "lost"
         if mask & flags.IGNORED:
             return "unwatched"
+        if mask & self._moved:
+            return "moved"
         if mask & self._removed:
             return "removed"
         if mask & self._made:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import PurePath
 
 import attrs
 
@@ -21,9 +23,12 @@ class Adding:
 
     events: OsEvents
     directories: Sequence[str]
+    #: Those above, before them: who renames one of these takes along what is below.
+    above: Sequence[str]
     #: By device: whether its file system tells of every change.
     devices: dict[int, bool]
     added: dict[str, int] = attrs.field(factory=dict, init=False)
+    guards: dict[int, str] = attrs.field(factory=dict, init=False)
     #: Those of them whose file systems tell of every change.
     reliable: set[str] = attrs.field(factory=set, init=False)
     #: There is no such directory: nobody writes there.
@@ -35,6 +40,13 @@ class Adding:
 
     def run(self) -> None:
         """Blocks, so in a thread."""
+        for directory in self.above:
+            if self._is_left_behind:
+                return
+            self.at = directory
+            # One that may not be watched, or is not there, is not relied upon to stay for that.
+            with suppress(OSError):
+                self.guards[self.events.guard(directory)] = directory
         for directory in self.directories:
             if self._is_left_behind:
                 return
@@ -60,3 +72,13 @@ class Adding:
     def leave_behind(self) -> None:
         """The directory in hand is the last one."""
         self._is_left_behind = True
+
+
+def above(directories: Iterable[str]) -> list[str]:
+    """Directories, and those that they are in, from the top on."""
+    found = {
+        str(place)
+        for directory in directories
+        for place in (PurePath(directory), *PurePath(directory).parents)
+    }
+    return sorted(found, key=len)
