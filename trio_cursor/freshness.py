@@ -14,7 +14,7 @@ from trio_cursor.watched import Watched
 
 #: So many databases are looked at within a fraction of a millisecond.
 _FEW = 500
-#: Sweeps come about this often, and with each what was left out before is made up for.
+#: What was left out is made up for so soon.
 _OFTEN_SECONDS = 0.2
 
 
@@ -60,6 +60,8 @@ class Freshness:
     counts: Callable[[Workspace], bool] = lambda _: True
     _known: dict[str, _Profile] = attrs.field(factory=dict, init=False)
     _renewed_at: float = attrs.field(default=-math.inf, init=False)
+    #: Something was not told of yet.
+    _left_out: trio.Event = attrs.field(factory=trio.Event, init=False)
     #: By profile.
     _calm: dict[str, _Calm] = attrs.field(factory=dict, init=False)
     #: All others.
@@ -76,8 +78,23 @@ class Freshness:
         now = trio.current_time()
         restless = self.scanner.watched if self._edition is None else self._restless
         if len(restless) <= _FEW or now >= self._renewed_at + _OFTEN_SECONDS:
-            self._renewed_at = now
-            self.renewed()
+            self._tell(now)
+        else:
+            self._left_out.set()
+
+    async def make_up(self) -> None:
+        """Tell of what was left out, for ever: it may be long until a sweep comes."""
+        while True:
+            await self._left_out.wait()
+            await trio.sleep_until(self._renewed_at + _OFTEN_SECONDS)
+            if self._left_out.is_set():
+                self._tell(trio.current_time())
+
+    def _tell(self, now: float) -> None:
+        self._renewed_at = now
+        if self._left_out.is_set():
+            self._left_out = trio.Event()
+        self.renewed()
 
     def listen(self) -> None:
         """Somebody asks: what is heard until now counts."""

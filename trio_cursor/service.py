@@ -82,6 +82,7 @@ async def _run(parts: Parts, task_status: trio.TaskStatus[Handle]) -> None:
     clock = partial(scan_clock, parts.scanner, sends_sightings, every=lambda: pace.probe_every, swept=swept)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(parts.sink.deliver, parts.messages)
+        nursery.start_soon(parts.sink.freshness.make_up)
         for output, state in parts.outputs:
             nursery.start_soon(follow, output, parts.events, state)
         nursery.start_soon(parts.supervisor.supervise, parts.changes)
