@@ -87,8 +87,13 @@ class Scanner:
 
     def await_look(self) -> None:
         """Somebody waits until all databases were looked at, but for those of which nothing is heard."""
-        if self.ladder or self.unheard():
+        if self.ladder or self.unheard() or self.rhythm.full_at == -math.inf:
             self.hurry()
+
+    def told(self, database: str) -> None:
+        """Somebody says that something became of a database, which need not be looked at for that."""
+        if (item := self.watched.get(database)) is not None:
+            item.told_at = trio.current_time()
 
     def hint(self, database: str, step: int = 0) -> None:
         """Somebody says that a database was written to: it is looked at soon, and that is all that follows.
@@ -274,6 +279,7 @@ class Scanner:
 
     def _forget(self) -> list[Sighting]:
         gone: list[Sighting] = [Vanished(item) for item in self.watched.values()]
+        self.touched.update(self.watched)
         self.watched.clear()
         self.ladder.clear()
         self.reshaped.set()
