@@ -213,6 +213,7 @@ class FakeScanner:
     has_swept: bool = True
     hurries: int = 0
     ladder: Ladder = attrs.field(factory=Ladder)
+    hurried: RepeatedEvent = attrs.field(factory=RepeatedEvent)
     heard: Heard = attrs.field(factory=Heard)
     touched: set = attrs.field(factory=set)
 

@@ -79,6 +79,8 @@ class Supervisor:
         self._watchers[database] = watcher = _Watcher(watched)
         # Not while it waits for its turn: the first look finds all that changes meanwhile.
         watched.active = True
+        # If nothing is heard of it, it is looked at sooner than it was to be.
+        self.scanner.hurried.set()
         turn = ExitStack()
         if not state.looked:
             self._first_looks += 1
