@@ -136,7 +136,9 @@ class Board:
 
     def _workspace(self, state: WorkspaceState, sessions: list[Session]) -> WorkspaceStatus:
         workspace, watched = self._place(state), self.scanner.watched.get(state.workspace.database)
-        key = (workspace, sessions, self.sink.counts.by_database.get(workspace.database, 0))
+        # Somebody may have read it in between.
+        checked = (state.last_check, state.last_activity, state.status, state.errors, state.last_error)
+        key = (workspace, sessions, checked, self.sink.counts.by_database.get(workspace.database, 0))
         known = self._resting.get(workspace.database)
         is_resting = watched is not None and not watched.active and state.looked
         if is_resting and known is not None and known[0] == key:
