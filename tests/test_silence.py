@@ -217,6 +217,45 @@ async def test_a_directory_that_went_while_it_was_added_is_not_relied_upon(user_
         await seen(sightings, Changed, "a")
 
 
+@on_linux
+@within(20)
+async def test_a_database_that_is_written_to_by_another_name_is_not_relied_upon(user_dir, tmp_path, nursery):
+    path = cursor_files.make_workspace(user_dir, "a", [])
+    other = tmp_path / "other"
+    other.hardlink_to(path)
+    scanner = Scanner([str(user_dir)], lambda _: True)
+    await scanner.sweep(PROBE)
+    hints = Hints(scanner)
+    nursery.start_soon(hints.listen)
+    await until(hints.are_complete)
+    assert scanner.unheard() == {str(path)}
+
+
+@on_linux
+@within(20)
+async def test_an_event_that_breaks_us_breaks_nobody_who_asks(user_dir, watch, logged):
+    cursor_files.make_workspace(user_dir, "a", [])
+    real = open_os_events()
+
+    class Broken:
+        is_broken = False
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+        def read(self):
+            if self.is_broken:
+                raise ValueError("ours")
+            return real.read()
+
+    broken = Broken()
+    scanner, _, _ = await watch(lambda: broken)
+    broken.is_broken = True
+    assert not scanner.heard.listen(trio.current_time())
+    assert not scanner.heard.is_believed
+    assert any("polling alone" in line for line in logged())
+
+
 def test_a_short_look_at_a_workspace_at_rest_shows_in_the_status():
     scanner, place = FakeScanner(), workspace("a")
     scanner.watched[place.database] = Watched(place, Signature(None, None))

@@ -58,7 +58,7 @@ class Hints:
     _events: OsEvents | None = attrs.field(default=None, init=False)
     #: Not tried again: they hang, or are watched by another name.
     _left_out: set[str] = attrs.field(factory=set, init=False)
-    #: Watches on directories above those.
+    #: Those above.
     _guards: dict[int, str] = attrs.field(factory=dict, init=False)
     #: Watches that have ended, and directories that were renamed, since others began to be added.
     _ended: set[int] = attrs.field(factory=set, init=False)
@@ -149,10 +149,12 @@ class Hints:
         try:
             return any(self._take_all(events) for _ in range(_MOST_READINGS))
         except OSError as error:
-            self.scanner.heard.disbelieve()
-            self.scanner.hurried.set()
             log.warning("events of the operating system cannot be read; polling alone", why=error.strerror)
-            return False
+        except Exception:  # whoever asks must not fail of it
+            log.exception("events of the operating system failed; polling alone")
+        self.scanner.heard.disbelieve()
+        self.scanner.hurried.set()
+        return False
 
     def _take(self, event: OsEvent, events: OsEvents) -> None:
         if event.kind == "lost":
@@ -189,8 +191,8 @@ class Hints:
         for place in gone:
             events.remove(self._unwatch(place))
         if gone:
-            self.scanner.reshaped.set()
             self._hurry()
+            self.scanner.reshaped.set()
 
     def _hurry(self) -> None:
         self._hurries_at = min(self._hurries_at, self._hurried_at + _HURRY_SECONDS)
@@ -235,7 +237,12 @@ class Hints:
         while self._hanging < _MOST_HANGING and (some := list(islice(missing, _ADDED_AT_ONCE))):
             places = above(self.scanner.listings)
             guarded = set(self._guards.values())
-            adding = Adding(events, some, [place for place in places if place not in guarded], devices)
+            adding = Adding(
+                events,
+                {directory: self._wanted[directory] for directory in some},
+                [place for place in places if place not in guarded],
+                devices,
+            )
             self._limiter.total_tokens = self._hanging + 1
             with trio.move_on_after(self.hangs_after) as scope:
                 await run_or_leave(adding.run, limiter=self._limiter, leave=adding.leave_behind)

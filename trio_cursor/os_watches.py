@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 
@@ -22,7 +22,8 @@ class Adding:
     """Directories to be watched, by a thread that may come to hang."""
 
     events: OsEvents
-    directories: Sequence[str]
+    #: With their databases; None: it is where the directories of workspaces come and go.
+    directories: Mapping[str, str | None]
     #: Those above, before them: who renames one of these takes along what is below.
     above: Sequence[str]
     #: By device: whether its file system tells of every change.
@@ -47,12 +48,12 @@ class Adding:
             # One that may not be watched, or is not there, is not relied upon to stay for that.
             with suppress(OSError):
                 self.guards[self.events.guard(directory)] = directory
-        for directory in self.directories:
+        for directory, database in self.directories.items():
             if self._is_left_behind:
                 return
             self.at = directory
             try:
-                if self._is_reliable(directory):
+                if self._is_reliable(directory) and not (database and _has_other_names(database)):
                     self.reliable.add(directory)
                 self.added[directory] = self.events.add(directory)
             except (FileNotFoundError, NotADirectoryError):
@@ -72,6 +73,13 @@ class Adding:
     def leave_behind(self) -> None:
         """The directory in hand is the last one."""
         self._is_left_behind = True
+
+
+def _has_other_names(file: str) -> bool:
+    """Whether it has hard links: of what is written by another one nobody hears in this directory."""
+    with suppress(FileNotFoundError):
+        return os.lstat(file).st_nlink > 1
+    return False
 
 
 def above(directories: Iterable[str]) -> list[str]:
