@@ -21,6 +21,7 @@ COMMANDS = [
     "replay",
     "compare",
     "consume",
+    "top",
     "workspaces",
     "status",
     "doctor",
@@ -31,7 +32,7 @@ COMMANDS = [
     "version",
 ]
 NOT_BUILT = [
-    *("top", "audit", "hook"),
+    *("audit", "hook"),
 ]
 
 
