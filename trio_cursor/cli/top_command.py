@@ -13,7 +13,7 @@ import attrs
 
 from trio_cursor.cli.full_screen import FullScreen, full_screen
 from trio_cursor.cli.keys import GONE, ReadKeys
-from trio_cursor.cli.output import Style, terminal_width, wrapped
+from trio_cursor.cli.output import Style, terminal_width
 from trio_cursor.cli.stopping import terminable
 from trio_cursor.cli.top_facts import Facts, Looking, facts_object
 from trio_cursor.cli.top_text import View, picture, scrolled
@@ -90,8 +90,10 @@ def _lines(facts: Facts, view: View, style: Style, width: int, height: int) -> l
     try:
         return picture(facts, view, style, width, height)
     except _NOT_OURS:
-        words = wrapped(_not_ours(Path(facts.directory)), width)
-        return [*words, *picture(attrs.evolve(facts, status=None), view, style, width, height)][:height]
+        unknown = attrs.evolve(
+            facts, service="unknown", status=None, trouble=_not_ours(Path(facts.directory))
+        )
+        return picture(unknown, view, style, width, height)
 
 
 def _not_ours(directory: Path) -> str:

@@ -28,6 +28,8 @@ _COLUMNS_WITH_EVENTS: Final = 18
 #: On fewer columns words are shorter.
 _ROOMY: Final = 60
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
+#: What the name of an output that is a file begins with.
+_FILE: Final = "json_lines"
 #: The state of an output that needs no word.
 _GOES: Final = "connected"
 
@@ -107,7 +109,7 @@ def _title(facts: Facts, style: Style, width: int) -> str:
     if found is not None:
         began = f"since {clock(found['started_at'], facts.now_ms)}" if found["started_at"] else ""
         pieces += [("", f"  {began}")] if began else []
-        pieces += [("dim", f"  {plural(len(found['workspaces']), 'workspace')}")]
+        pieces += [("dim", f"  {len(found['workspaces']):,} watched")]
     now = clock(facts.now_ms, facts.now_ms)
     left = _fitting(pieces, style, max(width - len(now) - 2, 1))
     used = _cells(pieces, max(width - len(now) - 2, 1))
@@ -118,7 +120,7 @@ def _health(facts: Facts) -> Piece:
     if facts.service == "none":
         return "yellow", "not running"
     if facts.service == "unknown":
-        return "red", "nobody knows"
+        return "red", "not known"
     found = facts.status
     if found is None:
         return "yellow", "starting"
@@ -174,7 +176,13 @@ def _output(item: JsonObject) -> Iterator[Piece]:
     yield ("green", "up to date") if not lag else ("yellow", f"{lag:,} behind")
     if item["state"] != _GOES:
         yield "red" if item["state"] == "error" else "yellow", f", {printable(item['state'])}"
-    yield "", f": {printable(item['name'])}   "
+    yield "", f": {_short(str(item['name']))}   "
+
+
+def _short(name: str) -> str:
+    """The name of an output; of a file's path the last part."""
+    kind, _, path = name.partition(":")
+    return printable(f"{kind}:{path.replace('\\', '/').rpartition('/')[2]}" if kind == _FILE else name)
 
 
 # -- The table -----------------------------------------------------------------------------------------
@@ -222,11 +230,13 @@ def ago(milliseconds: int) -> str:
 def _ordered(facts: Facts, order: str) -> list[JsonObject]:
     items: list[JsonObject] = list((facts.status or {}).get("workspaces") or [])
 
-    def name(item: JsonObject) -> str:
-        return place_name(item).casefold()
+    def name(item: JsonObject) -> tuple[str, ...]:
+        # Each second of thousands: by the last part of a path of either kind, without any libraries.
+        path = str(item["workspace_path"] or item["workspace_id"] or "global").casefold()
+        return path.replace("\\", "/").rstrip("/").rpartition("/")[2], path
 
     def activity(item: JsonObject) -> tuple[Any, ...]:
-        return not item["sessions"], -(item["last_activity"] or 0), name(item)
+        return not item["sessions"], -(item["last_activity"] or 0), *name(item)
 
     def rate(item: JsonObject) -> tuple[Any, ...]:
         id_ = item["workspace_id"]
