@@ -182,7 +182,8 @@ def _output(item: JsonObject) -> Iterator[Piece]:
 def _short(name: str) -> str:
     """The name of an output; of a file's path the last part."""
     kind, _, path = name.partition(":")
-    return printable(f"{kind}:{path.replace('\\', '/').rpartition('/')[2]}" if kind == _FILE else name)
+    last = path.replace("\\", "/").rpartition("/")[2]
+    return printable(f"{kind}:{last}" if kind == _FILE else name)
 
 
 # -- The table -----------------------------------------------------------------------------------------
