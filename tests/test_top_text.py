@@ -10,7 +10,8 @@ from running import EVIL
 
 from trio_cursor.cli.output import Style
 from trio_cursor.cli.top_facts import Facts
-from trio_cursor.cli.top_text import ORDERS, View, ago, picture, scrolled
+from trio_cursor.cli.top_table import ORDERS, ago
+from trio_cursor.cli.top_text import View, picture, scrolled
 from trio_cursor.records import Event
 
 PLAIN = Style(is_on=False)

@@ -65,10 +65,9 @@ def read_events(
 ) -> list[Event]:
     """Events behind a sequence; `newest`: the last `limit` of them, still in ascending order.
 
-    `is_wanted`: of those that the filter lets through only these; one that is not wanted does not count.
-
     `max_bytes`: stop after the event with which the texts read have so many. `unreadable` is told the
     sequence of each row that is no event, which is passed over; without it such a row raises as `from_json`.
+    `is_wanted`: of those that the filter lets through only these; one that is not wanted does not count.
     """
     if limit == 0:
         return []
