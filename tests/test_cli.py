@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import attrs
 import cursor_files
 import pytest
 from running import on_terminal, start
@@ -105,6 +106,39 @@ def test_events_can_be_chosen(capsys, state, options, expected):
         [generation(1, hours_ago=5), generation(2, hours_ago=4, workspace=SHOP), generation(3, hours_ago=1)],
     )
     assert ids(capsys, "events", "--state-dir", str(state), *options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--model", "CLAUDE"], ["id1", "id3"]),
+        (["--type", "chat"], ["id1"]),
+        (["--status", "error"], ["id3"]),
+        (["--model", "claude", "--status", "completed"], ["id1"]),
+        (["--model", "claude", "-n", "1"], ["id3"]),
+        (["--type", "cha"], []),
+    ],
+)
+def test_events_can_be_chosen_by_what_they_are(capsys, state, options, expected):
+    kinds = [
+        {"model": "claude-4.5-sonnet", "generation_type": "chat"},
+        {"model": None},
+        {"model": "claude-4.5-opus", "generation_type": "composer", "status": "error"},
+    ]
+    write_log(state, [attrs.evolve(generation(at), **more) for at, more in enumerate(kinds, 1)])
+    assert ids(capsys, "events", "--state-dir", str(state), *options) == expected
+
+
+def test_tail_chooses_in_the_same_way(state):
+    kinds = [{"model": "gpt"}, {"model": "claude"}, {"model": "gpt", "status": "error"}]
+    write_log(state, [attrs.evolve(generation(at), **more) for at, more in enumerate(kinds, 1)])
+    with start("tail", "--state-dir", state, "--model", "gpt", "-n", "1") as process:
+        first = json.loads(process.stdout.readline())
+        write_log(state, [generation(4), attrs.evolve(generation(5), model="gpt-5")])
+        second = json.loads(process.stdout.readline())
+        process.terminate()
+        assert process.wait(60) == 0
+    assert [item["payload"]["generation_id"] for item in (first, second)] == ["id3", "id5"]
 
 
 def test_a_log_of_any_size_is_read_whole_and_in_order(capsys, state):

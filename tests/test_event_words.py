@@ -1,5 +1,8 @@
 """How an event reads: on one line that fits, in full, and harmless."""
 
+import time
+
+import attrs
 import pytest
 from rich.cells import cell_len
 
@@ -81,7 +84,7 @@ def test_a_workspace_without_a_folder_is_shown_by_its_id_and_the_global_one_as_s
     assert (place["workspace_id"] or "global") in event_line(shown, PLAIN)
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("width", [20, 35, 36, 59, 60, 80, 100, 200])
 @pytest.mark.parametrize(
     "prompt", ["x" * 10_000, "語" * 5000, "🙂 " * 3000, "\x1b[31m" * 2000, "a\n" * 500, None]
 )
@@ -96,6 +99,15 @@ def test_on_a_narrow_terminal_the_prompt_goes_before_everything_else():
     line = event_line(event("p" * 90, "answer", model="sonnet", tokens_used=5), PLAIN, 60)
     assert line.endswith("ppppppppp…")
     assert cell_len(line) <= 60
+
+
+def test_on_a_terminal_that_is_narrower_still_kind_place_and_year_go():
+    assert event_line(event(), PLAIN, 40) == f"{clock(NOW)[5:16]}  site        Explain this"
+    assert event_line(event(), PLAIN, 30) == f"{clock(NOW)[5:16]}  Explain this"
+    now = attrs.evolve(event(), timestamp=int(time.time() * 1000))
+    assert event_line(now, PLAIN, 30) == f"{clock(now.timestamp)}  Explain this"
+    gap = attrs.evolve(event(), event_type=GAP_TYPE, payload={"detail": "the ring rolled on"})
+    assert event_line(gap, PLAIN, 30) == f"{clock(NOW)[5:16]}  gap  the ring ro…"
 
 
 def test_an_answer_without_a_prompt_has_the_line_to_itself():
@@ -203,7 +215,7 @@ def test_where_there_is_little_room_what_matters_least_goes_first_and_an_error_l
     ]
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("width", [20, 35, 36, 59, 60, 80, 100, 200])
 @pytest.mark.parametrize("status", ["error", "unknown", "\x1b[2J" * 50, 7])
 @pytest.mark.parametrize("number", [10**400, -1, True, "many", None, 1.5])
 def test_whatever_the_numbers_are_a_line_fits_its_terminal(width, status, number):

@@ -14,6 +14,7 @@ COMMANDS = [
     "events",
     "tail",
     "show",
+    "top",
     "stats",
     "plot",
     "export",
@@ -31,7 +32,7 @@ COMMANDS = [
     "version",
 ]
 NOT_BUILT = [
-    *("top", "audit", "hook"),
+    *("audit", "hook"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
 from rich.cells import cell_len
@@ -36,12 +36,22 @@ def bar_of(share: float, cells: int) -> str:
 
 def print_lines(lines: Iterable[str], stream: TextIO) -> None:
     """Print them, with what the stream's encoding has instead of blocks, if it has none."""
-    text = "\n".join(lines)
+    print(drawable("\n".join(lines), stream), file=stream)
+
+
+def drawable(text: str, stream: TextIO) -> str:
+    """The text with what the stream's encoding has instead of blocks, if it has none."""
     try:
         _ACROSS.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = text.translate(_ASCII)
-    print(text, file=stream)
+        return text.translate(_ASCII)
+    return text
+
+
+def sparkline(numbers: Sequence[int]) -> str:
+    """A column of one cell for each; what is more than 0 stands above the line of those that are."""
+    most = max(numbers, default=0) or 1
+    return "".join(_UPWARDS[1 - (-number * 7 // most)] for number in numbers)
 
 
 def columns_for(width: int) -> int:

@@ -26,6 +26,7 @@ _MODULES = {
     "run": ("trio_cursor.cli.run_command", "run"),
     "events": ("trio_cursor.cli.events_command", "events"),
     "tail": ("trio_cursor.cli.events_command", "tail"),
+    "top": ("trio_cursor.cli.top_command", "run"),
     "consume": ("trio_cursor.cli.consume_command", "run"),
     "show": ("trio_cursor.cli.show_command", "run"),
     "stats": ("trio_cursor.cli.stats_command", "run"),

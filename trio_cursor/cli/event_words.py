@@ -16,12 +16,17 @@ from trio_cursor.records import Event
 
 _PLACE_WIDTH = 16
 _KIND_WIDTH = 8
+#: On fewer columns no kind, a shorter place, and of another day only the date and the minute; then no place.
+_ROOMY, _NARROW = 60, 36
+_NARROW_PLACE_WIDTH = 10
+#: `2026-11-22 10:31:07` without year and seconds.
+_SHORT = slice(5, 16)
 _MODEL_WIDTH = 24
 #: Of a prompt and of an answer, where no terminal sets a limit.
 _TEXT_WIDTH = 60
 #: Less is not worth an answer, model or tokens beside it.
 _WORDS_WIDTH = 24
-#: On a terminal too narrow for anything.
+#: Of the words, beside how it ended.
 _LEAST_WIDTH = 10
 _ARROW = "→ "
 #: A prompt may have megabytes, and only its beginning is shown.
@@ -43,15 +48,24 @@ def event_line(event: Event, style: Style, width: int | None = None) -> str:
     """
     payload, place = event.payload, event.metadata
     is_gap = event.event_type == GAP_TYPE
-    when = clock(event.timestamp)
-    where = padded(place_name(place), _PLACE_WIDTH)
     kind = "gap" if is_gap else padded(beginning(payload.get("generation_type")) or "-", _KIND_WIDTH)
-    room = None if width is None else width - cell_len(f"{when}  {where}  {kind}  ")
+    head = [("dim", clock(event.timestamp)), ("cyan", padded(place_name(place), _PLACE_WIDTH))]
+    head.append(("red" if is_gap else "yellow", kind))
+    if width is not None and width < _ROOMY:
+        head = _narrow(head, is_gap=is_gap, width=width)
+    room = None if width is None else width - sum(cell_len(text) + 2 for _, text in head)
     words = beginning(payload.get("detail")) if is_gap else _words(payload, style, room)
     if is_gap and room is not None:
-        words = cut(words, max(room, _LEAST_WIDTH))
-    head = [style("dim", when), style("cyan", where), style("red" if is_gap else "yellow", kind)]
-    return "  ".join([*head, words])
+        words = cut(words, max(room, 1))
+    return "  ".join([*(style(colour, text) for colour, text in head), words])
+
+
+def _narrow(head: list[tuple[str, str]], *, is_gap: bool, width: int) -> list[tuple[str, str]]:
+    """What stands before the words where there is little room."""
+    (dim, when), (colour, place), kind = head
+    short = (dim, when[_SHORT] if "-" in when else when)
+    named = [(colour, padded(place.rstrip(), _NARROW_PLACE_WIDTH))] if width >= _NARROW else []
+    return [short, *named, *([kind] if is_gap else [])]
 
 
 @attrs.frozen
@@ -97,7 +111,7 @@ def _words(payload: JsonObject, style: Style, room: int | None) -> str:
     else:
         while notes and room - sum(note.cells for note in notes) < notes[-1].leaves:
             notes.pop()  # the words matter more
-        room = max(room - sum(note.cells for note in notes), _LEAST_WIDTH)
+        room = max(room - sum(note.cells for note in notes), 1)
         if prompt and room < _WORDS_WIDTH:
             answer = ""
         of_prompt, of_answer = _shares(room, cell_len(prompt), cell_len(answer))

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import attrs
 
 from trio_cursor.cli.event_words import event_in_full, event_json, event_line
+from trio_cursor.cli.kinds import wanted_kinds
 from trio_cursor.cli.log_access import PassedOver, by_time, readable
 from trio_cursor.cli.output import Style, printable, say, terminal_width
 from trio_cursor.cli.stopping import terminable
@@ -33,17 +34,18 @@ def events(arguments: argparse.Namespace) -> int:
     show = _printer(arguments, event_line)
     directory = Path(load_config(arguments.config, overrides=arguments.overrides).state.dir)
     wanted = _filter(arguments, GAP_TYPE if arguments.gaps else EVENT_TYPE)
+    kinds = wanted_kinds(arguments)
     found = 0
     connection = open_for_reading(directory)
     if connection is not None:
         with closing(connection), readable(directory):
-            for event in by_time(connection, wanted, arguments.number, PassedOver()):
+            for event in by_time(connection, wanted, arguments.number, PassedOver(), kinds):
                 show(event)
                 found += 1
     if not found:
         what = "gap records" if arguments.gaps else "events"
         everything = Filter(event_type=wanted.event_type)
-        chosen = "" if wanted == everything else " that match"
+        chosen = "" if wanted == everything and kinds is None else " that match"
         hint = "" if connection else "; there is no event log yet: `run` makes one"
         say(f"no {what}{chosen} in {printable(str(directory))}{hint}")
     return 0
@@ -58,7 +60,8 @@ def tail(arguments: argparse.Namespace) -> NoReturn:
         while True:
             connection, file = _opened(directory)
             with closing(connection):
-                position = LogPosition(connection, _filter(arguments, EVENT_TYPE))
+                wanted = _filter(arguments, EVENT_TYPE)
+                position = LogPosition(connection, wanted, is_wanted=wanted_kinds(arguments))
                 if number is not None:
                     position.leap_to_last(number)
                 _follow(position, partial(_is_file, directory, file), show)
@@ -105,6 +108,8 @@ class LogPosition:
     after: int = 0
     #: Told the sequence of each row that is no event, once or several times.
     unreadable: Callable[[int], None] = attrs.field(factory=PassedOver)
+    #: What the filter cannot say; None: all that it lets through.
+    is_wanted: Callable[[Event], bool] | None = None
     _version: int | None = None
 
     def leap_to_last(self, number: int) -> None:
@@ -129,7 +134,9 @@ class LogPosition:
         self._version = version
 
     def _read(self, **options: Any) -> list[Event]:
-        return read_events(self.connection, self.wanted, unreadable=self.unreadable, **options)
+        return read_events(
+            self.connection, self.wanted, unreadable=self.unreadable, is_wanted=self.is_wanted, **options
+        )
 
 
 def _follow(position: LogPosition, is_current: Callable[[], bool], show: Callable[[Event], None]) -> None:

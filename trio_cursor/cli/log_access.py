@@ -33,10 +33,17 @@ class PassedOver:
 
 
 def by_time(
-    connection: Any, wanted: Filter, number: int | None, unreadable: Callable[[int], None]
+    connection: Any,
+    wanted: Filter,
+    number: int | None,
+    unreadable: Callable[[int], None],
+    is_wanted: Callable[[Event], bool] | None = None,
 ) -> Iterator[Event]:
-    """By time, some at a time: the log may be larger than the memory. `number`: only the last so many."""
-    read = partial(read_events, connection, by_time=True, unreadable=unreadable)
+    """By time, some at a time: the log may be larger than the memory. `number`: only the last so many.
+
+    `is_wanted`: as for `read_events`.
+    """
+    read = partial(read_events, connection, by_time=True, unreadable=unreadable, is_wanted=is_wanted)
     if number is not None:
         yield from read(wanted, limit=number, newest=True)
         return

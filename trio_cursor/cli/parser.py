@@ -20,7 +20,7 @@ _WIDEST_HELP = 100
 _SCRIPT = "trio-cursor"
 
 #: Commands that have a name already and no work behind it yet.
-_NOT_BUILT = ("top", "audit", "hook")
+_NOT_BUILT = ("audit", "hook")
 
 _EPILOG = """\
 Common options are accepted before and after the command; so are those of run
@@ -120,6 +120,7 @@ def _build(argv: list[str], program: str) -> tuple[_Parser, dict[str, _Parser]]:
     command("events", "what the event log holds, by time, then exit", _events_arguments)
     command("tail", "what the event log holds, by sequence, then live", _tail_arguments)
     command("show", "one generation in full", _of("show"), " ID")
+    command("top", "what is watched and how it goes, live: rate, lag, health", _of("top"))
     command("stats", "totals and distributions of what the event log holds", _figures("stats"))
     command("plot", "one distribution drawn, here or as SVG or HTML", _figures("plot"), " [KIND]")
     command("export", "the event log as JSON lines, CSV or Parquet", _export)
@@ -199,11 +200,13 @@ def _selection(parser: argparse.ArgumentParser) -> None:
 
 def _events_arguments(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
+    import_module("trio_cursor.cli.kinds").add_kinds(parser)
     parser.add_argument("--gaps", action="store_true", help="records of missed generations instead")
 
 
 def _tail_arguments(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
+    import_module("trio_cursor.cli.kinds").add_kinds(parser)
     parser.add_argument("--full", action="store_true", help="whole prompts and answers")
 
 

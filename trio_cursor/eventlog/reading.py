@@ -61,11 +61,13 @@ def read_events(
     by_time: bool = False,
     newest: bool = False,
     unreadable: Callable[[int], None] | None = None,
+    is_wanted: Callable[[Event], bool] | None = None,
 ) -> list[Event]:
     """Events behind a sequence; `newest`: the last `limit` of them, still in ascending order.
 
     `max_bytes`: stop after the event with which the texts read have so many. `unreadable` is told the
     sequence of each row that is no event, which is passed over; without it such a row raises as `from_json`.
+    `is_wanted`: of those that the filter lets through only these; one that is not wanted does not count.
     """
     if limit == 0:
         return []
@@ -95,6 +97,8 @@ def read_events(
     size = 0
     with closing(rows):
         for event, length in _events_of(rows, unreadable):
+            if is_wanted is not None and not is_wanted(event):
+                continue
             found.append(event)
             size += length
             if len(found) == limit or (max_bytes is not None and size >= max_bytes):
