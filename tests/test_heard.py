@@ -21,7 +21,7 @@ from trio_cursor.hints import Hints
 from trio_cursor.os_events import OsEvent, open_os_events
 from trio_cursor.scan_clock import scan_clock
 from trio_cursor.scanner import Scanner
-from trio_cursor.watched import Changed, Watched
+from trio_cursor.watched import Appeared, Changed, Watched
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="events come from inotify")
 PROFILE = "/cursor/User"
@@ -292,3 +292,24 @@ async def test_a_clock_that_rests_because_nothing_is_said_is_not_late(user_dir, 
     cursor_files.make_workspace(user_dir, "a", [])
     scanner, _, _ = await watch(open_os_events)
     await until(lambda: scanner.expected_at > trio.current_time() + 5)
+
+
+@on_linux
+@within(30)
+async def test_a_profile_that_is_not_there_keeps_nobody_from_resting(user_dir, tmp_path, nursery):
+    cursor_files.make_workspace(user_dir, "a", [])
+    (user_dir / "globalStorage").mkdir(parents=True, exist_ok=True)
+    missing = tmp_path / "Nightly" / "User"
+    scanner = Scanner([str(user_dir), str(missing)], lambda _: True)
+    sends, sightings = trio.open_memory_channel(1000)
+    nursery.start_soon(partial(scan_clock, scanner, sends, every=lambda: 0.05))
+    await until(lambda: scanner.has_swept)
+    nursery.start_soon(Hints(scanner).listen)
+    await until(lambda: scanner.expected_at > trio.current_time() + 3)
+    assert scanner.rhythm.idle_seconds(scanner.watched) == 5
+    cursor_files.make_workspace(missing, "b", [])
+    scanner.hurry()  # or five seconds later
+    while not (
+        isinstance(found := await sightings.receive(), Appeared) and found.watched.workspace.id == "b"
+    ):
+        pass

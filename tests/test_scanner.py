@@ -184,6 +184,9 @@ def test_those_that_are_heard_of_are_swept_seldom(scanner, number, seconds):
     assert scanner.rhythm.idle_seconds(scanner.watched) == 0.75
     scanner.rhythm.hears_of_storage = lambda: True
     assert scanner.rhythm.idle_seconds(scanner.watched) == seconds
+    # Another edition's directory may appear.
+    scanner.rhythm.lacks_storage = lambda: True
+    assert scanner.rhythm.idle_seconds(scanner.watched) == 5
     scanner.heard.end("0")
     assert scanner.rhythm.idle_seconds(scanner.watched) == 0.75
 

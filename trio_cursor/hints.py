@@ -79,6 +79,7 @@ class Hints:
     def __attrs_post_init__(self) -> None:
         self.scanner.heard.ask = self._ask
         self.scanner.rhythm.hears_of_storage = self._hears_of_storage
+        self.scanner.rhythm.lacks_storage = self._lacks_storage
 
     def status(self) -> OsEventsStatus:
         """How much is heard of."""
@@ -95,7 +96,12 @@ class Hints:
     def _hears_of_storage(self) -> bool:
         """Whether every workspace that comes or goes is heard of."""
         is_heard = self._events is not None and self.scanner.heard.is_believed
-        return is_heard and bool(self._storages) and self._storages <= self._reliable.keys()
+        there = self._storages - self._absent
+        return is_heard and bool(there) and there <= self._reliable.keys()
+
+    def _lacks_storage(self) -> bool:
+        """Whether there is a place for workspaces that is not there yet: nobody tells when it is."""
+        return not self._storages.isdisjoint(self._absent)
 
     async def listen(self) -> None:
         """Hint until cancelled. Returns, having said so, if there is nothing to be heard."""

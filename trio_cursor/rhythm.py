@@ -14,6 +14,8 @@ from trio_cursor.watched import Watched
 #: in a quiet window is in the log within a second; up to this many workspaces, above that in proportion.
 IDLE_SECONDS = 0.75
 _IDLE_WORKSPACES = 1000
+#: A Cursor directory that is not there (another edition's, mostly) is looked for this often.
+_ABSENT_SECONDS = 5.0
 #: Those of which the operating system tells when they are written to are looked at this often, to be sure.
 HEARD_SECONDS, _HEARD_MOST_SECONDS = 10.0, 30.0
 
@@ -26,6 +28,8 @@ class Rhythm:
     heard: Heard
     #: Whether it tells of workspaces that come and go.
     hears_of_storage: Callable[[], bool] = lambda: False
+    #: Whether workspaces may come where nothing is yet.
+    lacks_storage: Callable[[], bool] = lambda: False
     idle_every: float = IDLE_SECONDS
     heard_every: float = HEARD_SECONDS
     #: When the last sweep began that looked at all that are not heard of, and the last that left out none.
@@ -50,7 +54,8 @@ class Rhythm:
         """How often the idle databases are swept too."""
         unheard = len(self.unheard(watched))
         if not unheard and self.hears_of_storage():
-            return self._heard_seconds(watched)
+            seconds = self._heard_seconds(watched)
+            return min(seconds, _ABSENT_SECONDS) if self.lacks_storage() else seconds
         return self.idle_every * max(1.0, unheard / _IDLE_WORKSPACES)
 
     def is_whole_due(self, watched: Mapping[str, Watched], now: float, probe_seconds: float) -> bool:
