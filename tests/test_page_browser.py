@@ -120,7 +120,34 @@ def click(driver, by, value):
 
 
 def press(driver, *keys):
-    driver.switch_to.active_element.send_keys(*keys)
+    """Press keys where the focus is; what has it may just be drawn anew."""
+
+    def pressed():
+        try:
+            driver.switch_to.active_element.send_keys(*keys)
+        except StaleElementReferenceException:
+            return False
+        return True
+
+    until(pressed)
+
+
+def press_until(driver, is_so, *keys):
+    """Press keys until they have their effect: a page that has just been loaded may not hear them yet."""
+
+    def has_effect():
+        press(driver, *keys)
+        end = time.monotonic() + 3
+        while not (found := is_so()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
+
+    if not is_so():
+        until(has_effect)
+
+
+def focused(driver):
+    return driver.execute_script("return document.activeElement.getAttribute('href') || ''")
 
 
 def is_open(driver, dialog):
@@ -141,27 +168,21 @@ def faults(driver):
 
 def by_keys(driver, address):
     """Down, up, open, close; the help; the search, and out of it."""
-    press(driver, "j")
-    first = driver.switch_to.active_element.get_attribute("href")
-    assert "/generations/" in first
-    press(driver, "j")
-    assert driver.switch_to.active_element.get_attribute("href") != first
-    press(driver, "k", Keys.ENTER)
-    until(lambda: is_open(driver, "whole"))
-    assert "What is known of it" in driver.find_element(By.ID, "whole").text
+    press_until(driver, lambda: "/generations/" in focused(driver), "j")
+    first = focused(driver)
+    press_until(driver, lambda: focused(driver) not in {"", first}, "j")
+    press_until(driver, lambda: is_open(driver, "whole"), "k", Keys.ENTER)
+    until(lambda: "What is known of it" in driver.find_element(By.ID, "whole").text)
     press(driver, "j")
     until(lambda: "What is known of it" in driver.find_element(By.ID, "whole").text)
-    press(driver, Keys.ESCAPE)
-    assert not is_open(driver, "whole")
-    press(driver, "?")
-    assert is_open(driver, "help")
-    press(driver, Keys.ESCAPE)
-    press(driver, "/")
-    assert driver.switch_to.active_element.get_attribute("id") == "q"
+    press_until(driver, lambda: not is_open(driver, "whole"), Keys.ESCAPE)
+    press_until(driver, lambda: is_open(driver, "help"), "?")
+    press_until(driver, lambda: not is_open(driver, "help"), Keys.ESCAPE)
+    press_until(driver, lambda: driver.execute_script("return document.activeElement.id") == "q", "/")
     press(driver, "the", Keys.ENTER)
     arrived(driver, "/?q=the&workspace=&day=&hour=")
     assert {item.text.lower() for item in driver.find_elements(By.TAG_NAME, "mark")} >= {"the"}
-    press(driver, Keys.ESCAPE)
+    press_until(driver, lambda: driver.current_url.endswith(f"{address}/"), Keys.ESCAPE)
     arrived(driver, f"{address}/")
 
 
@@ -177,7 +198,7 @@ def by_hand(driver, address):
     until(lambda: "model=" in driver.current_url)
     click(driver, By.CLASS_NAME, "health")
     arrived(driver, "/watching")
-    press(driver, Keys.ESCAPE)
+    press_until(driver, lambda: driver.current_url.endswith(f"{address}/"), Keys.ESCAPE)
     arrived(driver, f"{address}/")
     until(lambda: is_live(driver))
 
