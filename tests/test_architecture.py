@@ -143,8 +143,8 @@ DOORS_TO_THREADS = {
     #: Everything, once; what hangs is a finding.
     "doctor",
 }
-#: The borders of a workspace, of an output, of a source of sessions, and of the server; and of what is only a
-#: hint, since nothing may depend on one.
+#: The borders of a workspace, of an output, of a source of sessions, of the server and of the webhook; and of
+#: what is only a hint, since nothing may depend on one.
 BORDERS = {
     *("hints", "webhook"),
     *("watcher", "outputs.follower", "redis_listening", "sessions.session_files", "feeds"),
