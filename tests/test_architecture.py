@@ -14,6 +14,7 @@ FLOORS = [
     ["observations", "records", "errors", "version", "durations", "harmless", "sqlite_library"],
     [
         *(
+            "alarms",
             "assembly",
             "events",
             "wire",
@@ -45,6 +46,7 @@ FLOORS = [
         ),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.read_meter", "cursor.guest", "os_events"),
+        *("endpoint", "posting"),
         *("eventlog", "state_dir", "states", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_calls", "redis_streams", "redis_append", "redis_tending"),
@@ -53,6 +55,7 @@ FLOORS = [
     [
         *(
             "asked",
+            "webhook",
             "hosts",
             "outputs",
             "watched",
@@ -84,7 +87,10 @@ FLOORS = [
         *("sessions.redis_events", "sessions.file_look", "sessions.session_files"),
         "page_index",
     ],
-    ["supervisor", "handle", "keeping", "status_board", "metrics", "web", "doctor"],
+    [
+        *("supervisor", "handle", "keeping", "alarm_facts", "status_board", "alarming", "metrics", "web"),
+        "doctor",
+    ],
     ["hearing", "parts", "service"],
     ["demo"],
     ["cli"],
@@ -138,10 +144,10 @@ DOORS_TO_THREADS = {
     #: Everything, once; what hangs is a finding.
     "doctor",
 }
-#: The borders of a workspace, of an output, of a source of sessions, and of the server; and of what is only a
-#: hint, since nothing may depend on one.
+#: The borders of a workspace, of an output, of a source of sessions, of the server and of the webhook; and of
+#: what is only a hint, since nothing may depend on one.
 BORDERS = {
-    "hints",
+    *("hints", "webhook"),
     *("watcher", "outputs.follower", "redis_listening", "sessions.session_files", "feeds"),
     *("web.connection", "web.clients", "web.server"),
 }

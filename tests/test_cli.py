@@ -14,7 +14,7 @@ from running import on_terminal, start
 from scans import session as a_session
 
 from trio_cursor.cli import ending, main
-from trio_cursor.errors import AlreadyRunningError, ConfigError, NotBuiltYetError, StateError
+from trio_cursor.errors import AlreadyRunningError, ConfigError, StateError
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import append_events, open_for_writing, transaction
 from trio_cursor.events import build_event, build_gap
@@ -263,7 +263,6 @@ def test_every_mistake_in_the_configuration_is_told_at_once(capsys, tmp_path, co
     [
         (ConfigError(("one", "two")), 78, "trio_cursor: one\ntrio_cursor: two\n"),
         (AlreadyRunningError("another"), 75, "trio_cursor: another\n"),
-        (NotBuiltYetError("redis.url: not built yet"), 2, "trio_cursor: redis.url: not built yet\n"),
         (StateError("the log \x1b[2J is bad"), 1, "trio_cursor: the log \\u001b[2J is bad\n"),
         (OSError(28, "No space left on device"), 1, "trio_cursor: No space left on device\n"),
         (OSError(13, "Permission denied", "/x"), 1, "trio_cursor: Permission denied: /x\n"),

@@ -346,12 +346,17 @@ def test_a_file_for_json_lines_that_cannot_be_written(doctor, monkeypatch, tmp_p
     assert "it is not a regular file" in written_to(tmp_path / "fifo")["what"]
 
 
-def test_what_is_switched_off_or_not_built_is_a_finding(doctor, monkeypatch):
+def test_what_is_switched_off_is_a_finding(doctor, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_CURSOR_DATABASE_MONITOR__ENABLED", "false")
+    assert doctor().the("service")["do"] == "set enabled = true"
+
+
+def test_a_webhook_that_cannot_be_used_is_a_finding(doctor, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_ALARMS__WEBHOOK", "https://host/hook")
-    found = doctor()
-    assert found.the("service")["do"] == "set enabled = true"
-    assert [item["subject"] for item in found.of("configuration", "finding")] == ["alarms.webhook"]
+    assert doctor().of("alarms") == []
+    monkeypatch.setenv("TRIO_CURSOR_ALARMS__WEBHOOK", "https://host:99999/secret")
+    (found,) = doctor().of("alarms", "finding")
+    assert found["what"] == "alarms.webhook must be an http:// or https:// URL in ASCII"
 
 
 def test_a_collector_that_cannot_be_used_is_a_finding(doctor, monkeypatch):
@@ -416,6 +421,9 @@ def test_what_the_service_says_is_wrong_is_a_finding_each(doctor, state):
         ("/home/output event log: unknown_schema: tables found: a", "update trio_cursor"),
         (f"/home/session source: timeout: {QUARANTINED}", "it is tried again by itself"),
         ("/home/output does not answer", "disk or mount answers"),
+        ("Cursor's files have not been looked at for 3 min", "start it again"),
+        ("the first pass has not ended in 30 min: 3 of 10 databases", "start it again"),
+        ("generations were missed once since the start: Cursor's list had rolled on", "events --gaps"),
     ],
 )
 def test_of_each_alarm_what_is_said_to_do_fits_what_it_is_about(doctor, state, alarm, do):

@@ -132,7 +132,7 @@ def test_totals_are_sent_whatever_is_preferred_and_that_is_said(value, count):
     assert len(collector(METRICS_TEMPORALITY_PREFERENCE=value).notes) == count
 
 
-@pytest.mark.parametrize("missing", ["opentelemetry.proto", "h11", "a_package_of_nobody.proto"])
+@pytest.mark.parametrize("missing", ["opentelemetry.proto", "a_package_of_nobody.proto"])
 def test_without_the_extra_it_says_what_to_install(monkeypatch, missing):
     if missing.startswith("a_package"):
         monkeypatch.setattr(otlp_opening, "_EXTRA", (missing,))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from trio_cursor.alarm_facts import output_alarms
 from trio_cursor.states import OutputState
-from trio_cursor.status_board import output_alarms
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000

@@ -215,6 +215,9 @@ def test_amber_is_what_somebody_should_know():
         in health(status(workspaces=(), searched=("/u",))).findings[0].words
     )
     assert health(status(gaps=2)).level == AMBER
+    # Of which it is told once.
+    gap = "generations were missed 2 times since the start"
+    assert said(health(status(gaps=2, alarms=(gap,)))) == (AMBER, [(AMBER, gap)])
     found = health(status(), "no room")
     assert (found.level, found.words) == (AMBER, "1 workspace watched, 1 thing to know")
 

@@ -162,9 +162,6 @@ def test_a_file_that_is_at_fault_is_refused_with_all_its_faults_and_changes_noth
         first, second = daemon.record("configuration refused")["faults"]
         assert "unknown key cursor.exlude; did you mean cursor.exclude?" in first
         assert "logging.level must be debug, info, warning, error or critical, not loud" in second
-        daemon.reload("[alarms]\nwebhook = 'https://host/hook'\n")
-        (fault,) = daemon.record("configuration refused")["faults"]
-        assert fault.startswith("alarms.webhook: not built yet")
         daemon.file.unlink()
         daemon.process.send_signal(signal.SIGHUP)
         (fault,) = daemon.record("configuration refused")["faults"]
@@ -297,6 +294,17 @@ def test_a_hangup_that_comes_while_it_starts_is_obeyed_once_it_has(daemon, user_
         (
             {"http.listen": "0.0.0.0:80", "http.token_file": "/token"},
             ". Health and status are served on 0.0.0.0:80 to whoever shows the token.",
+        ),
+        (
+            {"alarms.webhook": "https://hooks.example.org/secret"},
+            ". Alarms are posted to https://hooks.example.org/***, with paths.",
+        ),
+        (
+            {"alarms.webhook": "https://hooks.example.org/secret", "privacy.mode": "redacted"},
+            (
+                ", with secrets, addresses and home taken out of texts."
+                " Alarms are posted to https://hooks.example.org/***, without paths."
+            ),
         ),
     ],
 )

@@ -36,7 +36,7 @@ from trio_cursor.config import (
 from trio_cursor.config.catalogue import KEYS
 from trio_cursor.cursor import user_dirs
 from trio_cursor.cursor.private_copies import place_for_copies
-from trio_cursor.errors import AlreadyRunningError, NotBuiltYetError, StateError
+from trio_cursor.errors import AlreadyRunningError, ConfigError, StateError
 from trio_cursor.records import Workspace
 from trio_cursor.settings import Reloaded
 
@@ -235,10 +235,11 @@ async def test_a_state_directory_that_others_could_read_is_tightened_and_that_is
 
 
 @within(30)
-async def test_what_is_not_built_is_refused_by_name(config):
-    asked = attrs.evolve(config, alarms=AlarmsConfig(webhook="https://host/hook"))
-    with pytest.raises(NotBuiltYetError, match=r"alarms\.webhook"):
+async def test_a_webhook_that_cannot_be_one_is_refused_without_being_quoted(config):
+    asked = attrs.evolve(config, alarms=AlarmsConfig(webhook="https://host:99999/secret"))
+    with pytest.raises(ConfigError, match=r"^alarms\.webhook must be") as refused:
         await trio_cursor.serve(asked)
+    assert "secret" not in str(refused.value)
 
 
 @within(30)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_cursor.asked import Sources, is_allowed, is_rolled_out, refuse_what_is_not_built, sources
+from trio_cursor.asked import Sources, is_allowed, is_rolled_out, sources
 from trio_cursor.config import Config, load_config
-from trio_cursor.errors import NotBuiltYetError
 from trio_cursor.records import Workspace
 from trio_cursor.settings import Reloaded, Settings
 
@@ -276,26 +275,3 @@ def test_the_share_goes_by_the_hash_of_the_workspace_whoever_asks():
 )
 def test_the_mode_says_which_sources_are_listened_to(values, expected):
     assert sources(config(**values)) == expected
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"sessions__mode": "extension"},
-        {"redis__url": "redis://host"},
-        {"http__listen": "[::1]:1"},
-        {"privacy__mode": "redacted"},
-        {"privacy__mode": "metadata"},
-    ],
-)
-def test_what_is_built_is_not_refused(values):
-    refuse_what_is_not_built(config(**values))
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("alarms.webhook", "https://host/hook")],
-)
-def test_what_is_not_built_is_refused_by_its_key(key, value):
-    with pytest.raises(NotBuiltYetError, match=f"^{key}: not built yet"):
-        refuse_what_is_not_built(config(**{key.replace(".", "__"): value}))

@@ -9,7 +9,9 @@ import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, on_terminal
 
+from trio_cursor.alarms import Episode
 from trio_cursor.cli import main
+from trio_cursor.cli.output import clock
 from trio_cursor.state_dir import held
 from trio_cursor.status import (
     OutputStatus,
@@ -114,6 +116,23 @@ def test_a_degraded_service_is_exit_3_and_says_what_is_wrong(state):
         "output json_lines:/full: error, 4 events behind: no space left\nalarm: output /full: no space left"
     )
     assert "2 generations reported by this run, 1 gap\n" in text
+
+
+def test_an_alarm_says_since_when_and_one_that_is_gone_for_a_moment_is_still_one(capsys, state):
+    lasting = Episode("output", 1_800_000_000_000, "output /full: \x1b[2J", is_present=True, number=1)
+    flapping = Episode("hang", 1_800_000_000_000, "/x does not answer", is_present=False, number=2)
+    with held(state):
+        write_status(state, status_of(state, alarms=(lasting.words, "new"), episodes=(lasting, flapping)))
+        _, text = on_terminal("status", "--no-color", "--state-dir", str(state))
+        write_status(state, status_of(state, episodes=(flapping,)))
+        assert main(["status", "--state-dir", str(state)]) == 3
+    since = clock(1_800_000_000_000)
+    assert text.splitlines()[-3:] == [
+        f"alarm since {since}: output /full: \\u001b[2J",
+        "alarm: new",
+        f"alarm since {since}, gone for a moment: /x does not answer",
+    ]
+    assert json.loads(capsys.readouterr().out)["episodes"][0]["kind"] == "hang"
 
 
 def test_a_service_without_a_workspace_says_where_it_looks(state):

@@ -193,8 +193,9 @@ class TestDiscovery:
         assert world.first_pass.progress() == (1, 2)
 
     async def test_a_session_is_closed_after_hours_without_a_change_and_says_so(
-        self, world, logged, autojump_clock
+        self, world, caplog, autojump_clock
     ):
+        caplog.set_level("INFO", logger="trio_cursor")
         item = watched()
         await world.see(Appeared(item), Changed(item), Swept())
         await trio.sleep(11.9 * HOUR)
@@ -203,7 +204,9 @@ class TestDiscovery:
         assert LookAgain(item.workspace.database) in await world.told()
         assert world.log.sessions[item.workspace.database].ended_at is not None
         assert world.registry.sessions() == []
-        assert [message for message in logged() if "session closed" in message]
+        opened, closed = (record for record in caplog.records if record.message.startswith("session "))
+        for line in (opened, closed):
+            assert (line.workspace, line.session) == (item.workspace.name, "scan_w1")
         assert world.opened(await world.see(Changed(item))) == [("w1", "scan_w1")]
 
     async def test_a_sighting_that_arrives_with_the_expiry_is_not_lost(self, nursery, autojump_clock):

@@ -14,7 +14,6 @@ import trio
 from trio_cursor.config import Config
 from trio_cursor.cursor.selection import included
 from trio_cursor.cursor.user_dirs import candidate_user_dirs, is_wsl
-from trio_cursor.errors import NotBuiltYetError
 from trio_cursor.logs import get_logger
 from trio_cursor.records import Workspace
 
@@ -112,17 +111,3 @@ def sources(config: Config) -> Sources:
 def stream_of(config: Config) -> str:
     """The stream from which announcements are taken."""
     return config.sessions.stream or config.redis.stream
-
-
-def not_built(config: Config) -> list[str]:
-    """Keys by which something is asked for that this release does not do."""
-    asked = {
-        "alarms.webhook": config.alarms.webhook is not None,
-    }
-    return [name for name, is_asked in asked.items() if is_asked]
-
-
-def refuse_what_is_not_built(config: Config) -> None:
-    """Raise `NotBuiltYetError` if something is asked for by name that this release does not do."""
-    if missing := not_built(config):
-        raise NotBuiltYetError(f"{', '.join(missing)}: not built yet; leave it out for now")

@@ -13,10 +13,6 @@ class ConfigError(TrioCursorError):
         self.faults = faults
 
 
-class NotBuiltYetError(TrioCursorError):
-    """Something was asked for that this release accepts by name but does not do yet."""
-
-
 class AlreadyRunningError(TrioCursorError):
     """Another process holds the state directory: stop it, or use another directory."""
 

@@ -6,9 +6,37 @@ An embedding program decides what becomes of the records; the command line confi
 from __future__ import annotations
 
 import logging
-from typing import cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Final, cast
 
 import structlog
+
+#: Ours alone: what a host binds by structlog's own variables stays the host's.
+_BOUND: Final[ContextVar[Mapping[str, str]]] = ContextVar("trio_cursor_bound", default=MappingProxyType({}))
+
+
+@contextmanager
+def bound(*, workspace: str | None = None, session: str | None = None) -> Iterator[None]:
+    """Say in every line of the block what it is about, also in those of tasks and threads started in it.
+
+    A line that names another workspace or session itself is about that one.
+    """
+    given = (("workspace", workspace), ("session", session))
+    token = _BOUND.set({**_BOUND.get(), **{name: value for name, value in given if value is not None}})
+    try:
+        yield
+    finally:
+        _BOUND.reset(token)
+
+
+def add_bound(_logger: object, _name: str, record: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A processor: what is bound where the line is written, behind what it says itself."""
+    for name, value in _BOUND.get().items():
+        record.setdefault(name, value)
+    return record
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -25,6 +53,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.PositionalArgumentsFormatter(),
+            add_bound,
             structlog.stdlib.ExtraAdder(),
             structlog.stdlib.render_to_log_kwargs,
         ],

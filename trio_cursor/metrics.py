@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 import trio
 
+from trio_cursor.alarms import RULES
 from trio_cursor.busiest import Busiest
 from trio_cursor.cursor.guest import Guest
 from trio_cursor.meters import Histogram, Meters
@@ -103,6 +104,11 @@ def _databases(it: Metrics) -> Iterator[tuple[str, float]]:
     return ((status, found[status]) for status in _DATABASE_STATES)
 
 
+def _alarms(it: Metrics) -> Iterator[tuple[str, float]]:
+    found = Counter(episode.kind for episode in it.board.alarms.episodes())
+    return ((kind, found[kind]) for kind in RULES)
+
+
 def _sessions(it: Metrics) -> Iterator[tuple[str, float]]:
     found = Counter(session.source for session in it.board.registry.sessions())
     return ((source, found[source]) for source in (REDIS, FILES, HTTP, DISCOVERY))
@@ -175,6 +181,13 @@ METRICS: Final = (
         "gauge",
         "When a database was last read, or found to be as it was. Old where nobody works.",
         lambda it: _one(_last_read(it)),
+    ),
+    Metric(
+        "trio_cursor_alarms_active",
+        "gauge",
+        "Alarms that were raised and are not over, by kind.",
+        lambda it: _by(_alarms(it)),
+        ("kind",),
     ),
     # What was reported, and what was not.
     Metric(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from trio_cursor.alarming import Watchman
 from trio_cursor.asked import find_dirs, sources, window_ms
 from trio_cursor.assembly import Assembler
 from trio_cursor.atlas import Atlas
@@ -46,6 +47,7 @@ from trio_cursor.status import PrivacyStatus
 from trio_cursor.status_board import Board
 from trio_cursor.supervisor import Supervisor
 from trio_cursor.waking import ask_for, readmit, renew
+from trio_cursor.webhook import open_webhook
 
 if TYPE_CHECKING:
     from trio_cursor.outputs.foreign import ForeignEntries
@@ -69,13 +71,14 @@ class Parts:
     scanner: Scanner
     hints: Hints
     tracker: Tracker
-    #: Sources of sessions, other producers, and the HTTP server.
+    #: Sources of sessions, other producers, the HTTP server, and who posts alarms.
     hearing: list[Task]
     supervisor: Supervisor
     changes: trio.MemoryReceiveChannel[ReadingChange]
     sink: Sink
     outputs: list[tuple[Output, OutputState]]
     first_pass: FirstPass
+    watchman: Watchman
     keeper: Keeper
     handle: Handle
     sends: trio.MemorySendChannel[Message]
@@ -179,6 +182,7 @@ async def build(config: Config, events: EventLog) -> Parts:
         os_events=hints.status,
     )
     metrics = Metrics(board, guest, meters)
+    webhook = open_webhook(config, _now_ms)
     return Parts(
         settings=settings,
         events=events,
@@ -189,12 +193,14 @@ async def build(config: Config, events: EventLog) -> Parts:
         hearing=[
             *await build_tasks(config, events, tracker, board, metrics),
             *(one.listen for one in foreign),
+            *([webhook.run] if webhook else []),
         ],
         supervisor=Supervisor(scanner, first_pass, tools, states),
         changes=changes,
         sink=sink,
         outputs=outputs,
         first_pass=first_pass,
+        watchman=Watchman(board, webhook.tell) if webhook else Watchman(board),
         keeper=Keeper(
             directory=events.directory,
             log=events,

@@ -10,7 +10,6 @@ from pathlib import Path
 import trio
 
 from trio_cursor import state_dir
-from trio_cursor.asked import refuse_what_is_not_built
 from trio_cursor.config import Config, load_config, settings
 from trio_cursor.cursor.private_copies import remove_copies
 from trio_cursor.eventlog import open_event_log
@@ -36,7 +35,7 @@ async def serve(
     `config` is that of `load_config()` if none is given. Installs no signal handler and no logging.
 
     Raises `AlreadyRunningError` if another service holds the state directory, `StateError` if that cannot
-    be used, `NotBuiltYetError` and `ConfigError` for what is asked for in vain. A workspace, a database
+    be used, and `ConfigError` for what is asked for in vain. A workspace, a database
     or an output that fails is a state in `Handle.status()`, never an exception.
     """
     config = load_config() if config is None else config
@@ -45,7 +44,6 @@ async def serve(
             Handle(lambda _: disabled(), idle, None, trio.Event(), _reload_of_nothing(config))
         )
         return
-    refuse_what_is_not_built(config)
     directory = Path(config.state.dir)
     # Own thread: a host that uses all of Trio's must not keep it from starting.
     in_thread = partial(trio.to_thread.run_sync, limiter=trio.CapacityLimiter(1))
@@ -93,6 +91,7 @@ async def _run(parts: Parts, task_status: trio.TaskStatus[Handle]) -> None:
         nursery.start_soon(parts.first_pass.announce, parts.sends)
         nursery.start_soon(clock)
         nursery.start_soon(parts.hints.listen)
+        nursery.start_soon(parts.watchman.watch)
         nursery.start_soon(parts.keeper.publish)
         nursery.start_soon(parts.keeper.retire)
         task_status.started(parts.handle)

@@ -14,7 +14,7 @@ from trio_cursor.cursor.schemas.values import is_uuid
 from trio_cursor.eventlog import Entry, EventLog, insist
 from trio_cursor.events import build_event, build_gap
 from trio_cursor.freshness import Freshness
-from trio_cursor.logs import get_logger
+from trio_cursor.logs import bound, get_logger
 from trio_cursor.meters import Meters
 from trio_cursor.observations import RingEntry, TableRow
 from trio_cursor.passes import Passes, ProfileRead
@@ -51,6 +51,8 @@ class Counts:
 
     generations: int = 0
     gaps: int = 0
+    #: When the last of them was found, milliseconds since the epoch; None: there was none.
+    gap_at: int | None = None
     duplicates: int = 0
     #: Generations of workspaces that are not to be monitored.
     excluded: int = 0
@@ -156,9 +158,10 @@ class Sink:
                 await self.need(watched.workspace)
 
     async def _commit(self, batch: Batch) -> None:
-        told = [await self._veiled(one) for one in await self._told(batch)]
-        change = self.assembler.observe(batch.workspace, told, self.now_ms(), trio.current_time())
-        await self._write(change, batch)
+        with bound(workspace=batch.workspace.name):
+            told = [await self._veiled(one) for one in await self._told(batch)]
+            change = self.assembler.observe(batch.workspace, told, self.now_ms(), trio.current_time())
+            await self._write(change, batch)
 
     async def _told(self, batch: Batch) -> list[Told]:
         """What the batch brought, and of each whether it was reported already."""
@@ -234,7 +237,9 @@ class Sink:
         self.counts.generations += len(reported)
         self.counts.by_database.update(one.workspace.database for one in reported)
         self.meters.reported(reported)
-        self.counts.gaps += len(events) - len(reported)
+        if gaps := len(events) - len(reported):
+            self.counts.gaps += gaps
+            self.counts.gap_at = now
 
     async def _without_known(self, change: Change) -> Change:
         """Leave out what was reported under a key that is asked about only now.

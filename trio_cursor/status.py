@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from trio_cursor.alarms import Episode
 from trio_cursor.observations import JsonObject
 from trio_cursor.os_events import OsEventsStatus
 from trio_cursor.records import Position, Session
@@ -165,6 +166,8 @@ class Status:
     outputs: tuple[OutputStatus, ...]
     #: What somebody should look at, in words. Empty: all is well.
     alarms: tuple[str, ...]
+    #: What of that was told of because it lasted, and what is not over yet; with how long it has been so.
+    episodes: tuple[Episode, ...] = ()
     state_dir: str | None = None
     #: Why the event log cannot be written or read at the moment; None: it can.
     log_error: str | None = None

@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import attrs
 import trio
 
+from trio_cursor.alarm_facts import (
+    gap_facts,
+    output_alarms,
+    output_facts,
+    pass_facts,
+    source_facts,
+    workspace_fact,
+)
+from trio_cursor.alarms import HANG, LOG, RULES, Alarms, Fact
+from trio_cursor.cursor.guest import QUARANTINED
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.os_events import OsEventsStatus
-from trio_cursor.records import FILES, Session, Workspace, path_of
+from trio_cursor.records import Session, Workspace, path_of
 from trio_cursor.scanner import Scanner
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
@@ -33,12 +43,6 @@ from trio_cursor.status import (
     session_object,
 )
 from trio_cursor.version import __version__
-
-#: An output that is as far behind is worth an alarm: by events, or by the age of the oldest of them.
-_FAR_BEHIND_EVENTS = 10_000
-_FAR_BEHIND_MS = 60_000
-#: So long a loss that was mended is told of.
-_HOUR_MS = 3_600_000
 
 
 @attrs.define(eq=False)
@@ -62,6 +66,10 @@ class Board:
     foreign: Sequence[SourceState] = ()
     #: None: the HTTP server is switched off.
     http: Callable[[], ServerStatus | None] = lambda: None
+    #: What of that is told, after how long.
+    alarms: Alarms = attrs.field(factory=Alarms)
+    #: When the run began, on Trio's clock.
+    _began: float = attrs.field(factory=trio.current_time, init=False)
     #: By database: what was said of workspaces that nobody reads, nearly all, and what of it may change so.
     _resting: dict[str, tuple[tuple[object, ...], WorkspaceStatus]] = attrs.field(factory=dict, init=False)
 
@@ -71,7 +79,7 @@ class Board:
         for session in self.registry.sessions():
             if session.database is not None:
                 sessions.setdefault(session.database, []).append(session)
-        counts, outputs = self.sink.counts, tuple(map(self._output, self.outputs))
+        counts, facts = self.sink.counts, tuple(self.facts())
         if len(self._resting) > len(self.states):  # some have vanished
             self._resting = {name: said for name, said in self._resting.items() if name in self.states}
         return Status(
@@ -93,8 +101,9 @@ class Board:
             workspaces=tuple(
                 self._workspace(state, sessions.get(database, [])) for database, state in self.states.items()
             ),
-            outputs=outputs,
-            alarms=tuple(self._alarms(outputs)),
+            outputs=tuple(map(self._output, self.outputs)),
+            alarms=tuple(fact.words for fact in facts),
+            episodes=self.alarms.episodes(facts),
             state_dir=str(self.events.directory),
             log_error=self.events.trouble,
             sources=tuple(map(_source, self.sources)),
@@ -132,6 +141,9 @@ class Board:
             looked, total = self.first_pass.progress()
             why.append(f"the first pass is not over: {looked} of {total} databases were looked at")
         why += [f"output {item.name}: {item.last_error}" for item in self.outputs if item.state == "error"]
+        # What is allowed for a while, and lasts.
+        lasting = (fact for fact in self.facts() if self.alarms.is_raised(fact))
+        why += [fact.words for fact in lasting if RULES[fact.kind].stops_work and fact.words not in why]
         return why
 
     def _workspace(self, state: WorkspaceState, sessions: list[Session]) -> WorkspaceStatus:
@@ -183,7 +195,7 @@ class Board:
         return watched.workspace if watched else state.workspace
 
     def _output(self, state: OutputState) -> OutputStatus:
-        lag = max(0, self.events.last_sequence - state.sequence)
+        lag = self._lag(state)
         return OutputStatus(
             state.name,
             state.state,
@@ -194,50 +206,31 @@ class Board:
             already_there=state.already_there,
             dead=state.dead,
             rollbacks=state.rollbacks,
-            alarms=tuple(output_alarms(state, lag, self.now_ms())),
+            alarms=output_alarms(state, lag, self.now_ms()),
         )
 
-    def _alarms(self, outputs: Iterable[OutputStatus]) -> list[str]:
-        alarms = [self.events.trouble] if self.events.trouble else []
-        alarms += [
-            f"{self._place(state).name}: {state.status}: {state.last_error}"
-            for state in self.states.values()
-            if state.status in TROUBLED
-        ]
-        for item in outputs:
-            troubles = [item.last_error] if item.state == "error" else []
-            alarms += [f"output {item.name}: {why}" for why in (*troubles, *item.alarms)]
-        alarms += [
-            f"session source {item.name}: {item.last_error}" for item in self.sources if _is_in_trouble(item)
-        ]
-        # A server that is away is the output's alarm.
-        alarms += [
-            f"what others send to {item.name} is not known and may be there twice: {item.last_error}"
-            for item in self.foreign
-            if item.state == "error"
-        ]
-        alarms += [f"{path} does not answer" for path in self.scanner.hanging()]
-        return alarms
+    def _lag(self, state: OutputState) -> int:
+        return max(0, self.events.last_sequence - state.sequence)
 
-
-def output_alarms(state: OutputState, lag: int, now_ms: int) -> Iterator[str]:
-    """What somebody should look at of an output though it takes events, in words."""
-    yield from state.alarms.values()
-    age_ms = 0 if state.oldest_ms is None or not lag else now_ms - state.oldest_ms
-    if age_ms >= _FAR_BEHIND_MS:
-        yield f"{lag} events behind, the oldest of them captured {age_ms // 60_000} min ago"
-    elif lag >= _FAR_BEHIND_EVENTS:
-        yield f"{lag} events behind"
-    if state.rolled_back_at is not None and now_ms - state.rolled_back_at < _HOUR_MS:
-        yield "it had lost what it had taken (a restart or a failover?); it was sent again"
-    if state.dead:
-        yield f"{state.dead} events can never be sent: see the log of the service for why"
-
-
-def _is_in_trouble(source: SourceState) -> bool:
-    """Whether nothing is heard from it; that there is no directory of session files (yet) is no trouble."""
-    is_refused = source.state == "waiting" and source.errors > 0 and source.name != FILES
-    return source.state == "error" or is_refused
+    def facts(self) -> Iterator[Fact]:
+        """What is wrong at this moment."""
+        if self.events.trouble:
+            yield Fact(LOG, "", self.events.trouble)
+        for state in self.states.values():
+            if state.status in TROUBLED:
+                is_quarantined = state.last_error == QUARANTINED
+                yield workspace_fact(state, self._place(state), is_quarantined=is_quarantined)
+        now = self.now_ms()
+        for output in self.outputs:
+            yield from output_facts(output, self._lag(output), now)
+        yield from source_facts(self.sources, self.foreign)
+        for path in self.scanner.hanging():
+            yield Fact(HANG, path, f"{path} does not answer")
+        if self.settings.is_enabled():
+            at, first = trio.current_time(), self.first_pass
+            late, is_over = at - self.scanner.expected_at, first.over.is_set()
+            yield from pass_facts(late, at - self._began, is_over=is_over, progress=first.progress())
+        yield from gap_facts(self.sink.counts.gaps, self.sink.counts.gap_at, now)
 
 
 def _source(state: SourceState) -> SourceStatus:

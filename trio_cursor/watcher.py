@@ -8,7 +8,7 @@ import trio
 
 from trio_cursor.condition import Condition, backoff
 from trio_cursor.errors import StateError
-from trio_cursor.logs import get_logger
+from trio_cursor.logs import bound, get_logger
 from trio_cursor.polling import Poller, Tools
 from trio_cursor.states import WorkspaceState
 from trio_cursor.watched import Watched
@@ -23,6 +23,11 @@ async def watch_workspace(
 
     `looked` is called once everything that was there at first sight was read, or could not be.
     """
+    with bound(workspace=watched.workspace.name):
+        await _watch(watched, state, tools, looked)
+
+
+async def _watch(watched: Watched, state: WorkspaceState, tools: Tools, looked: Callable[[], None]) -> None:
     failures = 0
     while True:
         condition = Condition(watched, state, tools.pace, tools.freshness, looked)
@@ -31,10 +36,10 @@ async def watch_workspace(
         except StateError as error:
             # Not this workspace's fault: nothing is known of it while our own log cannot be read.
             why = str(error)
-            log.warning("the event log cannot be read", workspace=watched.workspace.name, error=why)
+            log.warning("the event log cannot be read", error=why)
         except Exception as error:  # the border of a workspace
             why = f"{type(error).__name__} in trio_cursor; please report it"
-            log.exception("a watcher failed and starts again", workspace=watched.workspace.name)
+            log.exception("a watcher failed and starts again")
             condition.is_nothing()
         else:
             return

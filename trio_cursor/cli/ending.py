@@ -15,7 +15,6 @@ from trio_cursor.cli.output import printable
 from trio_cursor.errors import (
     AlreadyRunningError,
     ConfigError,
-    NotBuiltYetError,
     TrioCursorError,
 )
 from trio_cursor.os_files import is_broken_pipe
@@ -120,7 +119,5 @@ def _code(leaves: list[BaseException]) -> int:
             return BAD_CONFIGURATION
         case AlreadyRunningError():
             return OTHER_INSTANCE
-        case NotBuiltYetError():
-            return USAGE
         case _:
             return FAILED

@@ -13,6 +13,7 @@ import structlog
 
 from trio_cursor.cli.output import printable
 from trio_cursor.config import LoggingConfig
+from trio_cursor.logs import add_bound
 
 
 def is_console(config: LoggingConfig) -> bool:
@@ -88,7 +89,7 @@ def _json() -> logging.Formatter:
 
 def _formatter(more: list[Any], last: list[Any]) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder(), *more],
+        foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder(), add_bound, *more],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
 

@@ -13,7 +13,6 @@ from contextlib import ExitStack, suppress
 import attrs
 import trio
 
-from trio_cursor.asked import refuse_what_is_not_built
 from trio_cursor.cli.demo_place import DemoPlace, demo_place
 from trio_cursor.cli.log_setup import LogLines, level_of, logging_to_stderr
 from trio_cursor.cli.notifying import Manager
@@ -24,7 +23,7 @@ from trio_cursor.cli.screen import Screen
 from trio_cursor.cli.stopping import Stop, listened_to, terminable
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, LoggingConfig, load_config
-from trio_cursor.errors import ConfigError, NotBuiltYetError
+from trio_cursor.errors import ConfigError
 from trio_cursor.handle import Handle
 from trio_cursor.service import serve
 from trio_cursor.status import Status
@@ -49,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             overrides |= demo.overrides | {"sessions.files_dir": str(demo.place / "sessions")}
 
         def load() -> Config:
-            config = load_config(arguments.config, overrides=overrides)
-            refuse_what_is_not_built(config)
-            return config
+            return load_config(arguments.config, overrides=overrides)
 
         config = load()
         if not config.cursor_database_monitor.enabled:
@@ -107,7 +104,7 @@ class Reloading:
             self._sends.send_nowait(None)
 
     async def read(self) -> Config:
-        """Read it. Raises `ConfigError`, `NotBuiltYetError`."""
+        """Read it. Raises `ConfigError`."""
         return await trio.to_thread.run_sync(self.load, abandon_on_cancel=True, limiter=self._limiter)
 
 
@@ -181,8 +178,6 @@ class _Run:
             config = await reloading.read()
         except ConfigError as error:
             self.report.refused(error.faults)
-        except NotBuiltYetError as error:
-            self.report.refused((str(error),))
         else:
             reloaded = handle.reload(config)
             # Told at whichever of the two levels lets more through.

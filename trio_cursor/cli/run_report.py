@@ -15,10 +15,11 @@ import trio
 from trio_cursor.asked import sources, stream_of, window_ms
 from trio_cursor.cli.output import in_wait, passed_over, plural, say
 from trio_cursor.cli.words import Words
-from trio_cursor.config import Config, listen_address, redact_url
+from trio_cursor.config import Config, listen_address, redact_url, redact_webhook
 from trio_cursor.config.checks import is_loopback
 from trio_cursor.handle import Handle
 from trio_cursor.outputs.otlp_address import collector_of
+from trio_cursor.privacy import FULL
 from trio_cursor.settings import Reloaded
 from trio_cursor.status import TROUBLED, Status
 
@@ -69,6 +70,7 @@ class Report:
         """Say at the start where events go, and that nothing else is done with them."""
         places = " and to ".join([f"the event log in {self.config.state.dir}", *self._outputs()])
         url, found = self.config.redis.url, sources(self.config)
+        webhook = self.config.alarms.webhook
         self.words.tell(
             f"Events go to {places}{_PRIVACY[self.config.privacy.mode]}."
             f" {' '.join(self._neighbours()) or 'Nothing leaves this machine.'}",
@@ -78,6 +80,7 @@ class Report:
             sessions_from=[name for name, is_asked in attrs.asdict(found).items() if is_asked],
             redis=None if url is None else redact_url(url),
             http=self.config.http.listen,
+            webhook=webhook and redact_webhook(webhook),
             privacy=self.config.privacy.mode,
         )
 
@@ -108,6 +111,9 @@ class Report:
                 "also prompts and answers" if self.config.outputs.otlp.texts else "no prompts and no answers"
             )
             yield f"The collector gets {texts}."
+        if (webhook := self.config.alarms.webhook) is not None:
+            paths = "with" if self.config.privacy.mode == FULL else "without"
+            yield f"Alarms are posted to {redact_webhook(webhook)}, {paths} paths."
         address = listen_address(http.listen)
         if address is not None and not is_loopback(address[0]):
             yield f"Health and status are served on {http.listen} to whoever shows the token."

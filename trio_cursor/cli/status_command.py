@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         if look.age_ms > STALE_MS:
             silent = f"the service has not said anything for {look.age_ms // 1000} s"
             found["alarms"] = [*found["alarms"], f"{silent}; if that stays so, start it again"]
-        code = DEGRADED if found["alarms"] else WELL
+        code = DEGRADED if found["alarms"] or found.get("episodes") else WELL
         if arguments.json or not sys.stdout.isatty():
             lines = [json.dumps(found)]
         else:

@@ -39,7 +39,7 @@ def status_lines(found: JsonObject, style: Style, width: int) -> list[str]:
     AttributeError if this is no status.
     """
     about, *facts = _about_the_run(found)
-    alarms = (f"alarm: {printable(item)}" for item in found["alarms"])
+    alarms = (f"alarm{printable(item)}" for item in _alarms(found))
     sections = (
         [
             style("bold", about),
@@ -69,6 +69,17 @@ def _about_the_run(found: JsonObject) -> Iterator[str]:
     unattributed = found.get("unattributed") or 0
     if words := passed_over(found["excluded"], found["nameless"], skipped, unattributed):
         yield f"passed over: {words}"
+
+
+def _alarms(found: JsonObject) -> Iterator[str]:
+    """What is wrong, with since when it has been told of; and what was so until a moment ago."""
+    episodes = found.get("episodes") or []
+    since = {item["words"]: item["since"] for item in episodes if item["is_present"]}
+    for words in found["alarms"]:
+        yield f" since {clock(since[words])}: {words}" if words in since else f": {words}"
+    for item in episodes:
+        if not item["is_present"]:
+            yield f" since {clock(item['since'])}, gone for a moment: {item['words']}"
 
 
 def _shortcomings(found: JsonObject) -> Iterator[str]:

@@ -28,7 +28,7 @@ from trio_cursor.config.output_sections import (
     ServiceConfig,
 )
 from trio_cursor.config.places import config_file, default_state_dir, expand_home
-from trio_cursor.config.redaction import redact_url
+from trio_cursor.config.redaction import redact_url, redact_webhook
 from trio_cursor.config.sections import Config
 from trio_cursor.config.source_sections import (
     AssemblyConfig,
@@ -65,5 +65,6 @@ __all__ = [
     "listen_address",
     "load_config",
     "redact_url",
+    "redact_webhook",
     "settings",
 ]

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from trio_cursor.asked import not_built
 from trio_cursor.doctor.check import Check, finding, note, of_error, ok
 from trio_cursor.doctor.facts import Facts
+from trio_cursor.errors import ConfigError
 from trio_cursor.eventlog import formats
 from trio_cursor.privacy import FULL
 from trio_cursor.status_file import STALE_MS
 from trio_cursor.version import __version__
+from trio_cursor.webhook import webhook_place
 
 _MEGABYTE: Final = 1_000_000
 #: A log on a disk with less is about to stop.
@@ -31,6 +32,8 @@ _ALARMS: Final = {
     "^the event log ": "free some space, or mend the permissions of the state directory",
     ": quarantined: ": "its disk or mount does not answer: mend that; it is tried again by itself",
     ": unknown_schema: ": "update trio_cursor; if it is the newest, report what is said here",
+    "^Cursor's files have not|^the first pass has not": "see whether its disk answers; else start it again",
+    "^generations were missed": "keep the service running; `events --gaps` has them",
     " does not answer$": "see whether its disk or mount answers; it is tried again by itself",
 }
 
@@ -101,8 +104,10 @@ def outputs(facts: Facts) -> Iterator[Check]:
             yield ok("json_lines", path or "", "can be written")
     for trouble in () if own is None else own.otlp_trouble:
         yield finding("otlp", "outputs.otlp", trouble, "mend that: `run` refuses to start")
-    for name in not_built(facts.config):
-        yield finding("configuration", name, "not built yet: `run` refuses to start", "leave it out for now")
+    try:
+        webhook_place(facts.config.alarms.webhook or "http://none")
+    except ConfigError as error:
+        yield finding("alarms", "alarms.webhook", str(error), "mend that: `run` refuses to start")
 
 
 def service(facts: Facts) -> Iterator[Check]:

@@ -5,35 +5,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 
-from trio_cursor.config import OtlpConfig, redact_url
+from trio_cursor.config import OtlpConfig
+from trio_cursor.endpoint import Place, place_of
 from trio_cursor.errors import ConfigError
 from trio_cursor.outputs.gen_ai import LATEST, LATEST_ONLY, METRICS
 from trio_cursor.version import __version__
 
 _DEFAULT: Final = "http://localhost:4318"
-_PORTS: Final = {"http": 80, "https": 443}
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _TRACES, _METRICS = "TRACES", "METRICS"
-
-
-@attrs.frozen
-class Place:
-    """Where one kind of data goes. Its text may be shown."""
-
-    host: str
-    port: int
-    #: With the query, which may hold a key.
-    path: str = attrs.field(repr=False)
-    is_encrypted: bool
-    shown: str
-    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
-
-    def __str__(self) -> str:
-        return self.shown
 
 
 @attrs.frozen
@@ -113,7 +97,7 @@ def _place(
     if any(not _is_header(name, value) for name, value in headers):
         faults.append(f"{variable} names a header that cannot be sent")
     try:
-        return _parsed(url, path, headers)
+        return place_of(url, path, headers, instead_of_user=f"{_PREFIX}HEADERS")
     except ValueError as error:
         faults.append(f"{origin} {error}")
         return None
@@ -124,26 +108,6 @@ def _variable(environ: Mapping[str, str], kind: str, name: str) -> tuple[str, st
     own = f"{_PREFIX}{kind}_{name}"
     return (
         (environ[own], own) if environ.get(own) else (environ.get(f"{_PREFIX}{name}", ""), f"{_PREFIX}{name}")
-    )
-
-
-def _parsed(url: str, path: str, headers: tuple[tuple[str, str], ...]) -> Place:
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("must be an http:// or https:// URL")
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    if "@" in parts.netloc:
-        raise ValueError("must name no user and no password; OTEL_EXPORTER_OTLP_HEADERS is for that")
-    base = parts.path
-    whole = f"{base.rstrip('/')}/{path}" if path else base or "/"
-    return Place(
-        parts.hostname,
-        parts.port or _PORTS[parts.scheme],
-        whole + (f"?{parts.query}" if parts.query else ""),
-        parts.scheme == "https",
-        redact_url(f"{parts.scheme}://{parts.netloc}{whole if path == '' else base.rstrip('/')}"),
-        headers,
     )
 
 

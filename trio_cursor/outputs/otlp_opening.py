@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 #: What the extra brings, by what is imported of it.
-_EXTRA: Final = ("opentelemetry.proto", "h11")
+_EXTRA: Final = ("opentelemetry.proto",)
 
 
 def usable_collector(config: Config, environ: Mapping[str, str]) -> Collector:

@@ -11,10 +11,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from trio_cursor.endpoint import Place
 from trio_cursor.events import EVENT_TYPE
 from trio_cursor.logs import get_logger
 from trio_cursor.outputs.follower import OutputError
-from trio_cursor.outputs.otlp_address import Place
 from trio_cursor.outputs.otlp_posting import Poster, Refused, Taken
 from trio_cursor.outputs.otlp_spans import key_values, resource_spans, span_of
 from trio_cursor.records import Event

@@ -7,6 +7,7 @@ happens in it (the sink opens it for one that has something inside the window at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import attrs
 import trio
@@ -15,7 +16,7 @@ from trio_cursor.atlas import Atlas
 from trio_cursor.demand import Demand
 from trio_cursor.eventlog import EventLog
 from trio_cursor.first_pass import FirstPass
-from trio_cursor.logs import get_logger
+from trio_cursor.logs import bound, get_logger
 from trio_cursor.records import (
     LookAgain,
     ReadingChange,
@@ -217,9 +218,8 @@ class Tracker:
         if not self.beginning.has_begun:
             return
         for session in self.registry.expire(self.now_ms()):
-            log.info(
-                "session closed: no sign of life for long", session=session.session_id, source=session.source
-            )
+            with self._about(session):
+                log.info("session closed: no sign of life for long", source=session.source)
             self._open.discard(session.key)
             self._note([session])
 
@@ -260,20 +260,29 @@ class Tracker:
             self.changed()
 
     async def _tell(self, session: Session) -> None:
-        about = {"session": session.session_id, "source": session.source}
+        with self._about(session):
+            await self._tell_of(session)
+
+    def _about(self, session: Session) -> AbstractContextManager[None]:
+        """For log lines about it."""
+        watched = self.atlas.watched(session.database) if session.database else None
+        name = watched.workspace.name if watched else session.database
+        return bound(workspace=name, session=session.session_id)
+
+    async def _tell_of(self, session: Session) -> None:
         if session.database is None:
-            log.debug("session of an unknown workspace", **about, workspace_hash=session.workspace_hash)
+            hash_ = session.workspace_hash
+            log.debug("session of an unknown workspace", source=session.source, workspace_hash=hash_)
             return
         watched = self.atlas.watched(session.database)
-        name = watched.workspace.name if watched else session.database
         if session.ended_at is not None:
             if session.key in self._open:
                 self._open.discard(session.key)
-                log.info("session closed", workspace=name, **about)
+                log.info("session closed", source=session.source)
             await self.changes.send(LookAgain(session.database))
         elif session.key not in self._open:
             self._open.add(session.key)
-            log.info("session opened", workspace=name, **about)
+            log.info("session opened", source=session.source)
         is_open = session.ended_at is None
         if watched is not None and (is_open or (not watched.active and self.demand.reads(watched.workspace))):
             await self._start(watched.workspace)

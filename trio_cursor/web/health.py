@@ -69,7 +69,7 @@ def _findings(status: Status) -> Iterator[Finding]:
         yield Finding(AMBER, f"the first look is not over: {looked} of {total} databases")
     elif not status.workspaces:
         yield Finding(AMBER, f"no workspace of Cursor found in {', '.join(status.searched) or 'any place'}")
-    if status.gaps:
+    if status.gaps and not any(alarm.startswith("generations were missed") for alarm in status.alarms):
         yield Finding(
             AMBER,
             f"{plural(status.gaps, 'time')} Cursor's list of generations had rolled on before it was read:"

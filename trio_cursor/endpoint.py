@@ -1,0 +1,51 @@
+"""Where something is posted to over HTTP: a URL, taken apart. Costs nobody a library."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from trio_cursor.config import redact_url
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@attrs.frozen
+class Place:
+    """Where something is posted to. Its text may be shown."""
+
+    host: str
+    port: int
+    #: With the query, which may hold a key.
+    path: str = attrs.field(repr=False)
+    is_encrypted: bool
+    shown: str
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def place_of(
+    url: str, path: str, headers: tuple[tuple[str, str], ...] = (), *, instead_of_user: str = "headers"
+) -> Place:
+    """Where a URL points to, `path` behind its own. Raises ValueError with the end of a sentence about it."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be an http:// or https:// URL")
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    if "@" in parts.netloc:
+        raise ValueError(f"must name no user and no password; {instead_of_user} is for that")
+    base = parts.path
+    whole = f"{base.rstrip('/')}/{path}" if path else base or "/"
+    return Place(
+        parts.hostname,
+        parts.port or _PORTS[parts.scheme],
+        whole + (f"?{parts.query}" if parts.query else ""),
+        parts.scheme == "https",
+        redact_url(f"{parts.scheme}://{parts.netloc}{whole if path == '' else base.rstrip('/')}"),
+        headers,
+    )
