@@ -13,7 +13,6 @@ from test_cli import generation, write_log
 from test_full_screen import LEAVE, Terminal, posix
 
 from trio_cursor.cli import main, top_command
-from trio_cursor.cli.output import Style
 from trio_cursor.state_dir import held
 from trio_cursor.status import disabled
 from trio_cursor.status_file import FILE_NAME as STATUS_NAME
@@ -77,7 +76,7 @@ def test_the_status_of_another_version_fails_in_one_line_for_programs_only(state
 
 
 def test_a_terminal_that_cannot_show_it_is_told_what_can(state, capsys, monkeypatch):
-    monkeypatch.setattr(top_command.Style, "of", lambda *_, **__: Style(is_on=False))
+    monkeypatch.setenv("TERM", "dumb")
     code, _ = on_terminal("top", "--state-dir", str(state))
     assert code == 1
     assert "--once and --json can be shown anywhere" in capsys.readouterr().err

@@ -49,6 +49,7 @@ def log(state, clock):
 
 @pytest.fixture
 def service(state, clock):
+    clock.now = int(time.time() * 1000)  # files are as old as they are
     return StatusLook(state, clock)
 
 
@@ -271,6 +272,7 @@ def test_between_two_seconds_only_the_log_is_looked_at(state, clock):
 
 
 def test_what_is_wrong_is_told_in_the_order_of_its_weight(state, clock):
+    clock.now = int(time.time() * 1000)  # as above
     with held(state), closing(Looking(state, now_ms=clock)) as looking:
         write_status(state, running(alarms=("redis is away",)))
         looking.look()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from contextlib import closing
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
             looking.look()
             lines = _lines(looking.facts(), View(), style, terminal_width(), _MANY_ROWS)
             print("\n".join(lines[:-1]).rstrip())  # without the keys
-        elif not Style.of(sys.stdout, no_color=False, environ={}).is_on:
+        elif not Style.of(sys.stdout, no_color=False, environ={"TERM": os.environ.get("TERM", "")}).is_on:
             raise StateError("this terminal cannot show it; --once and --json can be shown anywhere")
         else:
             with full_screen(sys.stdin, sys.stdout) as (screen, read):

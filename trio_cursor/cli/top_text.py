@@ -66,7 +66,7 @@ def picture(facts: Facts, view: View, style: Style, width: int, height: int) -> 
     if table_rows > 0:
         lines += table(facts, items[first : first + table_rows - 1], style, width)
     if events and events_rows > len(gap) + 1:
-        lines += [*gap, style("bold", cut("LAST GENERATIONS", width))]
+        lines += [*(gap if table_rows > 0 else []), style("bold", cut("LAST GENERATIONS", width))]
         lines += (event_line(event, style, width) for event in events[: events_rows - len(gap) - 1])
     if footer:
         lines = lines[: height - 1]
