@@ -236,9 +236,17 @@ def test_errors_that_are_over_are_told(doctor, state):  # noqa: F811 - the fixtu
         write_status(state, running(outputs=outputs, workspaces=(troubled,)))
         found = doctor().of("service.recent", "note")
     assert found[0]["what"] == "9 errors since the start; the last: locked: busy"
-    assert [item["subject"] for item in found[1:3]] == ["json_lines:/6", "json_lines:/5"]
+    assert [item["subject"] for item in found[1:3]] == ["output json_lines:/6", "output json_lines:/5"]
     assert found[1]["what"] == "6 errors since the start, none of them now"
     assert found[-1]["what"] == "2 more had errors: see `status`"
+
+
+def test_what_is_an_alarm_is_not_told_twice(doctor, state):  # noqa: F811 - the fixture
+    output = OutputStatus("json_lines:/full", "error", 3, 4, 1, "no space left")
+    with held(state):
+        write_status(state, running(alarms=("output json_lines:/full: no space left",), outputs=(output,)))
+        found = doctor()
+    assert (len(found.of("service.alarm")), found.of("service.recent")) == (1, [])
 
 
 def test_how_the_last_service_ended_is_told(doctor, state):  # noqa: F811 - the fixture

@@ -178,7 +178,9 @@ def _database(item: Database, facts: Facts) -> Iterator[Check]:
 
 
 def _what_it_is(item: Database, now_ms: int) -> str:
-    size = f"{(item.size or 0) / 1_000_000:,.1f} MB, journal {item.journal_mode}"
+    kilobytes = (item.size or 0) / 1000
+    size = f"{kilobytes:,.0f} kB" if kilobytes < 1000 else f"{kilobytes / 1000:,.1f} MB"  # noqa: PLR2004 - a unit
+    size += f", journal {item.journal_mode}"
     if not item.schemas:
         return f"{size}; nothing of Cursor's AI is in it yet"
     layouts = f"{size}, layouts {', '.join(item.schemas)}"

@@ -30,28 +30,28 @@ def recent(facts: Facts) -> Iterator[Check]:
         return  # of another version: that has been said, or it is gone
 
 
+#: Where a status has errors: the list, the name of an item, and what the item is.
+_PLACES: Final = (
+    ("workspaces", "database", ""),
+    ("sources", "name", "session source "),
+    ("foreign", "name", "what others send to "),
+    ("outputs", "name", "output "),
+)
+
+
 def _over(found: JsonObject) -> Iterator[Check]:
-    """Errors since its start of what works now, or is told of as an alarm."""
-    troubled: list[tuple[str, int, str]] = []
-    places: tuple[tuple[str, str], ...] = (
-        ("workspaces", "workspace_path"),
-        ("sources", "name"),
-        ("foreign", "name"),
-        ("outputs", "name"),
-    )
-    for kind, key in places:
+    """Errors since its start, but for what is told of as an alarm."""
+    alarms = [words_of(alarm) for alarm in found["alarms"]]
+    troubled: list[tuple[int, str, str]] = []
+    for kind, key, what in _PLACES:
         items: Any = found.get(kind) or ()
-        troubled += [
-            (
-                str(item.get(key) or item.get("database") or kind),
-                int(item["errors"]),
-                str(item.get("last_error") or ""),
-            )
-            for item in items
-            if item.get("errors")
-        ]
-    troubled.sort(key=lambda item: -item[1])
-    for name, count, why in troubled[:_MOST]:
+        for item in items:
+            why = str(item.get("last_error") or "")
+            is_alarm = bool(why) and any(alarm.endswith(why) for alarm in alarms)
+            if item.get("errors") and not is_alarm:
+                troubled.append((int(item["errors"]), f"{what}{item[key]}", why))
+    troubled.sort(key=lambda item: -item[0])
+    for count, name, why in troubled[:_MOST]:
         times = f"{count:,} error{'s' * (count != 1)} since the start"
         yield note(
             "service.recent", name, f"{times}; the last: {why}" if why else f"{times}, none of them now"
