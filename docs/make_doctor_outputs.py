@@ -21,8 +21,8 @@ DOCUMENT = HERE / "doctor.md"
 HEADING = "## What it says of what is broken\n"
 _WORDS = """
 Written by `python docs/make_doctor_outputs.py`, which breaks one thing in a home of its own and calls
-`python -m trio_cursor doctor`, without an option. A test holds these findings to today. Left out are
-sections in which nothing is wrong.
+`python -m trio_cursor doctor`, without an option. A test compares these findings with what is
+said today. Left out are sections in which nothing is wrong.
 """
 
 

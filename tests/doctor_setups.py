@@ -211,7 +211,13 @@ def can_be_made(title: str) -> bool:
     if title.startswith(("Redis may", "A wrong password")) and not redis_server.programs():
         return False
     needs = title in ("Cursor's directory may not be read", "The state directory cannot be written")
-    return not needs or os.getuid() != 0 or shutil.which(_WITHOUT_PRIVILEGE[0]) is not None
+    return not needs or os.getuid() != 0 or _can_give_up_privilege()
+
+
+def _can_give_up_privilege() -> bool:
+    if shutil.which(_WITHOUT_PRIVILEGE[0]) is None:
+        return False
+    return subprocess.run([*_WITHOUT_PRIVILEGE, "true"], capture_output=True, check=False).returncode == 0
 
 
 def environment(place: Place) -> dict[str, str]:
@@ -250,8 +256,10 @@ def examined(title: str, *options: str) -> tuple[int, str]:
                 code, text = _without_privilege(*options)
             else:
                 code, text = on_terminal("doctor", "--no-color", *options)
-    for changing, shown in {str(place.root): "", **place.hidden}.items():
-        text = text.replace(changing, shown)
+    text = text.replace(str(place.root), "")
+    for changing, shown in place.hidden.items():
+        # A process may have the number 7.
+        text = re.sub(rf"(?<!\w){re.escape(changing)}(?!\w)", shown, text)
     return code, text
 
 
