@@ -39,7 +39,7 @@ def look_at_events(databases: Sequence[str]) -> EventsLook:
     except NoEventsError as error:
         return EventsLook(len(directories), trouble=str(error), limits=limits)
     with closing(events):
-        adding = Adding(events, directories, {})
+        adding = Adding(events, dict.fromkeys(directories), above=(), devices={})
         adding.run()
     watched = len(adding.added) + len(adding.absent)
     return EventsLook(len(directories), watched, is_full=adding.is_full, limits=limits)
