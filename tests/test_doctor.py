@@ -89,7 +89,7 @@ def test_what_is_well_is_exit_0_and_nothing_of_cursors_is_touched(doctor, user_d
     assert found.the("databases", "ok")["what"] == "1 could be read: 1 with a rollback journal"
     assert re.fullmatch("2 are listed, the newest [0-9]+ minutes ago", found.the("activity", "ok")["what"])
     assert "none runs" in found.the("service", "note")["what"]
-    assert all(set(item) == {"check", "subject", "level", "what", "do"} for item in found.checks)
+    assert all(set(item) == {"check", "subject", "level", "what", "do", "facts"} for item in found.checks)
 
 
 def test_without_a_cursor_it_says_where_it_looked_and_what_to_do(capsys, home):
@@ -240,10 +240,18 @@ def test_a_database_that_is_locked_all_the_while_is_a_finding(doctor, monkeypatc
 
 def test_what_is_left_out_is_counted_and_not_opened(doctor, monkeypatch, user_dir):
     another_file(user_dir)
+    cursor_files.make_workspace(user_dir, "b2", [asked()])
     monkeypatch.setenv("TRIO_CURSOR_CURSOR__EXCLUDE", '["**/a1"]')
     found = doctor()
     assert (found.code, found.of("database", "finding")) == (0, [])
-    assert "1 left out by include or exclude" in [item["what"] for item in found.of("databases")]
+    left_out = found.the("databases", "note")
+    assert left_out["what"] == "1 left out by include or exclude"
+    assert "cursor.exclude = ['**/a1'] (environment" in left_out["do"]
+    monkeypatch.setenv("TRIO_CURSOR_CURSOR__EXCLUDE", '["**"]')
+    monkeypatch.setenv("TRIO_CURSOR_CURSOR_DATABASE_MONITOR__ROLLOUT_PERCENT", "50")
+    nothing = doctor().the("databases")
+    assert nothing["what"] == "nothing is reported: the configuration leaves out all 2 workspaces"
+    assert "cursor_database_monitor.rollout_percent = 50" in nothing["do"]
 
 
 def test_requests_from_before_the_window_are_why_nothing_is_reported(doctor, user_dir):
@@ -361,7 +369,6 @@ def test_a_webhook_that_cannot_be_used_is_a_finding(doctor, monkeypatch):
 
 def test_a_collector_that_cannot_be_used_is_a_finding(doctor, monkeypatch):
     monkeypatch.setenv("TRIO_CURSOR_OUTPUTS__OTLP__ENABLED", "true")
-    assert doctor().of("otlp") == []
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
     (found,) = doctor().of("otlp", "finding")
     assert found["what"] == "OTEL_EXPORTER_OTLP_ENDPOINT must be an http:// or https:// URL"
@@ -485,7 +492,7 @@ def test_of_many_alike_the_first_are_shown():
     alike = [Check("database", f"/c/{number}", Level.FINDING, "bad", "mend") for number in range(25)]
     lines = described(*alike)
     assert sum("✗" in line for line in lines) == 10
-    assert "    and 15 more like these: --json has them" in lines
+    assert "    and 15 more like these: -v shows them" in lines
     assert lines[-1] == "25 findings, each with what to do."
 
 

@@ -102,9 +102,10 @@ def test_a_wrong_password_and_a_port_without_a_server(doctor, server):
 def test_a_password_that_would_go_over_the_network_is_a_bad_configuration(capsys):
     assert main(["doctor", "--redis-url", f"redis://user:{PASSWORD}@redis.example.org"]) == 78
     out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert "unencrypted" in err
-    assert PASSWORD not in err
+    [found] = map(json.loads, out.splitlines())
+    assert (found["check"], found["level"], err) == ("configuration", "finding", "")
+    assert "unencrypted" in found["what"]
+    assert PASSWORD not in out
 
 
 def test_a_server_that_never_answers_is_a_finding_and_no_hang(doctor, monkeypatch):
@@ -123,6 +124,21 @@ def test_what_endangers_the_stream_is_a_finding(doctor):
         assert "memory is full" in doctor(server.url)["redis.stream", "finding"]["what"]
 
 
+def test_memory_and_clock_of_the_server_are_told(capsys, doctor, server):
+    memory = doctor(server.url)["redis.memory", "ok"]
+    assert memory["what"].endswith("MB of memory used, without a limit of its own")
+    assert memory["facts"]["bytes"] > 0
+    main(["doctor", "--redis-url", server.url])
+    [clock] = [
+        one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one["check"] == "clock"
+    ]
+    assert (clock["level"], "the Redis server" in clock["what"]) == ("ok", True)
+    with own_server("--maxmemory", "200mb") as full:
+        used = doctor(full.url)["redis.memory", "ok"]["facts"]["bytes"]
+        full.call("CONFIG", "SET", "maxmemory", used + 100_000)
+        assert "nearly full" in doctor(full.url)["redis.memory", "note"]["what"]
+
+
 def test_a_key_that_is_no_stream(doctor, server):
     server.call("SET", STREAM, "text")
     found = doctor(server.url)["redis.stream", "finding"]
@@ -138,7 +154,9 @@ def test_the_group_that_holds_the_stream_is_named(doctor, server, monkeypatch):
     for group, start in (("slow", "0"), ("fast", "$")):
         server.call("XGROUP", "CREATE", STREAM, group, start)
     found = doctor(server.url)
-    assert found["redis.stream", "ok"]["what"] == "200 entries, read by fast (0 pending), slow (0 pending)"
+    assert found["redis.stream", "ok"]["what"] == (
+        "200 entries, read by fast (0 pending, 0 not read yet), slow (0 pending, 200 not read yet)"
+    )
     assert "the group 'slow' has not acknowledged" in found["redis.group", "finding"]["what"]
     assert found["redis.group", "finding"]["do"].endswith(f"XGROUP DESTROY {STREAM} slow")
 

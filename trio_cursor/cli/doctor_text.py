@@ -24,21 +24,29 @@ _WIDEST: Final = 110
 _INDENT: Final = 4
 
 
-def lines_of(sections: Sequence[Section], style: Style, width: int, encoding: str | None) -> Iterator[str]:
+def lines_of(
+    sections: Sequence[Section],
+    style: Style,
+    width: int,
+    encoding: str | None,
+    *,
+    with_details: bool = False,
+) -> Iterator[str]:
     """Section by section, and what it comes to."""
     width = min(width, _WIDEST)
     is_plain = not _can_show("".join(mark for mark, _, _ in _MARKS.values()) + _ARROW[0], encoding)
     for section in sections:
-        shown = [check for check in section.checks if not check.is_detail]
+        shown = [check for check in section.checks if with_details or not check.is_detail]
         if not shown:
             continue
         yield style("bold", section.title)
         for _, group in groupby(shown, key=lambda check: (check.check, check.level)):
             alike = list(group)
-            for check in alike[:_MOST_SHOWN]:
+            most = len(alike) if with_details else _MOST_SHOWN
+            for check in alike[:most]:
                 yield from _described(check, section.title, style, width, is_plain=is_plain)
-            if (more := len(alike) - _MOST_SHOWN) > 0:
-                yield style("dim", f"    and {more:,} more like these: --json has them")
+            if (more := len(alike) - most) > 0:
+                yield style("dim", f"    and {more:,} more like these: -v shows them")
         yield ""
     yield _sum(sections, style)
 

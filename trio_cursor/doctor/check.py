@@ -32,8 +32,10 @@ class Check:
     what: str
     #: What to do about it; None: nothing.
     do: str | None = None
-    #: For programs; a person is told the sum.
+    #: For programs, and for who asks for more; a person is told the sum.
     is_detail: bool = False
+    #: The figures and names in it, for programs. Which there are depends on the check.
+    facts: JsonObject = attrs.field(factory=dict)
 
     def to_object(self) -> JsonObject:
         return {
@@ -42,12 +44,15 @@ class Check:
             "level": self.level.value,
             "what": self.what,
             "do": self.do,
+            "facts": self.facts,
         }
 
 
-def ok(check: str, subject: str, what: str, *, is_detail: bool = False) -> Check:
+def ok(
+    check: str, subject: str, what: str, *, is_detail: bool = False, facts: JsonObject | None = None
+) -> Check:
     """It is as it should be."""
-    return Check(check, subject, Level.OK, what, is_detail=is_detail)
+    return Check(check, subject, Level.OK, what, is_detail=is_detail, facts=facts or {})
 
 
 def note(check: str, subject: str, what: str, do: str | None = None, *, is_detail: bool = False) -> Check:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from trio_cursor.asked import window_ms
+from trio_cursor.config.origins import BUILT_IN
 from trio_cursor.cursor.guest import Busy, Empty, NeedsRecovery, TimedOut
 from trio_cursor.cursor.listing import NO_STORAGE
 from trio_cursor.cursor.schemas.known import NO_TABLES
@@ -14,6 +15,7 @@ from trio_cursor.cursor.workspace_json import NO_FILE, UNREADABLE
 from trio_cursor.doctor.check import Check, finding, note, ok
 from trio_cursor.doctor.facts import Facts
 from trio_cursor.doctor.looking import CursorLook, Database, Directory, Failure
+from trio_cursor.observations import JsonObject
 
 _ELSEWHERE: Final = (
     "name Cursor's User directory (with globalStorage and workspaceStorage in it) by --cursor-dir"
@@ -27,7 +29,14 @@ _DAY_MS: Final = 86_400_000
 _MOUNT: Final = (
     "see whether its disk or mount answers (ls it); of a network mount, run on the machine that has it"
 )
-_CURSOR_MENDS: Final = "start Cursor: it puts its backup, or a new one, in the place of what it cannot open"
+_CURSOR_MENDS: Final = (
+    "start Cursor, or start it anew: in the place of a file that it cannot open it puts its backup,"
+    " or an empty one"
+)
+_UNLOCK: Final = (
+    "look again in a minute: Cursor locks it for moments only; if it stays so, see which program holds it"
+    " (`fuser FILE`, `lsof FILE`) and end that one"
+)
 #: By what a refusal says; the first that fits.
 _REMEDIES: Final = {
     "belongs to another user": "run as the user who runs Cursor",
@@ -70,9 +79,7 @@ def _directory(item: Directory, look: CursorLook, *, is_named: bool, is_any: boo
                 "there is no such directory",
                 f"mend the option, or [cursor] dirs: {_ELSEWHERE}",
             )
-        return note(
-            name, item.path, "not there" + ("; that one of the usual places is not is usual" * is_any)
-        )
+        return note(name, item.path, "not there", is_detail=is_any)
     if item.trouble:
         return finding(name, item.path, item.trouble, _remedy(item.trouble))
     mine = [listing for listing in look.listings if listing.user_dir == item.user_dir]
@@ -82,6 +89,8 @@ def _directory(item: Directory, look: CursorLook, *, is_named: bool, is_any: boo
         return ok(name, item.path, count)
     if any(one.is_read for one in look.databases if one.workspace.profile == mine[0].user_dir):
         return note(name, item.path, "it has no workspace", "open a folder in Cursor")
+    if any(one.is_trouble for one in mine[0].notes):
+        return note(name, item.path, "what is in it cannot be told: see below")
     what = "neither a workspace nor a conversation is in it"
     is_like_cursors = all(one.reason != NO_STORAGE for one in mine[0].notes)
     if is_named and not is_like_cursors:
@@ -99,14 +108,48 @@ def databases(facts: Facts) -> Iterator[Check]:
     kinds = ", ".join(f"{count:,} {words.get(str(mode), mode)}" for mode, count in modes.items())
     if read := sum(modes.values()):
         yield ok("databases", "databases", f"{read:,} could be read: {kinds}")
-    elif facts.cursor.there:
+    elif facts.cursor.there and not _is_in_trouble(facts.cursor):
         what = "there is nothing to read yet: no workspace has a database"
         yield note("databases", "databases", what, "open a folder in Cursor and ask its AI something")
+    workspaces = [item for item in found if not item.workspace.is_global]
     left_out = Counter(item.left_out for item in found if item.left_out)
+    if workspaces and all(item.left_out for item in workspaces):
+        many = "the only workspace" if len(workspaces) == 1 else f"all {len(workspaces):,} workspaces"
+        what = f"nothing is reported: the configuration leaves out {many}"
+        yield finding("databases", "databases", what, f"mend {_who_left_out(facts)}")
+        left_out.clear()
     for reason, count in left_out.items():
-        yield note("databases", "databases", f"{count:,} {reason}", "see `config show`")
+        yield note(
+            "databases",
+            "databases",
+            f"{count:,} {reason}",
+            f"if it should not be, mend {_who_left_out(facts)}",
+        )
     for item in found:
         yield from _database(item, facts)
+
+
+def _is_in_trouble(look: CursorLook) -> bool:
+    """Whether there may be more than could be read or listed, as is told of each."""
+    listed = any(what.is_trouble for listing in look.listings for what in listing.notes)
+    failed = any(item.failure is not None and not isinstance(item.failure, Empty) for item in look.databases)
+    return listed or failed or any(item.left_out for item in look.databases)
+
+
+def _who_left_out(facts: Facts) -> str:
+    """The keys that leave workspaces out, and where each was set."""
+    config = facts.config
+    percent = config.cursor_database_monitor.rollout_percent
+    said: dict[str, object] = {
+        "cursor.include": list(config.cursor.include),
+        "cursor.exclude": list(config.cursor.exclude),
+        "cursor_database_monitor.rollout_percent": percent if percent < 100 else None,  # noqa: PLR2004 - all
+    }
+    return " and ".join(
+        f"{key} = {value} ({config.origins.get(key, BUILT_IN)})"
+        for key, value in said.items()
+        if value is not None and value != []
+    )
 
 
 def _database(item: Database, facts: Facts) -> Iterator[Check]:
@@ -131,8 +174,32 @@ def _database(item: Database, facts: Facts) -> Iterator[Check]:
         do = "ask Cursor's AI something in that window, which writes it anew; if it stays so, report it"
         yield finding("schema", path, "; ".join(item.problems), do)
     else:
-        what = f"{', '.join(item.schemas) or 'no table yet'}, journal {item.journal_mode}"
-        yield ok(name, path, what, is_detail=True)
+        yield ok(name, path, _what_it_is(item, facts.now_ms), is_detail=True, facts=_facts(item))
+
+
+def _what_it_is(item: Database, now_ms: int) -> str:
+    kilobytes = (item.size or 0) / 1000
+    size = f"{kilobytes:,.0f} kB" if kilobytes < 1000 else f"{kilobytes / 1000:,.1f} MB"  # noqa: PLR2004 - a unit
+    size += f", journal {item.journal_mode}"
+    if not item.schemas:
+        return f"{size}; nothing of Cursor's AI is in it yet"
+    layouts = f"{size}, layouts {', '.join(item.schemas)}"
+    if not item.entries:
+        why = "only conversations, which are not counted here" if item.workspace.is_global else "nothing yet"
+        return f"{layouts}; no request is listed: {why}"
+    newest = ago(now_ms - item.last_activity) if item.last_activity else "of no known time"
+    return f"{layouts}; requests: {item.entries:,}, the newest {newest}"
+
+
+def _facts(item: Database) -> JsonObject:
+    return {
+        "bytes": item.size,
+        "journal_mode": item.journal_mode,
+        "schemas": list(item.schemas),
+        "requests": item.entries,
+        "last_request_ms": item.last_activity,
+        "written_ms": item.written_ms,
+    }
 
 
 def _refusal(failure: Failure, facts: Facts) -> tuple[str, str]:
@@ -141,7 +208,7 @@ def _refusal(failure: Failure, facts: Facts) -> tuple[str, str]:
         case Busy(why):
             return (
                 f"locked for all of {seconds:g} s ({why})",
-                "look again in a minute; if it stays so, find what holds it (fuser, lsof)",
+                _UNLOCK,
             )
         case NeedsRecovery(why):
             return (
@@ -172,7 +239,7 @@ def activity(facts: Facts) -> Iterator[Check]:
         return
     age = facts.now_ms - newest
     when = ago(age) if newest else "of no known time"
-    words = f"{entries:,} are listed, the newest {when}"
+    words = f"{entries:,} {'is' if entries == 1 else 'are'} listed, the newest {when}"
     is_empty = facts.own is not None and not facts.own.events
     if newest and is_empty and window is not None and age > window:
         hours = window / 3_600_000

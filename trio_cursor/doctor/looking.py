@@ -79,6 +79,8 @@ class Database:
     skipped: list[str] = attrs.field(factory=list)
     #: Generations that are counted: those of rings and tables.
     entries: int = 0
+    #: When the file system says that it was last written to, in milliseconds since the epoch.
+    written_ms: int | None = None
     #: Of the newest of them.
     last_activity: int | None = None
 
@@ -199,6 +201,7 @@ async def _read(guest: Guest, item: Database) -> None:
         if item.failure or not unread:
             item.journal_mode = outcome.journal_mode
             item.size = outcome.signature.database.size if outcome.signature.database else None
+            item.written_ms = outcome.signature.written_ms
             item.unknown += outcome.result.unknown
             _take(item, pages)
             break

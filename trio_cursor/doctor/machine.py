@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import attrs
 
 from trio_cursor.cursor.user_dirs import is_wsl
 from trio_cursor.sqlite_library import LIBRARY, sqlite3
+from trio_cursor.version import __version__
 
 
 @attrs.frozen
 class Machine:
     """As this process sees it."""
 
+    #: Of trio_cursor, trio and redis-py.
+    versions: dict[str, str]
     #: As `sys.platform`.
     platform: str
     system: str
@@ -31,7 +35,9 @@ class Machine:
 
 def this_machine() -> Machine:
     """Looks at the home directory; else asks nobody."""
+    names = {"trio": "trio", "redis-py": "redis"}
     return Machine(
+        versions={"trio_cursor": __version__, **{name: metadata.version(of) for name, of in names.items()}},
         platform=sys.platform,
         system=platform.platform(terse=True),
         python=f"{platform.python_version()} ({platform.python_implementation()})",

@@ -10,6 +10,7 @@ from trio_cursor.doctor.check import Check, finding, note, of_error, ok
 from trio_cursor.doctor.facts import Facts
 from trio_cursor.errors import ConfigError
 from trio_cursor.eventlog import formats
+from trio_cursor.observations import JsonObject
 from trio_cursor.privacy import FULL
 from trio_cursor.status_file import STALE_MS
 from trio_cursor.version import __version__
@@ -93,6 +94,24 @@ def event_log(facts: Facts) -> Iterator[Check]:
         yield note(name, subject, what)
 
 
+def page_index(facts: Facts) -> Iterator[Check]:
+    """What the page searches in, which is made of the log."""
+    own, name, subject = facts.own, "page_index", "page index"
+    if own is None or own.index_bytes is None:
+        return
+    megabytes = f"{own.index_bytes / _MEGABYTE:,.1f} MB"
+    if own.index_trouble is not None:
+        what = f"it is of no use as it is: {own.index_trouble}"
+        yield note(name, subject, f"{what}; the service makes it anew out of the event log")
+    elif own.index_missing:
+        what = (
+            f"{megabytes}, and {own.index_missing:,} records are not in it yet: a service fills it by itself"
+        )
+        yield note(name, subject, what)
+    else:
+        yield ok(name, subject, f"{megabytes}, has everything", is_detail=True)
+
+
 def outputs(facts: Facts) -> Iterator[Check]:
     """What can be told of outputs without trying them."""
     path, own = facts.config.outputs.json_lines.path, facts.own
@@ -126,8 +145,11 @@ def service(facts: Facts) -> Iterator[Check]:
     elif look.status is None:
         yield finding(name, subject, "one runs, and has written no status that can be read", "start it again")
     elif look.age_ms > STALE_MS:
-        what = f"one runs, and has not said anything for {look.age_ms // 1000} s"
-        yield finding(name, subject, what, "if that stays so, start it again")
+        process = process_of(look.status)
+        what = f"one runs{f' (process {process})' if process else ''}, and has not said anything for"
+        yield finding(
+            name, subject, f"{what} {look.age_ms // 1000} s: it hangs", _end(process, facts.machine.platform)
+        )
     else:
         try:
             yield from list(_status(look.status, facts.machine.platform))
@@ -135,6 +157,24 @@ def service(facts: Facts) -> Iterator[Check]:
         except (KeyError, TypeError, ValueError, AttributeError):
             what = "one of another version runs, whose status is written otherwise"
             yield finding(name, subject, what, "start it again with this version")
+
+
+def words_of(alarm: object) -> str:
+    """What an alarm of a status says; of another version it may have more to it than words."""
+    return str(alarm.get("words", alarm)) if isinstance(alarm, dict) else str(alarm)
+
+
+def process_of(status: JsonObject) -> int | None:
+    """Its number, of a status of whatever version."""
+    found = status.get("pid")
+    return found if isinstance(found, int) else None
+
+
+def _end(process: int | None, platform: str) -> str:
+    if process is None:
+        return "if that stays so, end it, and start it again"
+    kill = f"taskkill /F /PID {process}" if platform == "win32" else f"kill -9 {process}"
+    return f"look again in a minute; if it still hangs, end it ({kill}) and start it again: nothing is lost"
 
 
 def _status(found: dict[str, Any], platform: str) -> Iterator[Check]:
@@ -152,14 +192,14 @@ def _status(found: dict[str, Any], platform: str) -> Iterator[Check]:
     if not found["first_pass_done"] and found["state"] == "running":
         looked, total = found["progress"]
         yield note(name, subject, f"still at its first look: {looked} of {total} databases")
-    for alarm in found["alarms"]:
+    for alarm in map(words_of, found["alarms"]):
         do = next((do for words, do in _ALARMS.items() if re.search(words, alarm)), _SEE_STATUS)
-        yield finding("service.alarm", subject, str(alarm), do)
+        yield finding("service.alarm", subject, alarm, do)
     for item in found["outputs"]:
         if lag := int(item["lag"]):
             yield note("service.output", str(item["name"]), f"{lag:,} events behind ({item['state']})")
         else:
-            yield ok("service.output", str(item["name"]), "has everything")
+            yield ok("service.output", str(item["name"]), "has everything", facts={"lag": 0})
     yield from _notes(found, subject)
 
 
@@ -204,8 +244,10 @@ def privacy(facts: Facts) -> Iterator[Check]:
 def machine(facts: Facts) -> Iterator[Check]:
     """What runs here, and what is promised for it."""
     here, subject = facts.machine, "platform"
-    words = f"{here.system}, Python {here.python}, SQLite {here.sqlite} ({here.library})"
-    yield ok("platform", subject, words)
+    ours = ", ".join(f"{name} {version}" for name, version in here.versions.items())
+    words = f"{ours}; Python {here.python}, SQLite {here.sqlite} ({here.library}); {here.system}"
+    known: JsonObject = {**here.versions, "python": here.python, "sqlite": here.sqlite, "system": here.system}
+    yield ok("platform", subject, words, facts=known)
     if not here.has_octet_length:
         what = "SQLite is older than 3.43: the size of a large text is known only after it was read"
         yield note("platform", subject, what, "install pysqlite3-binary where there is a wheel")

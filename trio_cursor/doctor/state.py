@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,7 +21,10 @@ from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
 from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.events import GAP_TYPE
 from trio_cursor.outputs.json_lines import why_not_appended
+from trio_cursor.outputs.otlp_address import Collector
 from trio_cursor.outputs.otlp_opening import usable_collector
+from trio_cursor.page_index import file as index
+from trio_cursor.page_index.filling import progress
 from trio_cursor.sqlite_library import sqlite3
 
 #: How long the log may be looked through for damage: it may have gigabytes.
@@ -58,6 +62,16 @@ class OwnLook:
     json_lines_trouble: str | None = None
     #: Why no OpenTelemetry collector can be used, in words, before any is tried.
     otlp_trouble: tuple[str, ...] = ()
+    #: The one to be tried; None: there is none.
+    collector: Collector | None = None
+    #: By how many milliseconds the clock of its file system is ahead of ours; None: it cannot be told.
+    ahead_ms: int | None = None
+    #: Bytes of the page's index; None: there is none.
+    index_bytes: int | None = None
+    #: Why it cannot be used as it is, in words.
+    index_trouble: str | None = None
+    #: Records that are in the log and not in the index.
+    index_missing: int = 0
 
 
 def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
@@ -67,7 +81,7 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
     look.json_lines_trouble = None if path in (None, "-") else _why_not_written(Path(path or ""))
     if config.outputs.otlp.enabled:
         try:
-            usable_collector(config, os.environ)
+            look.collector = usable_collector(config, os.environ)
         except ConfigError as error:
             look.otlp_trouble = error.faults
     try:
@@ -80,9 +94,11 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
     except (StateError, OSError) as error:
         look.no_copies = str(error)
     look.network = network_filesystem(os.path.realpath(look.directory / FILE_NAME))
+    look.ahead_ms = _ahead_ms(look.directory)
     look.free_bytes = shutil.disk_usage(look.directory).free
     try:
         _look_at_log(look)
+        _look_at_index(look, config.privacy.mode)
     except StateError as error:
         look.log_trouble = error
     except (sqlite3.Error, OSError) as error:
@@ -91,6 +107,19 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
             " if that stays so, move it away to start a new one"
         )
     return look
+
+
+def _ahead_ms(directory: Path) -> int | None:
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            before = time.time()
+            file.write(b"now")
+            file.flush()
+            written = os.fstat(file.fileno()).st_mtime
+            ours = min(max(written, before), time.time())
+            return round((written - ours) * 1000)
+    except OSError:
+        return None  # a full disk is told of by its figures
 
 
 def _look_at_log(look: OwnLook) -> None:
@@ -106,6 +135,21 @@ def _look_at_log(look: OwnLook) -> None:
         gaps = connection.execute("SELECT count(*) FROM events WHERE type = ?", (GAP_TYPE,))
         look.gaps = int(gaps.fetchone()[0])
         look.pages = _pages(connection)
+
+
+def _look_at_index(look: OwnLook, mode: str) -> None:
+    path = look.directory / index.FILE_NAME
+    try:
+        look.index_bytes = path.stat().st_size
+        with index.open_index(look.directory, mode) as connection:
+            if connection is not None:
+                look.index_missing = progress(connection).missing
+    except FileNotFoundError:
+        return
+    except index.UnusableIndexError as error:
+        look.index_trouble = str(error)
+    except (sqlite3.Error, OSError, StateError) as error:
+        look.index_trouble = f"it cannot be looked at now ({error})"
 
 
 def _pages(connection: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -39,6 +40,8 @@ class Group:
     pending: int
     #: The first entry that it has not acknowledged.
     first: tuple[int, int]
+    #: Entries that it was not given yet; None: the server does not say (it may, from 7.0 on).
+    lag: int | None = None
 
 
 @attrs.define(eq=False)
@@ -55,6 +58,11 @@ class StreamLook:
     version: str | None = None
     #: By which the server may drop keys when its memory is full; None: it drops none, or does not say.
     policy: str | None = None
+    #: Bytes that it uses, and that it may use (0: as many as there are); None: it does not say.
+    memory_bytes: int | None = None
+    most_bytes: int | None = None
+    #: By how many milliseconds its clock is ahead of ours; None: it does not say.
+    ahead_ms: int | None = None
     #: Why entries would not be taken now.
     refusal: StreamError | None = None
     #: Commands of the documented rights that are forbidden, and whether keys are.
@@ -105,6 +113,8 @@ async def _look(look: StreamLook, address: RedisAddress) -> None:
 def _ask_all(look: StreamLook, ask: Ask) -> None:
     look.version = _version(ask)
     look.policy = evicting(ask)
+    _memory(look, ask)
+    _clock(look, ask)
     for name, words in _probes(look):
         _probe(look, ask, name, words)
     if "eval" in look.forbidden:
@@ -125,7 +135,14 @@ def _groups(look: StreamLook, ask: Ask) -> Iterator[Group]:
     for answer in ask("XINFO", "GROUPS", look.stream):
         found = dict(zip(answer[::2], answer[1::2], strict=True))
         name = found[b"name"].decode("utf-8", "replace")
-        yield Group(name, int(found[b"consumers"]), int(found[b"pending"]), first.get(name, (1 << 62, 0)))
+        lag = found.get(b"lag")
+        yield Group(
+            name,
+            int(found[b"consumers"]),
+            int(found[b"pending"]),
+            first.get(name, (1 << 62, 0)),
+            None if lag is None else int(lag),
+        )
 
 
 def _version(ask: Ask) -> str | None:
@@ -136,6 +153,22 @@ def _version(ask: Ask) -> str | None:
             return f"Valkey {found['valkey_version']}"
         return f"Redis {found['redis_version']}" if "redis_version" in found else None
     return None
+
+
+def _memory(look: StreamLook, ask: Ask) -> None:
+    with contextlib.suppress(ResponseError):
+        text = ask("INFO", "memory").decode("utf-8", "replace")
+        found = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        look.memory_bytes = int(found["used_memory"]) if "used_memory" in found else None
+        look.most_bytes = int(found["maxmemory"]) if "maxmemory" in found else None
+
+
+def _clock(look: StreamLook, ask: Ask) -> None:
+    before = time.time()
+    with contextlib.suppress(ResponseError):
+        seconds, microseconds = ask("TIME")
+        ours = (before + time.time()) / 2
+        look.ahead_ms = round((int(seconds) + int(microseconds) / 1e6 - ours) * 1000)
 
 
 def _probes(look: StreamLook) -> Iterator[tuple[str, Sequence[Word]]]:

@@ -10,10 +10,14 @@ from trio_cursor.asked import sources
 from trio_cursor.doctor.check import Check, finding, note, ok
 from trio_cursor.doctor.facts import Facts
 from trio_cursor.doctor.stream import Group, StreamLook
+from trio_cursor.observations import JsonObject
 from trio_cursor.redis_keys import StreamKeys
 from trio_cursor.redis_trouble import Trouble
 
 _OLDEST: Final = (6, 2)
+_MEGABYTE: Final = 1_000_000
+#: Share of the memory that it may use.
+_NEARLY_FULL: Final = 0.9
 _HOUR_MS: Final = 3_600_000
 #: Without these nothing is sent, or nothing heard.
 _NEEDED: Final = frozenset({"xadd", "xread", "xinfo", "set", "get"})
@@ -23,7 +27,7 @@ _TRIMMING: Final = frozenset({"xtrim", "xpending"})
 #: In place of a script.
 _TRANSACTION: Final = frozenset({"watch", "unwatch", "multi", "exec"})
 _DO: Final = {
-    Trouble.AWAY: "start it, or mend redis.url; events wait in the event log until then",
+    Trouble.AWAY: "start Redis there, or mend redis.url; events wait in the event log until then",
     Trouble.STALLED: "see whether the server hangs or a firewall is in the way; events wait until then",
     Trouble.DENIED: "mend user, password (redis.username, redis.password_file) or certificates ([redis.tls])",
     Trouble.FULL: "give it more memory (maxmemory), or trim what else is in it; events wait until then",
@@ -49,12 +53,26 @@ def servers(facts: Facts) -> Iterator[Check]:
             continue
         yield ok("redis.connection", subject, "reachable, and lets us in", is_detail=len(facts.streams) > 1)
         yield _version(look, subject)
+        yield from _memory(look, subject)
         if look.policy:
             what = f"its maxmemory-policy is {look.policy}: when its memory is full it may drop the stream"
-            do = "set maxmemory-policy noeviction, in its configuration or by CONFIG SET"
+            do = "`redis-cli CONFIG SET maxmemory-policy noeviction`, and the same in its configuration file"
             yield finding("redis.eviction", subject, what, do)
         elif "info" not in look.forbidden:
             yield ok("redis.eviction", subject, "drops no keys of its own accord", is_detail=True)
+
+
+def _memory(look: StreamLook, subject: str) -> Iterator[Check]:
+    used, most = look.memory_bytes, look.most_bytes
+    if used is None:
+        return
+    words = f"{used / _MEGABYTE:,.1f} MB of memory used"
+    words += f" of {most / _MEGABYTE:,.1f} MB" if most else ", without a limit of its own"
+    if most and used > most * _NEARLY_FULL:
+        do = "give it more (maxmemory), or see what fills it; when it is full, events wait in the event log"
+        yield note("redis.memory", subject, f"{words}: nearly full", do)
+    else:
+        yield ok("redis.memory", subject, words, is_detail=True, facts={"bytes": used, "most_bytes": most})
 
 
 def _streams_of_service(facts: Facts) -> Iterator[str]:
@@ -116,9 +134,16 @@ def streams(facts: Facts) -> Iterator[Check]:
             what = "is not there yet" if not look.is_read_only else "nobody has announced a session there yet"
             yield note("redis.stream", subject, what)
         else:
-            names = ", ".join(f"{one.name} ({one.pending:,} pending)" for one in look.groups)
+            names = ", ".join(map(_group, look.groups))
             read_by = f", read by {names}" if look.groups else ", and no consumer group reads it"
-            yield ok("redis.stream", subject, f"{look.length:,} entries{read_by}")
+            known: JsonObject = {
+                "entries": look.length,
+                "groups": [
+                    {"name": one.name, "consumers": one.consumers, "pending": one.pending, "lag": one.lag}
+                    for one in look.groups
+                ],
+            }
+            yield ok("redis.stream", subject, f"{look.length:,} entries{read_by}", facts=known)
         holder = _holder(look, facts)
         if holder is not None and most and (look.length or 0) > most + 100:
             what = (
@@ -127,6 +152,11 @@ def streams(facts: Facts) -> Iterator[Check]:
             )
             do = f"see to its consumers, or give it up: XGROUP DESTROY {look.stream} {holder.name}"
             yield finding("redis.group", subject, what, do)
+
+
+def _group(one: Group) -> str:
+    lag = "" if one.lag is None else f", {one.lag:,} not read yet"
+    return f"{one.name} ({one.pending:,} pending{lag})"
 
 
 def _holder(look: StreamLook, facts: Facts) -> Group | None:
@@ -146,7 +176,10 @@ def announcements(facts: Facts) -> Iterator[Check]:
     placed = known.open_sessions - sum(len(item.sessions) for item in known.unplaced)
     if not asked.discovery and not known.open_sessions:
         what = "only announced workspaces are reported ([sessions] mode is extension), and none is announced"
-        do = "see that the editor's extension runs and reaches us, or take sessions.mode auto"
+        do = (
+            "see that the extension runs in Cursor and tells of its sessions (by Redis, files or HTTP:"
+            ' docs/sessions.md), or set mode = "auto", which needs none'
+        )
         yield finding("sessions", "sessions", what, do)
     elif placed:
         yield ok("sessions", "sessions", f"{placed:,} open, each in a workspace that is here")

@@ -31,15 +31,18 @@ class Answer:
 Tool: TypeAlias = Callable[[Sequence[str]], Answer]
 
 
-def ask(words: Sequence[str]) -> Answer:
-    """Run it; blocks until it ends. One that cannot be run, or does not end, is an answer too."""
+def ask(words: Sequence[str], seconds: float = _SECONDS) -> Answer:
+    """Run it; blocks until it ends, or for so many seconds.
+
+    One that cannot be run, or does not end, is an answer too.
+    """
     try:
         done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except FileNotFoundError:
@@ -47,6 +50,6 @@ def ask(words: Sequence[str]) -> Answer:
     except OSError as error:
         return Answer(1, f"{words[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
-        return Answer(1, f"{words[0]} has not ended after {_SECONDS:.0f} s")
+        return Answer(1, f"{words[0]} has not ended after {seconds:.0f} s")
     # In whatever code page a console of Windows has; what matters of it is plain.
     return Answer(done.returncode, done.stdout.decode(errors="replace").strip())

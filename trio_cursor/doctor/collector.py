@@ -1,0 +1,53 @@
+"""The OpenTelemetry collector, asked by a request in which there is nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import attrs
+import trio
+
+from trio_cursor.outputs.follower import OutputError
+from trio_cursor.outputs.otlp_address import Collector, Place
+
+_SECONDS: Final = 3.0
+
+
+@attrs.frozen
+class CollectorLook:
+    """One place where something goes."""
+
+    #: What goes there, and where; may be shown.
+    place: str
+    #: Why it takes nothing, in words; None: it does.
+    trouble: str | None
+
+
+async def look_at_collector(collector: Collector) -> tuple[CollectorLook, ...]:
+    """Send each of its places a request without a span and without a metric, and hear what comes back."""
+    places = {"spans": collector.traces, "metrics": collector.metrics}
+    found: dict[str, CollectorLook] = {}
+
+    async def ask(kind: str, place: Place) -> None:
+        found[kind] = CollectorLook(f"{place} ({kind})", await _trouble(collector, place))
+
+    async with trio.open_nursery() as nursery:
+        for kind, place in places.items():
+            if place is not None:
+                nursery.start_soon(ask, kind, place)
+    return tuple(found[kind] for kind in places if kind in found)
+
+
+async def _trouble(collector: Collector, place: Place) -> str | None:
+    # Needs the extra `otel`, which is there: the collector was found to be usable.
+    from trio_cursor.outputs.otlp_posting import Poster, Taken  # noqa: PLC0415
+
+    with trio.move_on_after(_SECONDS):
+        try:
+            answer = await Poster(collector, lambda: int(time.time() * 1000)).post(place, b"")
+        except OutputError as error:
+            # It begins with the place, which is told anyway.
+            return str(error).removeprefix(str(place)).lstrip(": ")
+        return None if isinstance(answer, Taken) else f"it refuses: {answer}"
+    return f"it does not answer within {_SECONDS:g} s"
