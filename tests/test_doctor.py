@@ -73,7 +73,7 @@ class Examined:
 
 
 def asked(minutes_ago=5):
-    return cursor_files.ring_item(unixMs=NOW - minutes_ago * 60_000)
+    return cursor_files.ring_item(unixMs=int(time.time() * 1000) - minutes_ago * 60_000)
 
 
 # -- Cursor's directories ------------------------------------------------------------------------------

@@ -256,7 +256,7 @@ async def test_an_event_that_breaks_us_breaks_nobody_who_asks(user_dir, watch, l
     assert any("polling alone" in line for line in logged())
 
 
-def test_a_short_look_at_a_workspace_at_rest_shows_in_the_status():
+async def test_a_short_look_at_a_workspace_at_rest_shows_in_the_status():
     scanner, place = FakeScanner(), workspace("a")
     scanner.watched[place.database] = Watched(place, Signature(None, None))
     state = WorkspaceState(place, looked=True, last_check=1, status="synced")

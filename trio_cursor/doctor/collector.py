@@ -8,8 +8,9 @@ from typing import Final
 import attrs
 import trio
 
+from trio_cursor.endpoint import Place
 from trio_cursor.outputs.follower import OutputError
-from trio_cursor.outputs.otlp_address import Collector, Place
+from trio_cursor.outputs.otlp_address import Collector
 
 _SECONDS: Final = 3.0
 
