@@ -247,7 +247,8 @@ def _in_environment(variables: dict[str, str]) -> Iterator[None]:
 
 def examined(title: str, *options: str) -> tuple[int, str]:
     """Break it, call `doctor`, mend it: the code, and what stood on the terminal."""
-    with tempfile.TemporaryDirectory(prefix="setup-") as root, ExitStack() as stack:
+    # In the shortest place: what stands on the terminal is broken into lines with it.
+    with tempfile.TemporaryDirectory(prefix="s-", dir="/tmp") as root, ExitStack() as stack:
         place = Place(Path(root).resolve(), stack)
         place.home.mkdir(parents=True)
         SETUPS[title](place)
