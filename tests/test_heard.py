@@ -313,3 +313,28 @@ async def test_a_profile_that_is_not_there_keeps_nobody_from_resting(user_dir, t
         isinstance(found := await sightings.receive(), Appeared) and found.watched.workspace.id == "b"
     ):
         pass
+
+
+@within(30)
+@pytest.mark.parametrize("what", ["hurry", "lost"])
+async def test_who_hurries_while_a_sweep_is_under_way_gets_another_one_after_it(user_dir, what):
+    path = cursor_files.make_workspace(user_dir, "a", [])
+    swept = []
+
+    class Interrupted(Scanner):
+        async def _run(self, sweep):
+            swept.append(any(item[0] == str(path) for item in sweep.due))
+            if len(swept) == 2:
+                getattr(self, what)()
+            return await super()._run(sweep)
+
+    scanner = Interrupted([str(user_dir)], lambda _: True)
+    await scanner.sweep(0.05)
+    scanner.heard.begin(str(path), trio.current_time())
+    scanner.rhythm.whole_at = -math.inf
+    await scanner.sweep(0.05)
+    assert scanner.is_hurried()
+    await scanner.sweep(0.05)
+    assert not scanner.is_hurried()
+    # After a loss nothing is left out.
+    assert swept[2] == (what == "lost")

@@ -67,6 +67,20 @@ class Rhythm:
         """Whether none is to be left out."""
         return now + probe_seconds / 2 > self.full_at + self._heard_seconds(watched)
 
+    def begin(self, now: float, *, is_whole: bool, is_full: bool) -> Callable[[], None]:
+        """A sweep begins; returns what is to be called if it does not come to its end.
+
+        Written down now and not at its end: whoever hurries meanwhile wants another one after it.
+        """
+        before = self.whole_at, self.full_at
+        self.whole_at = now if is_whole else self.whole_at
+        self.full_at = now if is_full else self.full_at
+
+        def undo() -> None:
+            self.whole_at, self.full_at = min(self.whole_at, before[0]), min(self.full_at, before[1])
+
+        return undo
+
     def next_sweep(self, watched: Mapping[str, Watched], ended: float, probe_seconds: float) -> float:
         """When the next sweep is due after one that ended then, if nobody hurries.
 
@@ -75,7 +89,8 @@ class Rhythm:
         soon = ended + probe_seconds
         if any(watched[database].active for database in self.unheard(watched)):
             return soon
-        return max(soon, self.whole_at + self.idle_seconds(watched))
+        full = self.full_at + self._heard_seconds(watched)
+        return max(soon, min(self.whole_at + self.idle_seconds(watched), full))
 
     def _heard_seconds(self, watched: Mapping[str, Watched]) -> float:
         seconds = self.heard_every * max(1.0, len(watched) / _IDLE_WORKSPACES)

@@ -186,11 +186,10 @@ class Scanner:
         is_hurried = self.rhythm.whole_at == -math.inf
         due = self._due(now, is_whole=is_whole, is_full=is_full, is_hurried=is_hurried)
         sweep, judged = self._plan(due, is_whole=is_whole or is_full), self._judged
+        undo = self.rhythm.begin(now, is_whole=is_whole, is_full=is_full)
         if not await self._run(sweep):
+            undo()
             return []
-        if self._judged is judged:
-            self.rhythm.full_at = now if is_full else self.rhythm.full_at
-            self.rhythm.whole_at = now if is_whole else self.rhythm.whole_at
         # What the sweep can have seen was said by now. It may be that the next one is to come at once.
         self._is_all_heard = self.heard.listen(trio.current_time())
         sightings = [*self._take_listings(sweep, judged), *self._take_signatures(sweep, now)]
