@@ -33,7 +33,8 @@ class Hook:
         server = _Server(("127.0.0.1", self.port), _handler(self))
         self.port = server.server_address[1]
         if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
+            # Not in the thread that accepts: whoever says nothing would keep it for ever.
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -56,6 +57,9 @@ class _Server(ThreadingHTTPServer):
 
 def _handler(hook):
     class Handler(BaseHTTPRequestHandler):
+        #: Seconds for whoever says nothing: at the end a test waits for its server, and its clients with it.
+        timeout = 3
+
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
             hook.requests.append((self.path, dict(self.headers), body))

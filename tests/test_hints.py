@@ -282,8 +282,11 @@ async def test_when_the_limit_of_watches_is_reached_the_others_are_polled_and_it
     paths = [cursor_files.make_workspace(user_dir, name, []) for name in ("a", "b", "c", "d")]
     source.most = 2
     scanner, hints, sightings = await watch(source)
-    status = await until(lambda: hints.status().unwatched >= 2 and hints.status())
+    # Before the first try none is watched.
+    await until(lambda: hints.status().directories == 2)
+    status = await until(lambda: (found := hints.status()).note and found)
     assert (status.state, status.directories) == ("partial", 2)
+    assert status.unwatched >= 2
     assert "max_user_watches" in status.note
     assert not hints.are_complete()
     scanner.reshaped.set()
