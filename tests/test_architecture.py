@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(importlib.util.find_spec("trio_cursor").origin).parent
 #: A room imports only from rooms of a lower number, or of its own number without a circle.
 FLOORS = [
-    ["observations", "records", "errors", "version", "durations", "harmless", "sqlite_library"],
+    ["observations", "records", "errors", "version", "durations", "harmless", "sizes", "sqlite_library"],
     [
         *(
             "alarms",
@@ -123,6 +123,7 @@ PURE = [
     "figures",
     "charts",
     "harmless",
+    "sizes",
     "token_shapes",
     "assignments",
     "command_lines",

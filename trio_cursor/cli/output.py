@@ -14,6 +14,7 @@ from typing import TextIO
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
+from trio_cursor import sizes
 from trio_cursor.cli.console import understands_escapes
 from trio_cursor.harmless import JOINERS
 from trio_cursor.harmless import printable as printable  # noqa: PLC0414 - the commands ask for it here
@@ -116,14 +117,7 @@ def moment(milliseconds: int) -> str:
 
 def size(number: int | None) -> str:
     """Bytes for people."""
-    if number is None:
-        return "-"
-    value = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":  # noqa: PLR2004 - as the prefixes have it
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"  # noqa: PLR2004
+    return sizes.size(number, unknown="-")
 
 
 def span(milliseconds: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from markupsafe import Markup, escape
 
+from trio_cursor import sizes
 from trio_cursor.harmless import printable
 from trio_cursor.page_index import local
 
@@ -109,14 +110,7 @@ def span(milliseconds: int | None) -> str:
 
 def size(number: int | None) -> str:
     """Bytes for people."""
-    if number is None:
-        return "unknown"
-    value = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":  # noqa: PLR2004 - as the prefixes have it
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"  # noqa: PLR2004
+    return sizes.size(number, unknown="unknown")
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
