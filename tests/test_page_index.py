@@ -170,6 +170,24 @@ def test_a_damaged_index_is_begun_anew(state, damage):
     assert filled(state) == [1]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE facts",
+        "DROP TABLE texts",
+        "DELETE FROM meta WHERE key = 'low'",
+        "DELETE FROM meta WHERE key = 'deleted'",
+        "UPDATE meta SET value = 'x' WHERE key = 'high'",
+    ],
+)
+def test_an_index_that_lacks_something_is_begun_anew(state, damage):
+    append(state, made(1))
+    assert filled(state) == [1]
+    with opened(state, "full") as index:
+        index.execute(damage)
+    assert filled(state) == [1]
+
+
 def test_an_index_of_another_log_or_layout_is_begun_anew(state):
     append(state, made(1), made(2))
     assert filled(state) == [2, 1]

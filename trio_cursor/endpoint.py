@@ -37,6 +37,8 @@ def place_of(
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
+    if not _is_host(parts.hostname):
+        raise ValueError("must name a host that can exist")
     if "@" in parts.netloc:
         raise ValueError(f"must name no user and no password; {instead_of_user} is for that")
     base = parts.path
@@ -49,3 +51,11 @@ def place_of(
         redact_url(f"{parts.scheme}://{parts.netloc}{whole if path == '' else base.rstrip('/')}"),
         headers,
     )
+
+
+def _is_host(name: str) -> bool:
+    """Whether anybody can be asked for it: no label is empty or too long."""
+    try:
+        return "\\" not in name and bool(name.encode("idna"))
+    except UnicodeError:
+        return False

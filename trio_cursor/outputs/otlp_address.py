@@ -118,19 +118,29 @@ def _pairs(text: str, variable: str, faults: list[str]) -> Iterator[tuple[str, s
         if not equals or not name.strip():
             faults.append(f"{variable} must be name=value, several separated by commas")
             return
+        if not _is_text(item):
+            faults.append(f"{variable} must be UTF-8")
+            return
         yield unquote(name.strip()), unquote(value.strip())
+
+
+def _is_text(text: str) -> bool:
+    """Bytes of the environment that are no UTF-8 come as halves of characters, which nothing can encode."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _is_header(name: str, value: str) -> bool:
     is_word = name.isascii() and all(letter.isalnum() or letter in "!#$%&'*+-.^_`|~" for letter in name)
     ours = name.lower() in ("host", "content-length", "content-type", "content-encoding", "transfer-encoding")
-    return is_word and not ours and value.isascii() and value.isprintable()
+    return is_word and not ours and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _resource(environ: Mapping[str, str], faults: list[str]) -> dict[str, str]:
     given = dict(_pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""), "OTEL_RESOURCE_ATTRIBUTES", faults))
     found = {"service.name": "trio-cursor", "service.version": __version__, **given}
     if name := environ.get("OTEL_SERVICE_NAME"):
+        if not _is_text(name):
+            faults.append("OTEL_SERVICE_NAME must be UTF-8")
         found["service.name"] = name
     return found
 

@@ -40,6 +40,9 @@ CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE heads (seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL, head TEXT NOT NULL);
 """
 _TEXTS = "CREATE VIRTUAL TABLE texts USING fts5(prompt, answer, tokenize='unicode61 remove_diacritics 2')"
+#: Without one of them it is damaged, whatever SQLite says.
+_TABLES = {"meta", "facts", "names", "heads", "texts", "texts_data", "texts_idx", "texts_content"}
+_MARKS = ("high", "low", "deleted")
 
 
 def exists(directory: Path) -> bool:
@@ -148,10 +151,11 @@ def _make(connection: Any, identity: dict[str, str], newest: int) -> None:
 
 
 def _is_of(connection: Any, identity: dict[str, str]) -> bool:
-    if not connection.execute("SELECT count(*) FROM main.sqlite_master WHERE name = 'meta'").fetchone()[0]:
+    there = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
+    if not there >= _TABLES:
         return False
     found = dict(connection.execute("SELECT key, value FROM main.meta"))
-    if not identity.items() <= found.items():
+    if not identity.items() <= found.items() or not all(found.get(mark, "").isdigit() for mark in _MARKS):
         return False
     # A log that was put back to an older state gives its sequences again, to other events.
     newest = connection.execute("SELECT seq FROM log.sqlite_sequence WHERE name = 'events'").fetchone()
