@@ -274,9 +274,12 @@ def test_the_index_of_the_page(doctor, user_dir, state):  # noqa: F811 - the fix
     assert "has everything" in doctor().the("page_index", "ok")["what"]
     with closing(index.connected(state / index.FILE_NAME, state)) as connection:
         connection.execute("DROP TABLE heads")
-    assert "cannot be looked at now" in doctor().the("page_index", "note")["what"]
+    assert "or incomplete; the service makes it anew" in doctor().the("page_index", "note")["what"]
     (state / index.FILE_NAME).write_bytes(b"no index" * 1000)
     assert "the index is damaged" in doctor().the("page_index", "note")["what"]
+    (state / index.FILE_NAME).unlink()
+    (state / index.FILE_NAME).mkdir()
+    assert "cannot be looked at now" in doctor().the("page_index", "note")["what"]
 
 
 # -- The collector -------------------------------------------------------------------------------------

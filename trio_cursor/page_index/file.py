@@ -79,7 +79,7 @@ def open_index(directory: Path, mode: str) -> Iterator[Any | None]:
         connection = connected(path, directory)
         with closing(connection):
             if not _is_of(connection, found[0]):
-                raise UnusableIndexError("the index is of something else")
+                raise UnusableIndexError("the index is of something else, or incomplete")
             yield connection
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
