@@ -1003,10 +1003,12 @@ async def test_a_database_that_changes_under_an_immutable_read_counts_for_nothin
         os.utime(path)
         return lambda: seen
 
-    guest = a_guest(deadline_seconds=0.2)
+    guest = a_guest(deadline_seconds=0.5)
     outcome = await guest.read(str(path), make)
     assert outcome == Busy("it changed while it was read")
-    assert len(seen) == guest.meter.busy > 1
+    # The deadline may cut the last attempt short, after what it saw: that one was not refused.
+    assert guest.meter.busy in (len(seen), len(seen) - 1)
+    assert guest.meter.busy > 1
     assert guest.meter.outcomes["busy"] == 1
 
 
