@@ -157,15 +157,15 @@ def test_since_is_the_window_of_the_first_sync(since, hours):
         ([], None, None, None),
         (["--redis-url", "env", "--http", "[::1]:1"], None, "env", "[::1]:1"),
         (["--once"], None, None, "off"),
-        (["--demo"], "discovery", "", "off"),
+        (["--demo"], "discovery", "", "127.0.0.1:0"),
         (["--demo", "--once"], "discovery", "", "off"),
         (["--demo", "--http", "off"], "discovery", "", "off"),
         (["--demo", "--http", "[::1]:1"], "auto", "", "[::1]:1"),
-        (["--demo", "--redis-url", "env"], "auto", "env", "off"),
-        (["--demo", "--redis-url", "env", "--sessions", "extension"], "extension", "env", "off"),
+        (["--demo", "--redis-url", "env"], "auto", "env", "127.0.0.1:0"),
+        (["--demo", "--redis-url", "env", "--sessions", "extension"], "extension", "env", "127.0.0.1:0"),
     ],
 )
-def test_once_serves_nothing_and_the_demo_listens_only_where_it_is_told_to(words, mode, redis, http):
+def test_once_serves_nothing_and_the_demo_has_a_port_and_sessions_of_its_own(words, mode, redis, http):
     found = parse(words).overrides
     assert (found["sessions.mode"], found["redis.url"], found["http.listen"]) == (mode, redis, http)
 

@@ -10,6 +10,8 @@ _ALL_HOURS = 876_000.0
 _HOUR_SECONDS = 3600.0
 #: `all` is parsed to None, so that cannot mean "not given".
 UNSET = -1.0
+#: Where the demo's page is: the usual port may be that of a real service. The run says which port it became.
+DEMO_LISTEN = "127.0.0.1:0"
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def _of_run(arguments: argparse.Namespace) -> dict[str, Any]:
         is_announced = arguments.redis_url is not None or arguments.http not in (None, "off")
         found["sessions.mode"] = arguments.sessions or ("auto" if is_announced else "discovery")
         found["redis.url"] = arguments.redis_url or ""
-        found["http.listen"] = arguments.http or "off"
+        found["http.listen"] = arguments.http or DEMO_LISTEN
     if arguments.once:
         found["http.listen"] = "off"
     return found
