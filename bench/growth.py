@@ -118,7 +118,7 @@ def by_rate(rates: tuple[int, ...], seconds: float) -> list[dict[str, float]]:
         with tempfile.TemporaryDirectory() as name:
             user = Path(name) / "User"
             build(user, 10)
-            (user / "globalStorage").mkdir()
+            (user / "globalStorage").mkdir(exist_ok=True)
             paths = sorted(map(str, user.glob("workspaceStorage/*/state.vscdb")))
             longer = seconds * 2 if rate < 10 else seconds
             found.append(trio.run(at_rate, Path(name) / "state", paths, rate, longer))

@@ -32,7 +32,7 @@ def homes(number: int) -> Path:
 
 def _build(place: Path, number: int) -> None:
     build(place / "User", number)
-    (place / "User" / "globalStorage").mkdir()
+    (place / "User" / "globalStorage").mkdir(exist_ok=True)
 
 
 def sweeps(user: Path, rounds: int) -> tuple[list[float], list[float]]:
@@ -90,7 +90,7 @@ def cpu(*, workspaces: int = 1000, seconds: float = 8) -> Measured:
     with tempfile.TemporaryDirectory() as name:
         user = Path(name) / "User"
         build(user, workspaces)
-        (user / "globalStorage").mkdir()
+        (user / "globalStorage").mkdir(exist_ok=True)
         active = sorted(map(str, user.glob("workspaceStorage/*/state.vscdb")))[:ACTIVE]
         for words, events, goal in (("with OS events", True, 0.1), ("by polling alone", False, 1.0)):
             found = usage(user, workspaces, active, events=events, seconds=seconds)

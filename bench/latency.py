@@ -176,7 +176,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as name, os_events(on=on):
                 user = Path(name) / "User"
                 build(user, arguments.workspaces)
-                (user / "globalStorage").mkdir()
+                (user / "globalStorage").mkdir(exist_ok=True)
                 paths = sorted(map(str, user.glob("workspaceStorage/*/state.vscdb")))
                 run = partial(measure, active=paths[-ACTIVE:], mode=mode, sync=arguments.sync)
                 run = partial(run, commits=arguments.commits, idle_seconds=arguments.idle_seconds)

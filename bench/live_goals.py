@@ -47,7 +47,7 @@ def to_log(*, workspaces: int = 1000, commits: int = 60) -> Measured:
         with tempfile.TemporaryDirectory() as name, latency.os_events(on=on):
             user = Path(name) / "User"
             build(user, workspaces)
-            (user / "globalStorage").mkdir()
+            (user / "globalStorage").mkdir(exist_ok=True)
             paths = sorted(map(str, user.glob("workspaceStorage/*/state.vscdb")))[-2 * latency.ACTIVE :]
             active = {mode: paths[at::2] for at, mode in enumerate(MODES)}
             run = partial(latency.measure_modes, active=active, commits=commits)

@@ -150,7 +150,7 @@ DOORS_TO_THREADS = {
 BORDERS = {
     *("hints", "webhook"),
     *("watcher", "outputs.follower", "redis_listening", "sessions.session_files", "feeds"),
-    *("web.connection", "web.clients", "web.server"),
+    *("web.connection", "web.clients", "web.journal", "web.server"),
 }
 
 

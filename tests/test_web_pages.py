@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+from contextlib import closing
 from datetime import datetime, timedelta
 from html import unescape
 
@@ -19,6 +20,7 @@ from log_events import gap
 
 from trio_cursor import page_index
 from trio_cursor.eventlog import Entry, open_event_log
+from trio_cursor.page_index.file import connected
 from trio_cursor.privacy import METADATA, Privacy
 from trio_cursor.status import (
     OutputStatus,
@@ -427,6 +429,61 @@ async def test_damage_that_a_question_meets_is_mended(world, log, state, monkeyp
     assert (await look(world, "/?q=w3")).status == 503
     await until(lambda: len(made_anew) == 2 and world.journal.progress == page_index.Progress(0, 20))
     assert "<mark>w3</mark>" in (await look(world, "/?q=w3")).body
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "path"),
+    [
+        ("UPDATE heads SET head = 'x'", "/"),
+        ("UPDATE heads SET head = '[]'", "/"),
+        ("UPDATE heads SET head = '{}'", "/"),
+        ('UPDATE heads SET head = replace(head, \'"tools":0\', \'"tools":"x"\')', "/"),
+        ("UPDATE heads SET head = x'ff'", "/"),
+        ("UPDATE heads SET head = CAST(x'7bff7d' AS TEXT)", "/"),
+        ("UPDATE facts SET timestamp = 'x'", "/"),
+        ("UPDATE facts SET duration = 'x'", "/"),
+        ("UPDATE facts SET model = 99", "/?part=overview"),
+        ("UPDATE facts SET status = 'x'", "/?part=overview"),
+        ("UPDATE names SET name = x'ff' || id", "/"),
+        ("UPDATE texts_content SET c1 = x'ff'", "/?q=w1"),
+        ("DELETE FROM texts_content", "/?q=w1"),
+    ],
+)
+async def test_nonsense_in_the_index_is_seen_at_once_and_made_anew(world, log, state, nonsense, path):
+    await append(log, made(1, at(1), response_text="w1"))
+    well = await look(world, path)
+    assert well.status == 200
+    await until(lambda: world.journal.progress == page_index.Progress(0, 1))
+    with closing(connected(state / page_index.FILE_NAME, state)) as index:
+        assert index.execute(nonsense).rowcount
+    assert (await look(world, path)).status == 503
+    # Not only when the next pruning is due.
+    with trio.fail_after(20):
+        while world.journal.trouble or (again := await look(world, path)).status != 200:  # noqa: ASYNC110 - by HTTP
+            await trio.sleep(0.01)
+    assert questions(again) == questions(well)
+    assert world.journal.trouble is None
+
+
+async def test_a_mistake_in_filling_the_index_stops_nothing_else(world, log, monkeypatch, caplog):
+    monkeypatch.setattr("trio_cursor.web.journal._AGAIN_SECONDS", 0.01)
+    steps = []
+
+    def fill(*arguments):
+        steps.append(arguments)
+        raise LookupError("ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trio_cursor.web.journal.fill", fill)
+        await append(log, made(1, at(1)))
+        await look(world, "/")
+        await until(lambda: len(steps) > 2)
+        assert (await look(world, "/healthz")).status == 200
+        assert "a mistake in trio_cursor" in (await look(world, "/watching")).body
+    await until(lambda: world.journal.trouble is None)
+    assert len(questions(await look(world, "/"))) == 1
+    said = [record for record in caplog.records if record.name == "trio_cursor.web.journal"]
+    assert [record.levelname for record in said] == ["ERROR", "WARNING"]
 
 
 async def test_what_is_much_is_shown_in_part(world, log):

@@ -184,8 +184,9 @@ class Report:
             hours = self.config.cursor_database_monitor.sync_window_hours
             hint = f" Nothing in the last {hours:g} h; --since all reads what is older."
         server = status.http
-        page = f" The page is on http://{server.address}/." if server and server.state == "listening" else ""
-        watching = "" if self.is_once else f"{page} Watching; ^C stops."
+        page = f"http://{server.address}/" if server and server.state == "listening" else None
+        where = f" The page is on {page}." if page else ""
+        watching = "" if self.is_once else f"{where} Watching; ^C stops."
         self.words.tell(
             f"{plural(read, 'database')} read{unread}, {plural(status.generations, 'generation')} new."
             f"{hint}{watching}",
@@ -193,6 +194,7 @@ class Report:
             databases=read,
             unreadable=bad,
             generations=status.generations,
+            page=page,
         )
 
     async def when_it_appears(self, handle: Handle) -> None:

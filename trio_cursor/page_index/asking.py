@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
+import msgspec
 
 from trio_cursor.observations import JsonObject
+from trio_cursor.page_index.file import UnusableIndexError
 from trio_cursor.page_index.times import SLOT_MS
 from trio_cursor.page_index.words import Excerpt, Terms, excerpt
 
@@ -25,6 +26,23 @@ _DURATION_CLASS = (
     + " ".join(f"WHEN f.duration < {bound} THEN {number}" for number, bound in enumerate(DURATIONS))
     + f" ELSE {len(DURATIONS)} END"
 )
+
+T = TypeVar("T")
+
+
+class _Head(msgspec.Struct):
+    prompt: str
+    answer: str
+    prompt_length: int | None
+    answer_length: int | None
+    tools: int
+    tokens: int | None
+
+
+#: As rows must be; SQLite gives whatever is there.
+_Row = tuple[int, int, str, str, str, str, int | None, str]
+_Counted = tuple[int, int, int, int, int, int, float, int]
+_read_head = msgspec.json.Decoder(_Head).decode
 
 
 @attrs.frozen
@@ -119,10 +137,7 @@ class Selected:
         rows = self._connection.execute(
             f"{_LINES} WHERE {where} ORDER BY f.timestamp DESC, f.seq DESC LIMIT ?", [*values, limit]
         )
-        found = [
-            Line(seq, timestamp, workspace, model, kind, status, duration, json.loads(head))
-            for seq, timestamp, workspace, model, kind, status, duration, head in rows
-        ]
+        found = [_line(row) for row in _sound(rows.fetchall(), list[_Row])]
         return found if self._words is None else self._with_excerpts(found, self._words)
 
     def facets(self) -> Facets:
@@ -133,15 +148,16 @@ class Selected:
             f" count(f.tokens) FROM facts f WHERE {where} GROUP BY 1, 2, 3, 4, 5",
             values,
         ).fetchall()
-        names = dict(self._connection.execute("SELECT id, name FROM names"))
+        named = self._connection.execute("SELECT id, name FROM names").fetchall()
+        names = dict(_sound(named, list[tuple[int, str]]))
         total, tokens, known = 0, 0, 0
         counters: list[Counter[int]] = [Counter() for _ in range(5)]
-        for *keys, count, tokens_of, known_of in rows:
+        for *keys, count, tokens_of, known_of in _sound(rows, list[_Counted]):
             total, tokens, known = total + count, tokens + int(tokens_of), known + known_of
             for counter, key in zip(counters, keys, strict=True):
                 counter[key] += count
         workspaces, models, kinds, statuses = (
-            {names[key]: count for key, count in counter.most_common()} for counter in counters[:4]
+            {_name(names, key): count for key, count in counter.most_common()} for counter in counters[:4]
         )
         return Facets(total, workspaces, models, kinds, statuses, dict(counters[4]), tokens, known)
 
@@ -156,20 +172,19 @@ class Selected:
 
     def quarters(self, since_ms: int, until_ms: int) -> dict[int, int]:
         """How many began in each quarter of an hour of another window, by number since the epoch."""
-        return dict(
-            self._connection.execute(
-                f"SELECT f.timestamp / {SLOT_MS}, count(*) FROM facts f"  # noqa: S608 - ours
-                f" WHERE {self._where} AND f.timestamp >= ? AND f.timestamp < ? GROUP BY 1",
-                [*self._values, since_ms, until_ms],
-            )
+        rows = self._connection.execute(
+            f"SELECT f.timestamp / {SLOT_MS}, count(*) FROM facts f"  # noqa: S608 - ours
+            f" WHERE {self._where} AND f.timestamp >= ? AND f.timestamp < ? GROUP BY 1",
+            [*self._values, since_ms, until_ms],
         )
+        return dict(_sound(rows.fetchall(), list[tuple[int, int]]))
 
     def workspaces(self) -> list[str]:
         """All that there are, whatever is selected."""
         rows = self._connection.execute(
             "SELECT name FROM names WHERE id IN (SELECT DISTINCT workspace FROM facts) ORDER BY name"
         )
-        return [name for (name,) in rows]
+        return [name for (name,) in _sound(rows.fetchall(), list[tuple[str]])]
 
     def neighbours(self, sequence: int) -> tuple[int | None, int | None]:
         """The sequences of the next older and the next newer one by time; None: there is none."""
@@ -199,5 +214,26 @@ class Selected:
             texts = self._connection.execute(
                 "SELECT prompt, answer FROM texts WHERE rowid = ?", (line.sequence,)
             ).fetchone()
-            found.append(attrs.evolve(line, excerpt=excerpt(words, *texts)))
+            found.append(attrs.evolve(line, excerpt=excerpt(words, *_sound(texts, tuple[str, str]))))
         return found
+
+
+def _line(row: _Row) -> Line:
+    try:
+        return Line(*row[:7], msgspec.structs.asdict(_read_head(row[7])))
+    except msgspec.MsgspecError as error:
+        raise UnusableIndexError(f"the index has nonsense for #{row[0]}: {error}") from error
+
+
+def _name(names: dict[int, str], number: int) -> str:
+    if number not in names:
+        raise UnusableIndexError(f"the index lacks name {number}")
+    return names[number]
+
+
+def _sound(rows: Any, wanted: type[T]) -> T:
+    """What SQLite gave, if it is what was put there: a bit that flips on a disk may be anything."""
+    try:
+        return msgspec.convert(rows, wanted)
+    except msgspec.ValidationError as error:
+        raise UnusableIndexError(f"the index has nonsense in a row: {error}") from error

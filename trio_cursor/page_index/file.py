@@ -43,6 +43,8 @@ _TEXTS = "CREATE VIRTUAL TABLE texts USING fts5(prompt, answer, tokenize='unicod
 #: Without one of them it is damaged, whatever SQLite says.
 _TABLES = {"meta", "facts", "names", "heads", "texts", "texts_data", "texts_idx", "texts_content"}
 _MARKS = ("high", "low", "deleted")
+#: What Python's module says of bytes that are no UTF-8.
+_NO_TEXT = "Could not decode to UTF-8"
 
 
 def exists(directory: Path) -> bool:
@@ -82,9 +84,11 @@ def open_index(directory: Path, mode: str) -> Iterator[Any | None]:
                 raise UnusableIndexError("the index is of something else, or incomplete")
             yield connection
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise  # busy, or no room: nothing is wrong with the file
-        raise UnusableIndexError(f"the index is damaged: {error}") from error
+        if not isinstance(error, sqlite3.OperationalError):
+            raise UnusableIndexError(f"the index is damaged: {error}") from error
+        if _NO_TEXT in str(error):  # not quoted: it has the text in it
+            raise UnusableIndexError("the index is damaged: a text in it is none") from None
+        raise  # busy, or no room: nothing is wrong with the file
 
 
 def make_index(directory: Path, mode: str) -> None:

@@ -67,12 +67,16 @@ class Journal:
     #: Why the index cannot be used at the moment; None: it can.
     trouble: str | None = attrs.field(default=None, init=False)
     progress: Progress = attrs.field(default=Progress(0, 0), init=False)
+    #: The last that was logged.
+    _mistake: str | None = attrs.field(default=None, init=False)
     #: A question has found it so.
     _is_damaged: bool = attrs.field(default=False, init=False)
     #: Up to which sequence everything new is in the index; -1: there is none yet.
     _until: int = attrs.field(default=-1, init=False)
     _is_wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
     _moved: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
+    #: Until something is to be done again.
+    _rest: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     #: Own threads: a host that uses all of Trio's must not stop the page, nor the page the index.
     _filling: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1), init=False)
     _asking: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_QUESTIONS), init=False)
@@ -96,6 +100,13 @@ class Journal:
                 self._fail(str(error))
                 await trio.sleep(_AGAIN_SECONDS)
                 continue
+            except Exception as mistake:  # the border: health, metrics and intake are served all the same
+                if self._mistake != repr(mistake):
+                    log.exception("the page's index met a mistake in trio_cursor; trying again")
+                self._mistake = repr(mistake)
+                self._fail("a mistake in trio_cursor; its log says more")
+                await trio.sleep(_AGAIN_SECONDS)
+                continue
             pruned = trio.current_time() if is_due else pruned
             self.trouble, self._until, self.progress = None, step.until, step.progress
             self._moved.set()
@@ -103,9 +114,9 @@ class Journal:
                 # Half of the time is left to whoever watches Cursor.
                 await trio.sleep(trio.current_time() - began)
                 continue
-            with trio.move_on_after(pruned + _PRUNE_SECONDS - trio.current_time()):
+            with trio.move_on_after(pruned + _PRUNE_SECONDS - trio.current_time()) as self._rest:
                 # No checkpoint between the comparison and the wait: an append cannot slip through.
-                if self._until >= self.log.last_sequence:
+                if self._until >= self.log.last_sequence and not self._is_damaged:
                     await self.log.appended.wait()
                 await trio.sleep(_GATHER_SECONDS)
 
@@ -184,7 +195,11 @@ class Journal:
                 trio.from_thread.check_cancelled()  # interrupted because nobody wants the answer?
                 raise StateError(f"the page's index in {self.directory} cannot be used: {error}") from error
 
-        return await trio.to_thread.run_sync(in_thread, limiter=self._asking)
+        try:
+            return await trio.to_thread.run_sync(in_thread, limiter=self._asking)
+        finally:
+            if self._is_damaged:
+                self._rest.cancel()
 
 
 def _check() -> int:
