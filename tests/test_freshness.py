@@ -56,6 +56,9 @@ class TestOneDatabase:
         item.signature = signature(2)
         assert item.as_of == -math.inf
 
+    def test_that_is_empty_need_not_have_settled(self):
+        assert watched("w1", nothing=signature(1, settled=False)).as_of == math.inf
+
 
 class TestAProfile:
     def test_is_as_fresh_as_its_least_fresh_ring(self):

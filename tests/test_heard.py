@@ -58,13 +58,28 @@ class TestHeard:
     def test_is_not_believed_any_more_after_the_second_change_that_it_did_not_tell_of(self):
         heard = Heard(lambda: True)
         heard.begin("a", 0.0)
-        assert not heard.missed()
+        heard.doubt("a", 1.0)
+        assert not heard.judge({"a": 0.5}, 2.0)
         assert heard.databases() == {"a"}
-        assert heard.missed()
-        assert not heard.missed()  # no news
+        heard.doubt("a", 3.0)
+        assert heard.judge({"a": 0.5}, 4.0)
+        assert not heard.judge({}, 5.0)  # no news
         assert not heard.databases()
         assert not heard.vouches("a", 1.0)
         assert not heard.listen(2.0)
+
+    def test_gives_a_write_that_waits_for_the_disk_a_second_to_be_told_of(self):
+        heard = Heard(lambda: True)
+        heard.begin("a", 0.0)
+        for at in (1.0, 10.0, 20.0, 30.0):
+            heard.doubt("a", at)
+            assert not heard.judge({"a": 0.5}, at + 0.9)
+            assert not heard.judge({"a": at + 0.95}, at + 0.96)
+            assert not heard.doubts
+        heard.doubt("gone", 40.0)
+        heard.doubt("gone as well", 40.0)
+        assert not heard.judge({}, 50.0)
+        assert heard.databases()
 
 
 def test_only_what_nobody_writes_to_behind_the_kernel_is_relied_upon(tmp_path):
@@ -204,13 +219,17 @@ async def seen(sightings, name):
 
 @on_linux
 @within(30)
-async def test_what_is_not_told_of_is_found_by_a_sweep_and_then_polled_for(user_dir, watch, logged):
+async def test_what_is_not_told_of_is_found_by_a_sweep_and_then_polled_for(
+    user_dir, watch, logged, monkeypatch
+):
+    monkeypatch.setattr("trio_cursor.heard._TELLING_SECONDS", 0.05)
     paths = [cursor_files.make_workspace(user_dir, name, []) for name in ("a", "b", "c")]
     scanner, hints, sightings = await watch(Silent, heard_every=0.2)
     assert hints.status().state == "on"
     for number, path in enumerate(paths):
         path.write_bytes(bytes(8192))
         await seen(sightings, path.parent.name)
+        await until(lambda: not scanner.heard.doubts)
         assert scanner.heard.is_believed == (number == 0)
     assert len([line for line in logged() if "changes of files are not told of here" in line]) == 1
     assert len(scanner.unheard()) == 4

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trio_cursor.ladder import LAST, QUIET_SECONDS, STEPS, WEAK, Ladder, SecondLooks
+from trio_cursor.ladder import LAST, QUIET_SECONDS, STEPS, WEAK, Again, Ladder, SecondLooks
 
 NEVER = -math.inf
 
@@ -126,33 +126,41 @@ def test_of_an_ordinary_hint_and_a_wait_for_quiet_the_sooner_counts():
     assert round(ladder.next_due(), 6) == round(1.0 + STEPS[WEAK], 6)
 
 
-def test_a_look_that_was_in_vain_is_repeated_soon_and_once_more_after_a_probe_interval():
+SOON, DUE, LATE = Again(0.016, is_early=True), Again(0.25, is_early=True), Again(1.0, is_early=False)
+
+
+def test_a_look_that_was_in_vain_is_repeated_soon_after_a_probe_interval_and_late():
     looks = SecondLooks()
-    assert looks.after(10.0, hinted_at=10.0, found=False, every=0.25) == 0.016
-    assert looks.after(10.016, hinted_at=10.0, found=False, every=0.25) == 0.25
-    assert looks.after(10.266, hinted_at=10.0, found=False, every=0.25) is None
+    assert looks.after(10.0, logged_at=10.0, found=False, every=0.25) == SOON
+    assert looks.after(10.016, logged_at=10.0, found=False, every=0.25) == DUE
+    assert looks.after(10.266, logged_at=10.0, found=False, every=0.25) == LATE
+    assert looks.after(11.266, logged_at=10.0, found=False, every=0.25) is None
 
 
-def test_what_a_look_has_found_ends_the_repetitions():
+def test_what_a_look_has_found_may_be_of_the_commit_before():
     looks = SecondLooks()
-    looks.after(10.0, hinted_at=10.0, found=False, every=0.25)
-    assert looks.after(10.016, hinted_at=10.0, found=True, every=0.25) is None
-    assert looks.after(10.266, hinted_at=10.0, found=False, every=0.25) is None
+    looks.after(10.0, logged_at=10.0, found=False, every=0.25)
+    assert looks.after(10.016, logged_at=10.0, found=True, every=0.25) == LATE
+    assert looks.after(11.016, logged_at=10.0, found=False, every=0.25) is None
+    looks.after(20.0, logged_at=20.0, found=True, every=0.25)
+    assert looks.after(21.0, logged_at=20.0, found=True, every=0.25) == LATE
+    assert looks.after(22.0, logged_at=20.0, found=False, every=2.0) is None
+    assert looks.after(30.0, logged_at=30.0, found=True, every=2.0) == Again(2.0, is_early=False)
 
 
-def test_nothing_is_repeated_that_no_hint_has_led_to():
+def test_nothing_is_repeated_if_it_is_not_the_log_that_has_changed():
     looks = SecondLooks()
-    assert looks.after(10.0, hinted_at=None, found=False, every=0.25) is None
+    assert looks.after(10.0, logged_at=None, found=False, every=0.25) is None
 
 
 def test_whoever_writes_without_end_is_read_once_a_probe_interval_on_average():
     looks, now, opened, every = SecondLooks(), 10.0, 0, 0.25
     while now < 110.0:
         changed_at = now
-        again = looks.after(now, hinted_at=changed_at, found=False, every=every)
+        again = looks.after(now, logged_at=changed_at, found=False, every=every)
         opened += 1
-        while again is not None and again < every:
-            again = looks.after(now + again, hinted_at=changed_at, found=False, every=every)
+        while again is not None and again.seconds < every:
+            again = looks.after(now + again.seconds, logged_at=changed_at, found=False, every=every)
             opened += 1
         now += every
     assert opened <= 100.0 / every + 4

@@ -280,6 +280,10 @@ async def test_a_database_that_cannot_be_looked_at_stops_nobody(user_dir):
     assert seen(await whole(scanner)) == [("Changed", "broken")]
     refused.add(str(broken))
     assert await whole(scanner) == []
+    # Nobody knows how it is by now.
+    touch(broken, 8192)
+    assert seen(await whole(scanner)) == []
+    assert scanner.watched[str(broken)].swept_at < scanner.watched[str(well)].swept_at
 
 
 class Mount:

@@ -219,6 +219,61 @@ async def test_a_directory_that_went_while_it_was_added_is_not_relied_upon(user_
 
 @on_linux
 @within(20)
+async def test_a_folder_that_was_named_before_anything_was_heard_of_is_known_soon(user_dir, watch):
+    path = cursor_files.make_workspace(user_dir, "a", [])
+    named = path.with_name("workspace.json")
+    words = named.read_text()
+    named.unlink()
+    real = open_os_events()
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+        def add(self, directory):
+            if directory == str(path.parent):
+                named.write_text(words)
+            return real.add(directory)
+
+    scanner, _, _ = await watch(Slow)
+    with trio.fail_after(5):
+        await until(lambda: scanner.watched[str(path)].workspace.path == "/home/demo/a")
+
+
+@on_linux
+@within(20)
+async def test_a_place_above_that_was_renamed_while_it_was_added_is_not_relied_upon(tmp_path, watch):
+    home = tmp_path / "config"
+    home.mkdir()
+    user = cursor_files.make_user_dir(home)
+    path = cursor_files.make_workspace(user, "a", [])
+    real = open_os_events()
+
+    class Slow:
+        is_done = False
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+        def add(self, directory):
+            watch = real.add(directory)
+            if directory == str(path.parent) and not self.is_done:
+                self.is_done = True
+                home.rename(tmp_path / "away")
+                shutil.copytree(tmp_path / "away", home)
+                trio.from_thread.run(trio.sleep, 0.1)  # everything is taken in meanwhile
+            return watch
+
+    _, _, sightings = await watch(Slow, directory=user)
+    while sightings.statistics().current_buffer_used:
+        await sightings.receive()
+    path.write_bytes(bytes(8192))
+    with trio.fail_after(5):
+        await seen(sightings, Changed, "a")
+
+
+@on_linux
+@within(20)
 async def test_a_database_that_is_written_to_by_another_name_is_not_relied_upon(user_dir, tmp_path, nursery):
     path = cursor_files.make_workspace(user_dir, "a", [])
     other = tmp_path / "other"

@@ -162,6 +162,26 @@ async def test_a_change_while_it_is_read_is_not_missed(world, autojump_clock):
     assert world.log.ids() == ids(1)
 
 
+@pytest.mark.parametrize("found", [(), (2,)])
+async def test_a_commit_that_can_be_read_only_when_the_disk_has_it_is_found(world, found, autojump_clock):
+    world.database.set_ring(item(1))
+    await world.sweep()
+    world.start()
+    await trio.sleep(1)
+    # The log is written to, which tells of it; perhaps with a commit before it.
+    world.database.set_ring(item(1), *map(item, found))
+    world.watched.logged_at = trio.current_time()
+    await world.sweep()
+    await trio.sleep(0.9)
+    assert world.log.ids() == ids(1, *found)
+    # What holds up others did not wait for it.
+    assert not found or world.watched.is_as_read
+    world.database.set_ring(item(1), *map(item, found), item(3))
+    world.database.version -= 1
+    await trio.sleep(1)
+    assert world.log.ids() == ids(1, *found, 3)
+
+
 async def test_a_commit_that_leaves_the_same_signature_is_found_by_the_full_check(world, autojump_clock):
     world.database.set_ring(item(1))
     await world.sweep()

@@ -97,7 +97,7 @@ class Condition:
     #: Looks in a row that ended before everything was read, though nothing was in the way.
     given_up: int = attrs.field(default=0, init=False)
     #: The last look may have come before what it was to find: nothing says when that is there.
-    is_early: bool = attrs.field(default=False, init=False)
+    is_to_be_repeated: bool = attrs.field(default=False, init=False)
     #: What the last complete read had to say: status and, if it was not well, why.
     _verdict: tuple[str, str | None] = attrs.field(default=("connected", None), init=False)
 
@@ -149,18 +149,17 @@ class Condition:
         self._turn(*self._verdict)
         watched = self.watched
         again = self.second_looks.after(
-            began, hinted_at=watched.hinted_at, found=found, every=self.pace.probe_every
+            began, logged_at=watched.logged_at, found=found, every=self.pace.probe_every
         )
-        self.is_early = again is not None
-        if self.is_early:
-            # Nobody may rely on it that nothing can appear any more.
+        self.is_to_be_repeated = again is not None
+        if again is not None and again.is_early:
             signature = attrs.evolve(signature, settled=False)
         watched.read, watched.read_at = signature, began
         watched.nothing, watched.is_blocked = None, False
         self.first_look_is_over()
         self.freshness.renew(self.watched.workspace.database)
         if again is not None:
-            return Rest(again, is_done=False)
+            return Rest(again.seconds, is_done=False)
         # Until the file changes, or could change without a trace: within one tick of its clock.
         if signature.settled:
             return Rest(self.pace.poll_every)

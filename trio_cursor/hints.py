@@ -255,6 +255,8 @@ class Hints:
             self._guards |= {
                 watch: place for watch, place in dict(adding.guards).items() if watch not in self._ended
             }
+            # Renamed before it was known whose watch that is.
+            self._moved |= {place for watch, place in dict(adding.guards).items() if watch in self._ended}
             for directory, watch in dict(adding.added).items():
                 if watch in self._ended or is_below(directory, self._moved):
                     # Too soon: nobody knew of it then.
@@ -297,6 +299,9 @@ class Hints:
                 self.scanner.heard.begin(database, trio.current_time())
             # What happened before it was watched; once, since there may be thousands.
             self.scanner.hint(database, LAST)
+            item = self.scanner.watched.get(database)
+            if item is not None and item.workspace.problem is not None:
+                self._hurry()  # its workspace.json may have been written before as well
 
     def _unwatch(self, directory: str) -> int:
         watch = self._watches.pop(directory)

@@ -23,8 +23,12 @@ QUIET_PATIENCE_SECONDS: Final = 0.5
 #: Opens that a database may have in hand, and how long after a look that was in vain the next one comes.
 _MOST_IN_HAND: Final = 4.0
 _AGAIN_SECONDS: Final = 0.016
-#: Looks that follow the first: one soon, and one when the next read would be due anyway.
-_SERIES: Final = 2
+#: After a change of the log one more look comes so late. Its writes are told of before the commit that they
+#: are of can be read: SQLite has to wait for the disk in between, and what ends that wait leaves no trace.
+_LATE_SECONDS: Final = 1.0
+#: Which of the looks that follow the first is the one that would be due anyway, and which comes late.
+_DUE: Final = 2
+_LATE: Final = 3
 
 
 @attrs.define
@@ -123,11 +127,22 @@ class Ladder:
         self._next_due = None
 
 
+@attrs.frozen
+class Again:
+    """One more look."""
+
+    seconds: float
+    #: Until then nobody may rely on it that nothing can appear any more.
+    is_early: bool
+
+
 @attrs.define(eq=False)
 class SecondLooks:
     """Whether a database in WAL mode is read once more although its files did not change since.
 
-    Bounded: a database is opened once a probe interval on average, and a few times more only after a pause.
+    After a look in vain soon, then when the next read would be due anyway, and after any look late: what it
+    found may be the commit before. Bounded: a database is opened once a probe interval on average, and a few
+    times more only after a pause.
     """
 
     _in_hand: float = attrs.field(default=_MOST_IN_HAND, init=False)
@@ -135,25 +150,22 @@ class SecondLooks:
     _changed_at: float = attrs.field(default=-math.inf, init=False)
     _step: int = attrs.field(default=0, init=False)
 
-    def after(self, began: float, *, hinted_at: float | None, found: bool, every: float) -> float | None:
-        """Seconds until the next look, after one that began then; None: the change was read, or none hinted.
+    def after(self, began: float, *, logged_at: float | None, found: bool, every: float) -> Again | None:
+        """The next look, after one that began then; None: the last change was not of the `-wal`, or was read.
 
-        `hinted_at` is when a hint led to the change, None if a sweep did or it is in no `-wal`.
+        `logged_at` is when the `-wal` was seen to have changed, None if it was the database.
         """
         gained = (began - self._looked_at) / every if every else _MOST_IN_HAND
         self._in_hand = min(_MOST_IN_HAND, self._in_hand + gained) - 1
         self._looked_at = began
-        if hinted_at is None:
+        if logged_at is None:
             return None
-        if hinted_at != self._changed_at:
-            self._changed_at, self._step = hinted_at, 0
-        if found:
-            self._step = _SERIES + 1
-            return None
-        self._step += 1
-        if self._step == 1 and self._in_hand >= 1:
-            return _AGAIN_SECONDS
-        if self._step <= _SERIES:
-            self._step = _SERIES
-            return every
-        return None
+        if logged_at != self._changed_at:
+            self._changed_at, self._step = logged_at, 0
+        self._step = _LATE if found else self._step + 1
+        if self._step < _DUE and self._in_hand >= 1:
+            return Again(_AGAIN_SECONDS, is_early=True)
+        if self._step <= _DUE:
+            self._step = _DUE
+            return Again(every, is_early=True)
+        return Again(max(every, _LATE_SECONDS), is_early=False) if self._step == _LATE else None

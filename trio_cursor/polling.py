@@ -163,7 +163,7 @@ class Poller:
             self._is_catching_up = False
             is_given_up = any(page.is_given_up for page in pages.values())
             rest = self.condition.caught_up(outcome, pages, began)
-            self.read = None if is_given_up or self.condition.is_early else outcome.signature
+            self.read = None if is_given_up or self.condition.is_to_be_repeated else outcome.signature
             return rest
 
     def _is_written_over(self, outcome: Outcome[T]) -> bool:

@@ -191,7 +191,7 @@ class Scanner:
             undo()
             return []
         # What the sweep can have seen was said by now. It may be that the next one is to come at once.
-        self._is_all_heard = self.heard.listen(trio.current_time())
+        self._listen()
         sightings = [*self._take_listings(sweep, judged), *self._take_signatures(sweep, now)]
         if self.has_swept:
             return sightings
@@ -212,14 +212,21 @@ class Scanner:
         sweep = Sweep(self.look, self.wanted, listers={}, listings={}, known=frozenset(), due=due)
         sightings: list[Sighting] = []
         if await self._run(sweep):
-            self._is_all_heard = self.heard.listen(trio.current_time())
-            sightings += self._take_signatures(sweep, now, is_hinted=True)
+            self._listen()
+            sightings += self._take_signatures(sweep, now)
         for database in hinted:
             item = items.get(database)
             not_before = -math.inf if item is None else item.changed_at + self._probe_seconds
             is_over = item is None or item.changed_at == now
             self.ladder.looked(database, now, is_over=is_over, not_before=not_before)
         return sightings
+
+    def _listen(self) -> None:
+        now = trio.current_time()
+        self._is_all_heard = self.heard.listen(now)
+        told_at = {name: item.told_at for name in self.heard.doubts if (item := self.watched.get(name))}
+        if self._is_all_heard and self.heard.judge(told_at, now):
+            log.warning("changes of files are not told of here: databases are watched by polling alone")
 
     async def _run(self, sweep: Sweep) -> bool:
         """Whether it has come to its end. A thread hop costs as much as fifty stats."""
@@ -324,10 +331,10 @@ class Scanner:
                     self.hint(database, LAST)
                 yield Appeared(self.watched[database])
 
-    def _take_signatures(self, sweep: Sweep, now: float, *, is_hinted: bool = False) -> Iterator[Sighting]:
+    def _take_signatures(self, sweep: Sweep, now: float) -> Iterator[Sighting]:
         swept_before: dict[str, float] = {}
         for database in (*(item[0] for item in sweep.due), *sweep.signatures):
-            if (item := self.watched.get(database)) is not None:
+            if database not in sweep.refused and (item := self.watched.get(database)) is not None:
                 if database in sweep.signatures:
                     swept_before.setdefault(database, item.swept_at)
                 item.swept_at = now
@@ -339,7 +346,7 @@ class Scanner:
                 # That it has settled is for its reader alone: nobody has written anything.
                 if has_changed := (was.database, was.wal) != (signature.database, signature.wal):
                     item.changed_at = now
-                    item.hinted_at = now if is_hinted and was.wal != signature.wal else None
+                    item.logged_at = now if was.wal != signature.wal else None
                     self._doubt(item, swept_before[database])
                 item.wake()
                 if has_changed:
@@ -348,5 +355,5 @@ class Scanner:
     def _doubt(self, item: Watched, looked_at: float) -> None:
         """Whoever says nothing of a change is not believed for long."""
         is_untold = item.told_at < looked_at and self.heard.vouches(item.workspace.database, looked_at)
-        if is_untold and self._is_all_heard and self.heard.missed():
-            log.warning("changes of files are not told of here: databases are watched by polling alone")
+        if is_untold and self._is_all_heard:
+            self.heard.doubt(item.workspace.database, item.changed_at)

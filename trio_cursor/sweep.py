@@ -38,6 +38,8 @@ class Sweep:
     listed: dict[str, tuple[Listing, ...]] = attrs.field(factory=dict)
     #: By `User` directory, where it may have changed: what is wanted of it, by database.
     found: dict[str, dict[str, Workspace]] = attrs.field(factory=dict)
+    #: Databases that could not be looked at.
+    refused: set[str] = attrs.field(factory=set)
     #: Of the databases that are new or have changed.
     signatures: dict[str, Signature] = attrs.field(factory=dict)
     _is_left_behind: bool = False
@@ -95,6 +97,7 @@ class Sweep:
             return self.look(database)
         except OSError:
             # Not ours to judge: whoever opens it gets the same error, and says so in its status.
+            self.refused.add(database)
             return otherwise
 
 

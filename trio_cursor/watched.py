@@ -27,8 +27,8 @@ class Watched:
     swept_at: float = -math.inf
     #: When database or `-wal` were last seen to change, on Trio's clock.
     changed_at: float = -math.inf
-    #: The same, if an event of the operating system led to it and the `-wal` has changed; else None.
-    hinted_at: float | None = None
+    #: The same, if it was the `-wal` that had changed; else None.
+    logged_at: float | None = None
     #: When the operating system last said anything of it, on Trio's clock.
     told_at: float = -math.inf
     #: Signature that the last complete read is at least as new as; None: there was none yet.
@@ -57,7 +57,9 @@ class Watched:
     @property
     def as_of(self) -> float:
         """Everything committed before this moment of Trio's clock was read; inf: there is nothing to read."""
-        if self.nothing is not None and self.nothing == self.signature:
+        nothing, seen = self.nothing, self.signature
+        # Whether it has settled is not asked: what stops being empty grows.
+        if nothing is not None and (nothing.database, nothing.wal) == (seen.database, seen.wal):
             return math.inf
         return max(self.read_at, self.swept_at) if self.is_as_read else self.read_at
 

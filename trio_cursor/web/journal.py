@@ -114,7 +114,7 @@ class Journal:
                 # Half of the time is left to whoever watches Cursor.
                 await trio.sleep(trio.current_time() - began)
                 continue
-            with trio.move_on_after(pruned + _PRUNE_SECONDS - trio.current_time()) as self._rest:
+            with trio.move_on_at(pruned + _PRUNE_SECONDS) as self._rest:
                 # No checkpoint between the comparison and the wait: an append cannot slip through.
                 if self._until >= self.log.last_sequence and not self._is_damaged:
                     await self.log.appended.wait()
