@@ -40,15 +40,19 @@ def database_of(user: Path) -> Path:
     return next(user.glob("workspaceStorage/*/state.vscdb"))
 
 
-def into_log(*, rows: int = ROWS // 2, rounds: int = 2) -> Measured:
+def into_log(*, rows: int = ROWS // 2, rounds: int = 4) -> Measured:
     """Goal 9: both journal modes, against a raw SELECT and a raw INSERT."""
     figures = []
     for journal in ("wal", "delete"):
         user, ours, floor = table(rows, journal), [], []
         for number in range(rounds):
             with tempfile.TemporaryDirectory() as place:
-                floor.append(raw.copy(database_of(user), Path(place) / "raw", TABLE))
-                ours.append(sync(user, Path(place) / f"state{number}").seconds)
+                # In turn: whoever comes second finds the file in memory.
+                if number % 2:
+                    floor.append(raw.copy(database_of(user), Path(place) / "raw", TABLE))
+                ours.append(sync(user, Path(place) / "state").seconds)
+                if not number % 2:
+                    floor.append(raw.copy(database_of(user), Path(place) / "raw", TABLE))
         behind = f"{rows / quantile(ours, 0.5):,.0f} rows/s, raw {rows / quantile(floor, 0.5):,.0f}"
         words = f"{rows:,} rows, {journal}: share of the raw rate"
         figures.append(ratio(words, floor, ours, goal=0.5, direction=">=", behind=behind))
@@ -86,7 +90,7 @@ def sent(server: RedisServer) -> list[bytes]:
     return found
 
 
-def into_redis(*, rows: int = 40_000, rounds: int = 2) -> Measured:
+def into_redis(*, rows: int = 40_000, rounds: int = 3) -> Measured:
     """Goal 10: end to end, from the start of the process to its end; against the naive poller."""
     if not programs():
         return Measured(not_run=NO_REDIS)
