@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import attrs
 import cursor_files
 import pytest
 import running
 import trio
 from deadlines import until, within
+from otlp_receiver import Receiver, values
 
 import trio_cursor
 from trio_cursor.config import (
@@ -17,6 +19,8 @@ from trio_cursor.config import (
     CursorConfig,
     DatabaseMonitorConfig,
     HttpConfig,
+    OtlpConfig,
+    OutputsConfig,
     StateConfig,
 )
 from trio_cursor.demo.canaries import CANARY
@@ -65,6 +69,30 @@ async def test_every_generation_of_the_ledger_is_received_exactly_once(tmp_path,
     running.assert_exactly_once(received, ledger)
     running.assert_exactly_once(running.reported(tmp_path / "state"), ledger)
     running.assert_owner_unhurt(ledger)
+
+
+@within(60)
+async def test_the_spans_of_a_collector_are_the_ledger(tmp_path):
+    receiver = Receiver()
+
+    def received():
+        found = (values(span.attributes)["cursor.generation.id"] for span in receiver.spans)
+        return Counter(found)
+
+    with (
+        receiver.listening(),
+        FakeCursorProcess(tmp_path / "cursor", "--rate", "80", "--window-seconds", "1", "--stay") as cursor,
+    ):
+        otlp = OtlpConfig(enabled=True, endpoint=receiver.url)
+        config = attrs.evolve(config_of(cursor, tmp_path / "state"), outputs=OutputsConfig(otlp=otlp))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio_cursor.serve, config)
+            await until(lambda: len(receiver.spans) > 50)
+            await trio.to_thread.run_sync(cursor.stop)
+            ledger = cursor.ledger()
+            await until(lambda: received().keys() >= ledger.committed.keys() | ledger.turns.keys())
+            nursery.cancel_scope.cancel()
+    running.assert_exactly_once(received(), ledger)
 
 
 def test_once_and_once_more(tmp_path):
