@@ -8,7 +8,7 @@ from small_logs import NOW, generation, spoil, write_log
 
 from trio_cursor.cli import main
 from trio_cursor.cli.events_command import LogPosition
-from trio_cursor.eventlog import Filter, open_for_reading
+from trio_cursor.eventlog import Filter, open_for_reading, open_for_writing
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -77,3 +77,18 @@ def test_tail_names_it_once_however_often_it_is_read(capsys, state):
         assert len(list(position.news())) == 1199
         assert position.after == 1200
     assert capsys.readouterr().err == SAID.format(1200)
+
+
+def test_tail_begins_anew_with_a_log_that_was_restored_in_place(state, tmp_path):
+    older = tmp_path / "older"
+    older.mkdir()
+    write(older, 2)
+    write(state, 9)
+    with closing(open_for_reading(state)) as connection:
+        position = LogPosition(connection, Filter())
+        assert len(list(position.news())) == 9
+        with closing(open_for_reading(older)) as copy, closing(open_for_writing(state)) as restored:
+            copy.backup(restored)
+        assert [event.sequence for event in position.news()] == [1, 2]
+        write_log(state, generation("id3"))
+        assert [event.sequence for event in position.news()] == [3]

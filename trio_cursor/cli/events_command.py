@@ -126,6 +126,8 @@ class LogPosition:
             return
         # Before reading: what is added meanwhile is for the next time.
         newest = last_sequence(self.connection)
+        if newest < self.after:  # restored from an older copy, in place
+            self.after = 0
         while found := self._read(after=self.after, limit=_BATCH_EVENTS):
             yield from found
             self.after = found[-1].sequence
