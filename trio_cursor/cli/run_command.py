@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 import attrs
 import trio
 
-from trio_cursor.cli.demo_place import DemoPlace, demo_place
+from trio_cursor.cli.demo_place import DemoPlace, demo_place, without_token
 from trio_cursor.cli.log_setup import LogLines, level_of, logging_to_stderr
 from trio_cursor.cli.notifying import Manager
 from trio_cursor.cli.output import Style, goes_nowhere, plural, say
@@ -48,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
             overrides |= demo.overrides | {"sessions.files_dir": str(demo.place / "sessions")}
 
         def load() -> Config:
-            return load_config(arguments.config, overrides=overrides)
+            config = load_config(arguments.config, overrides=overrides)
+            # No override says "none": that would be one that was not given.
+            return config if demo is None else without_token(config)
 
         config = load()
         if not config.cursor_database_monitor.enabled:
