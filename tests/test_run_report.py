@@ -98,6 +98,7 @@ async def test_it_waits_for_a_session_by_every_way_there_is(capsys, report, tmp_
         "  on the stream telemetry:events at redis://:***@example.org:6379",
         "  by a file in /sessions",
         "  by POST to http://127.0.0.1:4321/events",
+        "The page is on http://127.0.0.1:4321/.",
         "^C stops.",
     ]
     settings = SessionsConfig(mode="extension", files_dir="/sessions", stream="own")
@@ -110,6 +111,27 @@ async def test_it_waits_for_a_session_by_every_way_there_is(capsys, report, tmp_
         "2 workspaces announced that cannot be found here: `workspaces` says why.",
         "^C stops.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "said"),
+    [
+        ("", "auto", "No workspace in "),
+        ("", "extension", "Waiting for a session"),
+        ("nowhere", "auto", "No Cursor found."),
+    ],
+)
+async def test_where_the_page_is_is_told_before_there_is_anything_to_see(
+    capsys, report, tmp_path, *, place, mode, said
+):
+    status = attrs.evolve(disabled(), searched=(str(tmp_path / place),), http=SERVER)
+    await report(sessions=SessionsConfig(mode=mode)).what_is_there(status)
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.count("The page is on http://127.0.0.1:4321/.\n") == 1
+    busy = attrs.evolve(status, http=attrs.evolve(SERVER, state="error"))
+    await report(sessions=SessionsConfig(mode=mode)).what_is_there(busy)
+    assert "The page" not in capsys.readouterr().err
 
 
 @attrs.define
@@ -128,9 +150,10 @@ class Later:
 async def test_when_it_need_not_wait_any_more_it_says_so(capsys, report, autojump_clock, mode, words):
     nothing = dict.fromkeys(attrs.fields_dict(WorkspaceStatus))
     read = attrs.evolve(disabled(), workspaces=(WorkspaceStatus(**nothing | {"workspace_id": "a1"}),))
-    handle = Later([disabled(), disabled(), read])
+    handle = Later([disabled(), disabled(), attrs.evolve(read, http=SERVER)])
     await report(sessions=SessionsConfig(mode=mode)).when_it_appears(handle)
-    assert capsys.readouterr().err == f"{words} Watching; ^C stops.\n"
+    said = f"{words} The page is on http://127.0.0.1:4321/. Watching; ^C stops.\n"
+    assert capsys.readouterr().err == said
     assert handle.statuses == []
 
 
