@@ -195,7 +195,7 @@ def test_an_empty_or_missing_log_is_no_error(capsys, state, tmp_path, command):
 @pytest.mark.parametrize("command", ["stats", "plot", "export"])
 def test_nothing_that_matches_is_said_as_by_events(capsys, state, command):
     write_three(state)
-    assert main([command, "--workspace", "elsewhere", "--state-dir", str(state)]) == 0
+    assert main([command, "--workspace", "shop", "--since", "1d", "--state-dir", str(state)]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"no events that match in {state}\n")
 

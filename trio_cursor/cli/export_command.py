@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from trio_cursor.cli.export_forms import CsvForm, Form, JsonLinesForm
 from trio_cursor.cli.figures_access import say_nothing_there, window_of
-from trio_cursor.cli.log_access import PassedOver, readable
+from trio_cursor.cli.log_access import PassedOver, readable, refuse_unknown
 from trio_cursor.cli.out_file import OutFile
 from trio_cursor.cli.output import plural, printable, say
 from trio_cursor.cli.progress import counting
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.out != "-":
                 _refuse_what_is_live(Path(arguments.out), connection, config)
             veil = veil_of(connection, config.privacy.mode)
-            batches = _batches(connection, wanted, arguments)
+            batches = _known(_batches(connection, wanted, arguments), connection, directory, wanted)
             written = _write(arguments.out, form, ([veil(event) for event in some] for some in batches))
     if not written:
         say_nothing_there(directory, wanted, has_log=connection is not None)
@@ -95,6 +95,18 @@ def _write(path: str, form: str, batches: Iterator[list[Event]]) -> int:
             if out is not None:
                 out.keep()
     return written
+
+
+def _known(
+    batches: Iterator[list[Event]], connection: Any, directory: Path, wanted: Filter
+) -> Iterator[list[Event]]:
+    """Raises `TrioCursorError`, before any file is replaced, if nobody knows what is wanted."""
+    is_empty = True
+    for events in batches:
+        is_empty = False
+        yield events
+    if is_empty:
+        refuse_unknown(connection, directory, wanted)
 
 
 def _maker(form: str, *, is_terminal: bool) -> Callable[[BinaryIO], Form]:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from trio_cursor.cli.log_access import PassedOver, readable
+from trio_cursor.cli.log_access import PassedOver, readable, refuse_unknown
 from trio_cursor.cli.output import printable, say
 from trio_cursor.cli.progress import counting
 from trio_cursor.eventlog import Filter, count_events, open_for_reading, read_facts
@@ -41,6 +41,8 @@ def load_figures(
 ) -> Figures | None:
     """Figures of the window, with a bar if it takes a while; None, and words why, if there is nothing in it.
 
+    Raises `TrioCursorError` if nobody knows the workspace or the session.
+
     `veil_for` makes of the open log what becomes of each event before it is counted.
     """
     wanted = window_of(arguments)
@@ -52,6 +54,8 @@ def load_figures(
             facts = read_facts(connection, wanted, unreadable=PassedOver(), veil=veil)
             total = count_events(connection, wanted)
             figures = figures_of(_with_bar(facts, total, arguments), zone_of(is_utc=arguments.utc))
+            if not figures.events:
+                refuse_unknown(connection, directory, wanted)
     if figures is None or not figures.events:
         say_nothing_there(directory, wanted, has_log=connection is not None)
         return None

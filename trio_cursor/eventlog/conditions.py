@@ -14,6 +14,7 @@ _CONDITIONS: Final = {
     "session": "session_id = :session",
     "workspace": "(workspace_id = :workspace OR workspace_hash = :workspace"
     " OR instr(workspace_path, :workspace) > 0)",
+    "exactly": ":exactly IN (workspace_path, workspace_id, workspace_hash)",
 }
 
 
@@ -25,6 +26,7 @@ def where(wanted: Filter) -> tuple[str, dict[str, object]]:
         "type": wanted.event_type,
         "session": None if wanted.session is None else searchable(wanted.session),
         "workspace": None if wanted.workspace is None else searchable(wanted.workspace),
+        "exactly": None if wanted.workspace_exactly is None else searchable(wanted.workspace_exactly),
     }
     given = [_CONDITIONS[name] for name, value in values.items() if value is not None]
     return " AND ".join(given) or "TRUE", values

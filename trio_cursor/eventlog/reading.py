@@ -43,6 +43,8 @@ class Filter:
     event_type: str | None = EVENT_TYPE
     #: The first moment that is not wanted.
     until_ms: int | None = None
+    #: All of a workspace's path, or its id or hash.
+    workspace_exactly: str | None = None
 
 
 def last_sequence(connection: Any) -> int:
@@ -83,6 +85,7 @@ def read_events(
         " AND (:session IS NULL OR session_id = :session)"
         " AND (:workspace IS NULL OR workspace_id = :workspace OR workspace_hash = :workspace"
         "      OR instr(workspace_path, :workspace) > 0)"
+        " AND (:exactly IS NULL OR :exactly IN (workspace_path, workspace_id, workspace_hash))"
         f" ORDER BY {descending if newest else order}",
         {
             "after": after,
@@ -91,6 +94,7 @@ def read_events(
             "type": wanted.event_type,
             "session": None if wanted.session is None else searchable(wanted.session),
             "workspace": None if wanted.workspace is None else searchable(wanted.workspace),
+            "exactly": None if wanted.workspace_exactly is None else searchable(wanted.workspace_exactly),
         },
     )
     found: list[Event] = []
