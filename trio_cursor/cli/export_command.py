@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             written = _write(arguments.out, form, ([veil(event) for event in some] for some in batches))
     if not written:
         say_nothing_there(directory, wanted, has_log=connection is not None)
-    elif arguments.out != "-" and not arguments.quiet:
+    if arguments.out != "-" and connection is not None and not arguments.quiet:
         say(f"{plural(written, 'record')} written to {printable(arguments.out)}")
     if arguments.json and arguments.out != "-":
         print(json.dumps({"written": written}))
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(path: str, form: str, batches: Iterator[list[Event]]) -> int:
-    """Returns how many. Nothing is made of nothing."""
+    """Returns how many. Of nothing a file is one without rows: not what another day has left there."""
     make = _maker(form, is_terminal=path == "-" and sys.stdout.isatty())
     written = 0
     with ExitStack() as stack:
@@ -84,10 +84,11 @@ def _write(path: str, form: str, batches: Iterator[list[Event]]) -> int:
         if path != "-":
             # Before the first event is read: whoever cannot write must not read for an hour.
             out = stack.enter_context(OutFile(Path(path)))
+            writer = make(out.file)
         for events in batches:
             if writer is None:
                 sys.stdout.flush()
-                writer = make(sys.stdout.buffer if out is None else out.file)
+                writer = make(sys.stdout.buffer)
             writer.write(events)
             written += len(events)
         if writer is not None:
