@@ -16,11 +16,13 @@ from trio_cursor.cli.progress import counting
 from trio_cursor.eventlog import Filter, count_events, open_for_reading, read_facts
 from trio_cursor.events import EVENT_TYPE
 from trio_cursor.figures import Fact, Figures, figures_of
-from trio_cursor.figures.days import zone_of
+from trio_cursor.figures.days import offsets_of, zone_of
 from trio_cursor.records import Event
 
 #: So many are counted between two looks at the bar.
 _STEP_EVENTS = 1000
+#: Of summer and of winter.
+_OFFSETS_MOST = 2
 
 
 def window_of(arguments: argparse.Namespace, event_type: str | None = EVENT_TYPE) -> Filter:
@@ -32,6 +34,16 @@ def window_of(arguments: argparse.Namespace, event_type: str | None = EVENT_TYPE
 def zone_name(arguments: argparse.Namespace) -> str:
     """How the zone of days and hours is called."""
     return "UTC" if arguments.utc else "local time"
+
+
+def zone_for_others(arguments: argparse.Namespace, figures: Figures) -> str:
+    """The same for a file that is shown to others, who do not know where we are."""
+    offsets = offsets_of((day for day, _ in figures.days), zone_of(is_utc=arguments.utc))
+    if arguments.utc or not offsets:
+        return zone_name(arguments)
+    # Of centuries ago there are odd ones: one clock that was wrong is enough for many.
+    words = " and ".join(offsets) if len(offsets) <= _OFFSETS_MOST else f"{offsets[0]} to {offsets[-1]}"
+    return f"{zone_name(arguments)}, {words}"
 
 
 def load_figures(
