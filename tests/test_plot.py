@@ -15,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, on_terminal
 from scans import uuid
-from small_logs import NOW, generation, write_log
+from small_logs import HOSTS, NOW, generation, write_log
 
 from trio_cursor.charts import KINDS, Bar, Bars, Grid, chart_of, page_of, svg_of
 from trio_cursor.charts.names import percent, workspace_names
@@ -99,6 +99,11 @@ def test_workspaces_are_told_apart_by_as_much_of_the_path_as_that_needs():
     assert workspace_names(shares) == [
         *("a/site", "b/site", "/shop", "x\\shop", "global", "others", "/", "plain-id")
     ]
+
+
+def test_workspaces_with_the_same_path_are_told_apart_by_their_hosts():
+    shares = [Share(place.uri or place.path, 1, Known()) for place in HOSTS]
+    assert workspace_names(shares) == ["ssh-remote%2Bone/work/api", "ssh-remote%2Btwo/work/api", "/work/api"]
 
 
 def test_a_share_is_nothing_only_if_there_is_nothing():

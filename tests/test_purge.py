@@ -12,7 +12,7 @@ import trio
 from log_events import entry
 from running import TerminalText
 from scans import NOW_MS, uuid
-from small_logs import NOW, generation, write_log
+from small_logs import HOSTS, NOW, generation, write_log
 
 from trio_cursor import page_index
 from trio_cursor.cli import main, purge_command
@@ -192,6 +192,20 @@ def test_a_name_that_may_mean_several_is_refused_where_nobody_is_asked(
         "workspaces": [{"workspace": path, "records": count} for path, count in expected.items()],
     }
     assert len(left(state)) == len(paths) + 1
+
+
+@pytest.mark.parametrize("name", ["api", "/work/api"])
+def test_the_same_path_on_several_hosts_is_several_workspaces(capsys, state, name):
+    write_log(state, *(generation(uuid(n), workspace=place) for n, place in enumerate(HOSTS)))
+    purged(state, "--workspace", name, "--yes", code=1)
+    remote = [place.uri for place in HOSTS[:2]]
+    assert capsys.readouterr().err.splitlines()[:3] == ["1 of /work/api", *(f"1 of {uri}" for uri in remote)]
+    purged(state, "--workspace", remote[0], "--yes")
+    assert capsys.readouterr().err.startswith(f"1 of {remote[0]}\n")
+    assert left(state) == [2, 3]
+    purged(state, "--workspace", "f3", "--yes")
+    purged(state, "--workspace", name, "--yes")
+    assert left(state) == []
 
 
 def test_on_a_terminal_all_that_a_name_may_mean_are_told_before_the_question(state, monkeypatch):

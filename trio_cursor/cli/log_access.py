@@ -13,7 +13,7 @@ import attrs
 
 from trio_cursor.cli.output import say
 from trio_cursor.errors import StateError, TrioCursorError
-from trio_cursor.eventlog import FILE_NAME, Filter, holds, last_part, read_events, sessions_in, workspaces_in
+from trio_cursor.eventlog import FILE_NAME, Filter, holds, last_part, paths_in, read_events, sessions_in
 from trio_cursor.records import Event
 from trio_cursor.sqlite_library import sqlite3
 
@@ -93,7 +93,7 @@ def refuse_unknown(connection: Any, directory: Path, wanted: Filter) -> None:
     if kind is None:
         return
     if kind == "workspace":
-        name, places = wanted.workspace or "", workspaces_in(connection, _EVERYTHING)
+        name, places = wanted.workspace or "", paths_in(connection)
         known = [*places, *map(last_part, places)]
     else:
         name, known = wanted.session or "", sessions_in(connection)
