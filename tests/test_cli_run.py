@@ -531,7 +531,9 @@ print("still here", stop.exit_code(), flush=True)
 def test_on_a_terminal_the_demo_shows_generations_as_they_happen():
     with Terminal("run", "--demo", "--rate", "20", columns=90) as terminal:
         place = Path(terminal.read_until(r"Starting a fake Cursor in (\S+)")[1])
-        terminal.read_until(r"4 databases read, \d+ generations new. Watching; \^C stops.")
+        terminal.read_until(
+            r"4 databases read, \d+ generations new. The page is on http://\S+/. Watching; \^C stops."
+        )
         here = len(terminal.text)
         terminal.read_until(rf"(?s)^.{{{here}}}.*\x1b\[36m[^\x1b]+\x1b\[0m")
         assert place.is_dir()

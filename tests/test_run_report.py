@@ -7,9 +7,10 @@ import time
 import attrs
 import cursor_files
 import pytest
+import trio
 
 from trio_cursor.cli import main
-from trio_cursor.cli.run_report import Report
+from trio_cursor.cli.run_report import Report, server_begun
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, LoggingConfig, RedisConfig, SessionsConfig
 from trio_cursor.cursor.folders import workspace_hash
@@ -142,6 +143,17 @@ class Later:
 
     def status(self):
         return self.statuses.pop(0)
+
+
+async def test_a_page_that_is_about_to_be_there_is_waited_for_but_not_for_long(autojump_clock):
+    begins = attrs.evolve(disabled(), http=attrs.evolve(SERVER, state="off"))
+    for end in (SERVER, attrs.evolve(SERVER, state="error"), None):
+        handle = Later([begins, begins, attrs.evolve(disabled(), http=end)])
+        await server_begun(handle)
+        assert handle.statuses == []
+    began = trio.current_time()
+    await server_begun(Later([begins] * 1000))
+    assert trio.current_time() - began == pytest.approx(2)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from trio_cursor.cli.log_setup import LogLines, level_of, logging_to_stderr
 from trio_cursor.cli.notifying import Manager
 from trio_cursor.cli.output import Style, goes_nowhere, plural, say
 from trio_cursor.cli.progress import show_progress
-from trio_cursor.cli.run_report import Report
+from trio_cursor.cli.run_report import Report, server_begun
 from trio_cursor.cli.screen import Screen
 from trio_cursor.cli.stopping import Stop, listened_to, terminable
 from trio_cursor.cli.words import Words
@@ -158,6 +158,7 @@ class _Run:
         await show_progress(handle, is_wanted=is_wanted, no_color=self.arguments.no_color)
         if screen is not None:
             await screen.caught_up()
+        await server_begun(handle)
         is_here = await self.report.what_is_there(handle.status())
         if self.arguments.once:
             await self._outputs_have_all(handle)

@@ -26,6 +26,8 @@ from trio_cursor.status import TROUBLED, Status
 _LOOK_SECONDS = 0.5
 #: A directory answers in microseconds; one that takes this long is on a mount that is dead.
 _PATIENCE_SECONDS = 5.0
+#: The server begins beside everything else: where there is nothing to read that may be done before it.
+_SERVER_SECONDS, _SERVER_LOOK_SECONDS = 2.0, 0.05
 #: What is said of the texts in events.
 _PRIVACY = {
     "full": "",
@@ -54,6 +56,13 @@ async def existing(paths: Sequence[str]) -> list[str]:
 def _is_cursor(status: Status) -> bool:
     """Whether there is anything: for the global database there is always a place, if nothing in it."""
     return any(item.workspace_id is not None or item.size is not None for item in status.workspaces)
+
+
+async def server_begun(handle: Handle) -> None:
+    """Wait until it is clear whether there is a page, but not for long."""
+    with trio.move_on_after(_SERVER_SECONDS):
+        while (server := handle.status().http) is not None and server.state == "off":  # noqa: ASYNC110 - as below
+            await trio.sleep(_SERVER_LOOK_SECONDS)
 
 
 def _page(status: Status) -> str | None:
