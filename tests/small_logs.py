@@ -12,6 +12,15 @@ from trio_cursor.records import Generation, Workspace
 NOW = int(time.time() * 1000)
 CAPTURED = {"captured_at": NOW, "host": "h"}
 SITE = Workspace("/c/a1/state.vscdb", "/c", "a1", path="/home/dev/site", hash="0123456789abcdef")
+#: The same path on two other machines, and here.
+HOSTS = [
+    Workspace(f"/c/{id_}/state.vscdb", "/c", id_, path="/work/api", hash=f"{id_:0>16}", uri=uri)
+    for id_, uri in (
+        ("f1", "vscode-remote://ssh-remote%2Bone/work/api"),
+        ("f2", "vscode-remote://ssh-remote%2Btwo/work/api"),
+        ("f3", None),
+    )
+]
 
 
 def generation(id_, *, workspace=SITE, key=None, **fields):

@@ -10,16 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import cursor_files
 import pytest
 from running import move_home, on_terminal, start
 
 from trio_cursor.cli import main
+from trio_cursor.cli.demo_place import without_token
 from trio_cursor.cli.events_command import LogPosition
 from trio_cursor.cli.run_report import existing
+from trio_cursor.config import Config, HttpConfig
 from trio_cursor.demo.home import NotOursError, claim
 from trio_cursor.eventlog import Filter, open_for_reading
 from trio_cursor.state_dir import held
@@ -528,7 +532,7 @@ def test_on_a_terminal_the_demo_shows_generations_as_they_happen():
     with Terminal("run", "--demo", "--rate", "20", columns=90) as terminal:
         place = Path(terminal.read_until(r"Starting a fake Cursor in (\S+)")[1])
         terminal.read_until(
-            r"4 databases read, \d+ generations new\. The page is on http://127\.0\.0\.1:\d+/\. Watching;"
+            r"4 databases read, \d+ generations new. The page is on http://\S+/. Watching; \^C stops."
         )
         here = len(terminal.text)
         terminal.read_until(rf"(?s)^.{{{here}}}.*\x1b\[36m[^\x1b]+\x1b\[0m")
@@ -618,6 +622,7 @@ def test_the_demo_uses_none_of_the_configured_outputs_and_filters(tmp_path, monk
     file.write_text(
         f"[outputs.json_lines]\npath = '{tmp_path}/real.jsonl'\n[redis]\nurl = 'redis://host'\n"
         "[cursor]\nexclude = ['**']\n[cursor_database_monitor]\nrollout_percent = 0\n"
+        f"[http]\ntoken_file = '{tmp_path}/missing'\n"
     )
     # Into a file: a pipe that nobody reads would hold up everything.
     out = tmp_path / "out"
@@ -625,13 +630,20 @@ def test_the_demo_uses_none_of_the_configured_outputs_and_filters(tmp_path, monk
     with out.open("w") as stdout, start(*words, stdout=stdout) as process:
         place = Path(record(process, "demo")["directory"])
         assert record(process, "started")["outputs"] == []
-        record(process, "first pass done")
+        with urllib.request.urlopen(record(process, "first pass done")["page"]) as page:
+            assert page.status == 200
         assert json.loads(out.read_text().splitlines()[0])["event_type"] == "database_trace"
         assert lives(place / "cursor")
         code, _, err = finished(process, signal.SIGTERM)
     assert (code, json.loads(err.splitlines()[-1])["event"]) == (0, "stopped")
     assert list((tmp_path / "tmp").iterdir()) == []
     assert not (tmp_path / "real.jsonl").exists()
+
+
+@pytest.mark.parametrize(("listen", "expected"), [("127.0.0.1:0", None), ("off", None), ("0.0.0.0:1", "/t")])
+def test_the_page_of_the_demo_wants_a_token_only_from_elsewhere(listen, expected):
+    config = attrs.evolve(Config(), http=HttpConfig(listen=listen, token_file="/t"))
+    assert without_token(config).http == HttpConfig(listen=listen, token_file=expected)
 
 
 def test_the_demo_writes_where_it_is_told_to(capsys, tmp_path):

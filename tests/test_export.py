@@ -210,6 +210,38 @@ def test_a_large_log_is_written_in_order_and_in_little_memory(state, tmp_path, m
     assert peak < 6_000_000 < (tmp_path / "x.csv").stat().st_size
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_of_nothing_the_file_has_no_rows_and_nothing_of_what_was_there(capsys, state, tmp_path, form):
+    if form == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+    write_log(state, generation(uuid(1), timestamp=NOW - 2 * HOUR))
+    path = tmp_path / f"x.{form}"
+    exported(state, path)
+    capsys.readouterr()
+    exported(state, path, "--since", "1h", "--json")
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"written": 0}
+    assert err == f"no events that match in {state}\n0 records written to {path}\n"
+    if form == "parquet":
+        table = parquet.read_table(path)
+        assert (table.num_rows, table.column_names) == (0, list(COLUMNS))
+    else:
+        assert path.read_text() == ("" if form == "jsonl" else ",".join(COLUMNS) + "\n")
+    exported(state, "-", "--since", "1h", "--format", form)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("words", [["--workspace", "elsewhere"], ["--session", "nobody"]])
+def test_without_a_log_or_for_a_name_that_nobody_knows_the_file_stays(capsys, state, tmp_path, words):
+    path = tmp_path / "x.csv"
+    path.write_text("old")
+    exported(state, path)
+    assert "0 records" not in capsys.readouterr().err
+    write_log(state, generation(uuid(1)))
+    exported(state, path, *words, code=1)
+    assert (path.read_text(), files_in(tmp_path)) == ("old", ["x.csv"])
+
+
 # -- The file --------------------------------------------------------------------------------------------
 
 

@@ -11,9 +11,10 @@ from itertools import pairwise
 from statistics import median_low
 from zoneinfo import ZoneInfo
 
+import attrs
 import pytest
 from scans import uuid
-from small_logs import NOW, generation, recorded, spoil, write_log
+from small_logs import HOSTS, NOW, generation, recorded, spoil, write_log
 
 from trio_cursor.eventlog import (
     Filter,
@@ -21,6 +22,7 @@ from trio_cursor.eventlog import (
     open_for_writing,
     read_events,
     read_facts,
+    read_log,
     transaction,
 )
 from trio_cursor.events import from_object, to_json
@@ -204,6 +206,43 @@ def test_a_number_of_another_kind_is_not_known(state, value):
     with closing(open_for_writing(state)) as connection, transaction(connection):
         connection.execute("UPDATE events SET body = ?", (json.dumps(body),))
     assert facts(state)[0] == [fact_of(event)]
+
+
+def test_the_same_path_on_two_hosts_is_two_workspaces(state):
+    places = [attrs.evolve(place, id="f0") for place in HOSTS]  # what is veiled alike is veiled once
+    events = recorded(state, *(generation(uuid(n), workspace=places[n % 3]) for n in range(6)))
+    expected = [place.uri or place.path for place in HOSTS]
+    assert [fact.workspace for fact in facts(state)[0]] == expected * 2
+    for veil, names in (
+        (Privacy("redacted", b"", "/home/dev").sent, expected),
+        (Privacy("metadata", b"k" * 32, "/home/dev").sent, ["f0"] * 3),
+    ):
+        found = [fact.workspace for fact in facts(state, veil=veil)[0]]
+        assert found == [fact_of(veil(event)).workspace for event in events] == names * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("/work/api", [1, 2, 3, 4]),
+        ("vscode-remote://ssh-remote%2Bone/work/api", [1]),
+        ("remote://", [1, 2]),
+        ("://ssh-remote%2Btwo", [2]),
+        ("remote://elsewhere", []),
+    ],
+)
+def test_a_remote_folder_is_chosen_by_the_name_that_figures_give_it(state, name, expected):
+    name_of_another = {"workspace_uri": "vscode-remote://elsewhere"}
+    fields = {"prompt_text": json.dumps(name_of_another), "full_generation_data": name_of_another}
+    places = [*HOSTS, attrs.evolve(HOSTS[2], id="f4")]
+    write_log(state, *(generation(uuid(n), workspace=place, **fields) for n, place in enumerate(places)))
+    wanted = Filter(workspace=name)
+    assert [fact.sequence for fact in facts(state, wanted)[0]] == expected
+    assert [event.sequence for event in read_log(state, wanted)] == expected
+    whole = attrs.evolve(wanted, workspace=None, workspace_exactly=name)
+    exactly = expected if name.endswith("api") else []
+    assert [fact.sequence for fact in facts(state, whole)[0]] == exactly
+    assert [event.sequence for event in read_log(state, whole)] == exactly
 
 
 def test_names_of_another_kind_are_not_known():

@@ -1,6 +1,7 @@
 """Drawings: as values, on terminals of any width, as SVG and as a page that stands alone."""
 
 import io
+import json
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, on_terminal
 from scans import uuid
-from small_logs import NOW, generation, write_log
+from small_logs import HOSTS, NOW, generation, write_log
 
 from trio_cursor.charts import KINDS, Bar, Bars, Grid, chart_of, page_of, svg_of
 from trio_cursor.charts.names import percent, workspace_names
@@ -98,6 +99,11 @@ def test_workspaces_are_told_apart_by_as_much_of_the_path_as_that_needs():
     assert workspace_names(shares) == [
         *("a/site", "b/site", "/shop", "x\\shop", "global", "others", "/", "plain-id")
     ]
+
+
+def test_workspaces_with_the_same_path_are_told_apart_by_their_hosts():
+    shares = [Share(place.uri or place.path, 1, Known()) for place in HOSTS]
+    assert workspace_names(shares) == ["ssh-remote%2Bone/work/api", "ssh-remote%2Btwo/work/api", "/work/api"]
 
 
 def test_a_share_is_nothing_only_if_there_is_nothing():
@@ -310,7 +316,7 @@ def test_a_file_of_another_kind_is_refused(capsys, state, tmp_path, name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "2026-06-01 05:00 to 2026-06-01 05:00 (local time)"),
+        ([], "2026-06-01 05:00 to 2026-06-01 05:00 (local time, UTC-04:00)"),
         (["--utc"], "2026-06-01 09:00 to 2026-06-01 09:00 (UTC)"),
     ],
 )
@@ -325,6 +331,31 @@ def test_the_page_tells_times_of_the_zone_that_it_names(state, tmp_path, monkeyp
     assert said in (tmp_path / "a.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system takes no zone from the environment")
+@pytest.mark.parametrize(
+    ("back", "zone"),
+    [
+        ([0], "local time, UTC-04:00"),
+        ([0, 150], "local time, UTC-05:00 and UTC-04:00"),
+        ([0, 365, 150], "local time, UTC-05:00 and UTC-04:00"),
+        ([0, 365 * 200], "local time, UTC-04:56:02 and UTC-04:00"),
+        ([0, 150, 365 * 200], "local time, UTC-05:00 to UTC-04:00"),
+    ],
+)
+def test_a_file_for_others_tells_every_distance_from_utc_that_its_days_had(
+    state, tmp_path, monkeypatch, back, zone
+):
+    write_log(state, *(generation(uuid(n), timestamp=MONDAY - n * DAY_MS) for n in back))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        for name in ("a.svg", "a.html"):
+            assert main(["plot", "day", "--out", str(tmp_path / name), "--state-dir", str(state)]) == 0
+    time.tzset()
+    assert f"({zone})" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert f", {zone}; " in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
 def test_a_time_that_no_calendar_has_is_told_as_a_number(state, tmp_path):
     write_log(state, generation(uuid(1), timestamp=10**18))
     assert main(["plot", "--out", str(tmp_path / "a.html"), "--state-dir", str(state)]) == 0
@@ -332,12 +363,34 @@ def test_a_time_that_no_calendar_has_is_told_as_a_number(state, tmp_path):
     assert f"{10**18} ms to {10**18} ms" in text
 
 
-def test_nothing_is_drawn_into_a_file_of_nothing_and_what_was_there_stays(state, tmp_path):
+def test_nothing_is_drawn_into_a_file_of_nothing_and_what_was_there_stays(capsys, state, tmp_path):
     path = tmp_path / "a.svg"
     path.write_text("old")
     assert main(["plot", "--out", str(path), "--state-dir", str(state)]) == 0
     assert path.read_text() == "old"
+    assert capsys.readouterr().err.splitlines()[1:] == [f"{path} was left as it was"]
+    assert main(["plot", "--out", str(tmp_path / "b.svg"), "--state-dir", str(state)]) == 0
+    assert "left" not in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["a.svg"]
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("a.svg", ["day"]), ("a.html", list(KINDS))])
+def test_what_is_drawn_into_a_file_is_printed_as_well_if_that_is_asked_for(
+    capsys, state, tmp_path, name, kinds
+):
+    place = Workspace("/c/a1/state.vscdb", "/c", "a1", path="/home/dev/secret", hash="0" * 16)
+    write_log(state, generation(uuid(1), workspace=place, model="me@example.org"))
+    words = ["--out", str(tmp_path / name), "--state-dir", str(state), "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIO_CURSOR_PRIVACY__MODE", "redacted")
+        assert main(["plot", *words]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert [key for key in found if key.startswith("by_")] == [f"by_{kind}" for kind in kinds]
+    assert (found["generations"], found["time_zone"], out.count("\n")) == (1, "local", 1)
+    assert err == f"drawn into {tmp_path / name}\n"
+    assert "me@example.org" not in out  # not more of it than the drawing has
+    assert (tmp_path / name).exists()
 
 
 def test_a_drawing_for_others_has_not_more_than_the_privacy_mode(state, tmp_path):

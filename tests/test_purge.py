@@ -12,7 +12,7 @@ import trio
 from log_events import entry
 from running import TerminalText
 from scans import NOW_MS, uuid
-from small_logs import NOW, generation, write_log
+from small_logs import HOSTS, NOW, generation, write_log
 
 from trio_cursor import page_index
 from trio_cursor.cli import main, purge_command
@@ -118,7 +118,8 @@ def test_a_moment_that_is_none_is_refused(capsys, when):
 def test_what_is_unknown_fails(capsys, state, words):
     write_days(state)
     purged(state, "--yes", *words, code=1)
-    assert capsys.readouterr().err == f"no such workspace or session in {state}\n"
+    kind, name = words[0].removeprefix("--"), words[1]
+    assert capsys.readouterr().err == f"trio_cursor: no such {kind} in {state}: {name}\n"
     assert len(left(state)) == 5
 
 
@@ -126,6 +127,106 @@ def test_without_a_log_there_is_nothing_to_do_and_none_is_made(capsys, tmp_path)
     purged(tmp_path / "no", "--all", "--yes")
     assert "there is no event log yet" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+
+
+# -- Which workspace is meant ----------------------------------------------------------------------------
+
+
+def write_places(state, *paths, **fields):
+    """A generation of each."""
+    places = [
+        Workspace(f"/c/{n}/state.vscdb", "/c", f"w{n}", path=path, hash=f"{n:016x}")
+        for n, path in enumerate(paths)
+    ]
+    write_log(state, *(generation(uuid(n), workspace=place, **fields) for n, place in enumerate(places)))
+
+
+API, RAPID, SUB, OTHER = "/home/u/api", "/home/u/rapid-site", "/home/u/api/sub", "/srv/api"
+
+
+@pytest.mark.parametrize(
+    ("paths", "name", "gone"),
+    [
+        ([API, RAPID, SUB], "api", API),
+        ([API, RAPID, SUB], API, API),
+        ([API, RAPID, SUB], f"{API}/", API),
+        ([API, OTHER], API, API),
+        ([API, RAPID], "rapid", RAPID),
+        ([API, RAPID], "w0", API),
+        ([API, RAPID], f"{0:016x}", API),
+        (["c:\\u\\api", "c:\\u\\api2"], "api", "c:\\u\\api"),
+    ],
+)
+def test_a_workspace_that_is_called_so_goes_and_none_that_only_sounds_like_it(
+    capsys, state, paths, name, gone
+):
+    write_places(state, *paths, *paths)  # twice: under another id
+    purged(state, "--workspace", name, "--yes", "--json")
+    is_by_path = not name.startswith(("w", "0"))
+    out, err = capsys.readouterr()
+    assert json.loads(out)["workspaces"] == [{"workspace": gone, "records": 1 + is_by_path}]
+    assert err.startswith(f"{1 + is_by_path} of {gone}\n")
+    kept = [event.metadata["workspace_path"] for event in read_log(state, Filter())]
+    assert sorted(kept) == sorted([path for path in paths if path != gone] * 2 + [gone] * (not is_by_path))
+
+
+@pytest.mark.parametrize("paths", [[API, OTHER], ["/home/u/apis", RAPID], [API, OTHER, SUB]])
+@pytest.mark.parametrize("words", [["--yes"], []])
+def test_a_name_that_may_mean_several_is_refused_where_nobody_is_asked(
+    capsys, state, monkeypatch, paths, words
+):
+    write_places(state, *paths)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    # Also if only one of them has anything that old.
+    write_places(state, paths[0], key="older", timestamp=NOW - 9 * DAY_MS)
+    purged(state, "--workspace", "api", "--before", "5d", "--json", *words, code=1)
+    out, err = capsys.readouterr()
+    expected = {path: int(path == paths[0]) for path in sorted(paths)}
+    assert err.splitlines() == [
+        *(f"{count} of {path}" for path, count in expected.items()),
+        f"trio_cursor: purge: api may mean {len(paths)} workspaces; name one by its whole path",
+    ]
+    assert json.loads(out) == {
+        "deleted": 0,
+        "kept_for_outputs": 0,
+        "workspaces": [{"workspace": path, "records": count} for path, count in expected.items()],
+    }
+    assert len(left(state)) == len(paths) + 1
+
+
+@pytest.mark.parametrize("name", ["api", "/work/api"])
+def test_the_same_path_on_several_hosts_is_several_workspaces(capsys, state, name):
+    write_log(state, *(generation(uuid(n), workspace=place) for n, place in enumerate(HOSTS)))
+    purged(state, "--workspace", name, "--yes", code=1)
+    remote = [place.uri for place in HOSTS[:2]]
+    assert capsys.readouterr().err.splitlines()[:3] == ["1 of /work/api", *(f"1 of {uri}" for uri in remote)]
+    purged(state, "--workspace", remote[0], "--yes")
+    assert capsys.readouterr().err.startswith(f"1 of {remote[0]}\n")
+    assert left(state) == [2, 3]
+    purged(state, "--workspace", "f3", "--yes")
+    purged(state, "--workspace", name, "--yes")
+    assert left(state) == []
+
+
+def test_on_a_terminal_all_that_a_name_may_mean_are_told_before_the_question(state, monkeypatch):
+    write_places(state, *(f"/home/u/api-{n:02}\x1b" for n in range(25)), "/home/u/site")
+    monkeypatch.setattr(sys, "stdin", TerminalText("y\n"))
+    with contextlib.redirect_stderr(TerminalText()) as stderr:
+        assert main(["purge", "--workspace", "api", "-q", "--no-color", "--state-dir", str(state)]) == 0
+    said = stderr.getvalue().splitlines()
+    assert said[:2] == ["1 of /home/u/api-00\\u001b", "1 of /home/u/api-01\\u001b"]
+    assert said[20:] == ["and of 5 more", f"Delete 25 records from {state} for good? [y/N] "]
+    assert left(state) == [26]
+
+
+def test_in_an_empty_log_no_name_is_refused(capsys, state):
+    write_days(state)
+    purged(state, "--all", "--yes")
+    capsys.readouterr()
+    purged(state, "--workspace", "api", "--yes", "--json")
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"deleted": 0, "kept_for_outputs": 0, "workspaces": []}
+    assert err == f"nothing to delete in {state}\n"
 
 
 # -- Who is asked ----------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ import time
 import attrs
 import cursor_files
 import pytest
+import trio
 
 from trio_cursor.cli import main
-from trio_cursor.cli.run_report import Report
+from trio_cursor.cli.run_report import Report, server_begun
 from trio_cursor.cli.words import Words
 from trio_cursor.config import Config, LoggingConfig, RedisConfig, SessionsConfig
 from trio_cursor.cursor.folders import workspace_hash
@@ -98,6 +99,7 @@ async def test_it_waits_for_a_session_by_every_way_there_is(capsys, report, tmp_
         "  on the stream telemetry:events at redis://:***@example.org:6379",
         "  by a file in /sessions",
         "  by POST to http://127.0.0.1:4321/events",
+        "The page is on http://127.0.0.1:4321/.",
         "^C stops.",
     ]
     settings = SessionsConfig(mode="extension", files_dir="/sessions", stream="own")
@@ -112,6 +114,27 @@ async def test_it_waits_for_a_session_by_every_way_there_is(capsys, report, tmp_
     ]
 
 
+@pytest.mark.parametrize(
+    ("place", "mode", "said"),
+    [
+        ("", "auto", "No workspace in "),
+        ("", "extension", "Waiting for a session"),
+        ("nowhere", "auto", "No Cursor found."),
+    ],
+)
+async def test_where_the_page_is_is_told_before_there_is_anything_to_see(
+    capsys, report, tmp_path, *, place, mode, said
+):
+    status = attrs.evolve(disabled(), searched=(str(tmp_path / place),), http=SERVER)
+    await report(sessions=SessionsConfig(mode=mode)).what_is_there(status)
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert err.count("The page is on http://127.0.0.1:4321/.\n") == 1
+    busy = attrs.evolve(status, http=attrs.evolve(SERVER, state="error"))
+    await report(sessions=SessionsConfig(mode=mode)).what_is_there(busy)
+    assert "The page" not in capsys.readouterr().err
+
+
 @attrs.define
 class Later:
     """A handle with one status after the other."""
@@ -122,15 +145,27 @@ class Later:
         return self.statuses.pop(0)
 
 
+async def test_a_page_that_is_about_to_be_there_is_waited_for_but_not_for_long(autojump_clock):
+    begins = attrs.evolve(disabled(), http=attrs.evolve(SERVER, state="off"))
+    for end in (SERVER, attrs.evolve(SERVER, state="error"), None):
+        handle = Later([begins, begins, attrs.evolve(disabled(), http=end)])
+        await server_begun(handle)
+        assert handle.statuses == []
+    began = trio.current_time()
+    await server_begun(Later([begins] * 1000))
+    assert trio.current_time() - began == pytest.approx(2)
+
+
 @pytest.mark.parametrize(
     ("mode", "words"), [("extension", "A session was announced."), ("auto", "Cursor found.")]
 )
 async def test_when_it_need_not_wait_any_more_it_says_so(capsys, report, autojump_clock, mode, words):
     nothing = dict.fromkeys(attrs.fields_dict(WorkspaceStatus))
     read = attrs.evolve(disabled(), workspaces=(WorkspaceStatus(**nothing | {"workspace_id": "a1"}),))
-    handle = Later([disabled(), disabled(), read])
+    handle = Later([disabled(), disabled(), attrs.evolve(read, http=SERVER)])
     await report(sessions=SessionsConfig(mode=mode)).when_it_appears(handle)
-    assert capsys.readouterr().err == f"{words} Watching; ^C stops.\n"
+    said = f"{words} The page is on http://127.0.0.1:4321/. Watching; ^C stops.\n"
+    assert capsys.readouterr().err == said
     assert handle.statuses == []
 
 

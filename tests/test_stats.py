@@ -159,10 +159,25 @@ def test_one_clock_that_was_wrong_gives_no_million_lines(state):
     assert len(re.findall(r"^  \d{4}-\d\d-\d\d +1 ", text, re.MULTILINE)) == 2
 
 
-def test_lines_and_odd_times_are_told_if_they_are_known():
-    fact = Fact(1, 10**18, "s", None, None, None, None, None, *[None] * 4, 5, None)
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([(5, 1), (2, 0)], "+7 -1"),
+        ([(5, 1), (None, None)], "+5 -1 (known of 1 of 2)"),
+        ([(5, None)], "added 5, removed not given"),
+        ([(5, None), (None, 4), (None, 0)], "added 5 (known of 1 of 3), removed 4 (known of 2 of 3)"),
+        ([(None, None)], "not given"),
+    ],
+)
+def test_lines_are_told_as_far_as_each_sum_is_known(lines, told):
+    facts = [Fact(1, NOW, "s", None, None, None, None, None, *[None] * 4, *both) for both in lines]
+    text = "\n".join(stats_lines(figures_of(facts, None), "UTC", None, PLAIN, 80))
+    assert f"  lines         {told}\n" in text
+
+
+def test_a_time_that_no_calendar_has_is_told_as_such():
+    fact = Fact(1, 10**18, "s", *[None] * 11)
     text = "\n".join(stats_lines(figures_of([fact], None), "UTC", None, PLAIN, 80))
-    assert "lines         +5 -0" in text
     assert "without time  1 of them" in text
     assert "by day\n  not given" in text
 
@@ -180,7 +195,7 @@ def test_an_empty_or_missing_log_is_no_error(capsys, state, tmp_path, command):
 @pytest.mark.parametrize("command", ["stats", "plot", "export"])
 def test_nothing_that_matches_is_said_as_by_events(capsys, state, command):
     write_three(state)
-    assert main([command, "--workspace", "elsewhere", "--state-dir", str(state)]) == 0
+    assert main([command, "--workspace", "shop", "--since", "1d", "--state-dir", str(state)]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"no events that match in {state}\n")
 

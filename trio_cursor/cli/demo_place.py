@@ -13,6 +13,8 @@ from typing import Any
 import attrs
 
 from trio_cursor.cli.stopping import uninterrupted
+from trio_cursor.config import Config, listen_address
+from trio_cursor.config.checks import is_loopback
 from trio_cursor.demo.process import FakeCursorProcess
 
 
@@ -31,6 +33,17 @@ class DemoPlace:
             self._stack.enter_context(self._process)
             # Not closed as a person would: nobody needs its files any more, and somebody waits for us to end.
             self._stack.callback(self._process.kill)
+
+
+def without_token(config: Config) -> Config:
+    """The token is for the page of real events, and perhaps there is none: this page is for whoever is here.
+
+    Beyond loopback, which is only by `--http`, it stays: nobody else may see even what is made up.
+    """
+    address = listen_address(config.http.listen)
+    if address is not None and not is_loopback(address[0]):
+        return config
+    return attrs.evolve(config, http=attrs.evolve(config.http, token_file=None))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import attrs
 
 from trio_cursor.cli.event_words import event_in_full, event_json, event_line
 from trio_cursor.cli.kinds import wanted_kinds
-from trio_cursor.cli.log_access import PassedOver, by_time, readable
+from trio_cursor.cli.log_access import PassedOver, by_time, readable, refuse_unknown
 from trio_cursor.cli.output import Style, printable, say, terminal_width
 from trio_cursor.cli.stopping import terminable
 from trio_cursor.config import load_config
@@ -42,6 +42,8 @@ def events(arguments: argparse.Namespace) -> int:
             for event in by_time(connection, wanted, arguments.number, PassedOver(), kinds):
                 show(event)
                 found += 1
+            if not found:
+                refuse_unknown(connection, directory, wanted)
     if not found:
         what = "gap records" if arguments.gaps else "events"
         everything = Filter(event_type=wanted.event_type)
@@ -126,6 +128,8 @@ class LogPosition:
             return
         # Before reading: what is added meanwhile is for the next time.
         newest = last_sequence(self.connection)
+        if newest < self.after:  # restored from an older copy, in place
+            self.after = 0
         while found := self._read(after=self.after, limit=_BATCH_EVENTS):
             yield from found
             self.after = found[-1].sequence

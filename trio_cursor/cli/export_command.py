@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from trio_cursor.cli.export_forms import CsvForm, Form, JsonLinesForm
 from trio_cursor.cli.figures_access import say_nothing_there, window_of
-from trio_cursor.cli.log_access import PassedOver, readable
+from trio_cursor.cli.log_access import PassedOver, readable, refuse_unknown
 from trio_cursor.cli.out_file import OutFile
 from trio_cursor.cli.output import plural, printable, say
 from trio_cursor.cli.progress import counting
@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.out != "-":
                 _refuse_what_is_live(Path(arguments.out), connection, config)
             veil = veil_of(connection, config.privacy.mode)
-            batches = _batches(connection, wanted, arguments)
+            batches = _known(_batches(connection, wanted, arguments), connection, directory, wanted)
             written = _write(arguments.out, form, ([veil(event) for event in some] for some in batches))
     if not written:
         say_nothing_there(directory, wanted, has_log=connection is not None)
-    elif arguments.out != "-" and not arguments.quiet:
+    if arguments.out != "-" and connection is not None and not arguments.quiet:
         say(f"{plural(written, 'record')} written to {printable(arguments.out)}")
     if arguments.json and arguments.out != "-":
         print(json.dumps({"written": written}))
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(path: str, form: str, batches: Iterator[list[Event]]) -> int:
-    """Returns how many. Nothing is made of nothing."""
+    """Returns how many. Of nothing a file is one without rows: not what another day has left there."""
     make = _maker(form, is_terminal=path == "-" and sys.stdout.isatty())
     written = 0
     with ExitStack() as stack:
@@ -84,10 +84,11 @@ def _write(path: str, form: str, batches: Iterator[list[Event]]) -> int:
         if path != "-":
             # Before the first event is read: whoever cannot write must not read for an hour.
             out = stack.enter_context(OutFile(Path(path)))
+            writer = make(out.file)
         for events in batches:
             if writer is None:
                 sys.stdout.flush()
-                writer = make(sys.stdout.buffer if out is None else out.file)
+                writer = make(sys.stdout.buffer)
             writer.write(events)
             written += len(events)
         if writer is not None:
@@ -95,6 +96,18 @@ def _write(path: str, form: str, batches: Iterator[list[Event]]) -> int:
             if out is not None:
                 out.keep()
     return written
+
+
+def _known(
+    batches: Iterator[list[Event]], connection: Any, directory: Path, wanted: Filter
+) -> Iterator[list[Event]]:
+    """Raises `TrioCursorError`, before any file is replaced, if nobody knows what is wanted."""
+    is_empty = True
+    for events in batches:
+        is_empty = False
+        yield events
+    if is_empty:
+        refuse_unknown(connection, directory, wanted)
 
 
 def _maker(form: str, *, is_terminal: bool) -> Callable[[BinaryIO], Form]:

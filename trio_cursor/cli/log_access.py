@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from trio_cursor.cli.output import say
-from trio_cursor.errors import StateError
-from trio_cursor.eventlog import FILE_NAME, Filter, read_events
+from trio_cursor.errors import StateError, TrioCursorError
+from trio_cursor.eventlog import FILE_NAME, Filter, holds, last_part, paths_in, read_events, sessions_in
 from trio_cursor.records import Event
 from trio_cursor.sqlite_library import sqlite3
 
 _BATCH_EVENTS = 500
+_EVERYTHING = Filter(event_type=None)
+#: Of what somebody has typed; a path is hardly longer.
+_SHOWN_CHARACTERS = 200
 
 
 @attrs.define(eq=False)
@@ -70,3 +74,29 @@ def readable(directory: Path) -> Iterator[None]:
             f"the event log {directory / FILE_NAME} cannot be read ({error}); "
             "if that stays so, move it away to start a new one"
         ) from error
+
+
+def nothing_known(connection: Any, wanted: Filter) -> Literal["workspace", "session"] | None:
+    """Which of them the log has nothing of, whenever that began; an empty log is no evidence of anything."""
+    if not holds(connection, _EVERYTHING):
+        return None
+    if not holds(connection, attrs.evolve(_EVERYTHING, workspace=wanted.workspace)):
+        return "workspace"
+    if not holds(connection, attrs.evolve(_EVERYTHING, session=wanted.session)):
+        return "session"
+    return None
+
+
+def refuse_unknown(connection: Any, directory: Path, wanted: Filter) -> None:
+    """For a command that has found nothing. Raises `TrioCursorError` with the nearest name that is known."""
+    kind = nothing_known(connection, wanted)
+    if kind is None:
+        return
+    if kind == "workspace":
+        name, places = wanted.workspace or "", paths_in(connection)
+        known = [*places, *map(last_part, places)]
+    else:
+        name, known = wanted.session or "", sessions_in(connection)
+    near = get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise TrioCursorError(f"no such {kind} in {directory}: {name:.{_SHOWN_CHARACTERS}}{hint}")

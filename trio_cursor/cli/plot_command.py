@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trio_cursor.charts import KINDS, chart_of, page_of, svg_of
 from trio_cursor.cli.drawing import columns_for, drawing_lines, print_lines
-from trio_cursor.cli.figures_access import load_figures, zone_name
+from trio_cursor.cli.figures_access import load_figures, zone_for_others, zone_name
 from trio_cursor.cli.out_file import OutFile
 from trio_cursor.cli.output import Style, printable, say, terminal_width
 from trio_cursor.cli.stats_command import stats_object
@@ -47,18 +47,24 @@ def run(arguments: argparse.Namespace) -> int:
             chart = chart_of(arguments.kind or _DEFAULT, figures, zone, columns_for(width))
             print_lines(drawing_lines(chart, style, width), sys.stdout)
         return 0
-    with OutFile(Path(arguments.out)) as out:
+    path = Path(arguments.out)
+    with OutFile(path) as out:
         # It may be shown to others: not more of it than the privacy mode has.
         figures = load_figures(
             arguments, directory, lambda connection: veil_of(connection, config.privacy.mode)
         )
         if figures is None:
+            if path.exists() and not arguments.quiet:
+                say(f"{printable(arguments.out)} was left as it was")
             return 0
+        zone = zone_for_others(arguments, figures)
         kinds = [arguments.kind or _DEFAULT] if suffix == ".svg" or arguments.kind else list(KINDS)
         charts = [chart_of(kind, figures, zone) for kind in kinds]
         words = f"{_when(figures.first_ms, arguments)} to {_when(figures.last_ms, arguments)} ({zone})"
         out.write(svg_of(charts[0]) if suffix == ".svg" else page_of(charts, _TITLE, words))
         out.keep()
+    if arguments.json:
+        print(json.dumps(stats_object(figures, zone_name(arguments), kinds)))
     if not arguments.quiet:
         say(f"drawn into {printable(arguments.out)}")
     return 0

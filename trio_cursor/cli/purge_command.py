@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from trio_cursor.cli.log_access import readable
+from trio_cursor.cli.log_access import readable, refuse_unknown
 from trio_cursor.cli.output import Style, plural, printable, say, size
 from trio_cursor.cli.progress import counting
 from trio_cursor.config import Config, load_config
@@ -22,11 +22,13 @@ from trio_cursor.eventlog import (
     Filter,
     Purge,
     give_back,
+    narrowed,
     open_for_reading,
     open_for_writing,
     outputs_taken,
     plan_purge,
     purge,
+    workspaces_in,
 )
 from trio_cursor.page_index import FILE_NAME as PAGE_INDEX
 from trio_cursor.page_index import prune_beside
@@ -35,6 +37,8 @@ from trio_cursor.state_dir import held, is_held
 
 _FAILED, _USAGE = 1, 2
 _FREE_WORTH_SAYING = 1_000_000
+#: More workspaces than that nobody reads; --json has all of them.
+_SHOWN_WORKSPACES = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--before", metavar="WHEN", type=_moment, help="what began earlier: 30d ago, or on a day, 2026-11-01,"
         " or a moment of it, 2026-11-01T15:00 (local time)")  # fmt: skip
-    add("--workspace", metavar="NAME", help="of this one: part of its path, its id or hash")
+    add("--workspace", metavar="NAME", help="of this one: its path or the end of that, its id or hash; else"
+        " of each that has it in its path, after a question")  # fmt: skip
     add("--session", metavar="ID", help="of this session")
     add("--all", action="store_true", help="everything")
     add("--yes", action="store_true", help="without a question")
@@ -51,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Delete it, once somebody has said yes."""
-    narrowed = [arguments.before, arguments.workspace, arguments.session]
-    if arguments.all == any(value is not None for value in narrowed):
+    given = [arguments.before, arguments.workspace, arguments.session]
+    if arguments.all == any(value is not None for value in given):
         say("trio_cursor: purge: say what: --before WHEN, --workspace NAME, --session ID, or --all alone")
         return _USAGE
     config = load_config(arguments.config, overrides=arguments.overrides)
@@ -64,26 +69,26 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     with closing(connection), readable(directory):
         _refuse_older_service(connection, directory)
+        wanted = narrowed(connection, wanted)
+        refuse_unknown(connection, directory, wanted)
         taken, behind = _taken(connection, config)
         planned = plan_purge(connection, wanted, taken)
-        is_unknown = not planned.generations + planned.gaps and _is_unknown(connection, arguments)
-    if is_unknown:
-        say(f"no such workspace or session in {printable(str(directory))}")
-        return _FAILED
+        matching = _matching(connection, planned)
     kept = 0 if arguments.force else planned.untaken
     number = planned.generations + planned.gaps - kept
-    _tell(planned, kept, behind)
-    deleted = 0
-    if number:
-        if not arguments.yes and not _is_agreed(number, directory, arguments):
-            return _FAILED
-        deleted = _delete(directory, planned, number, arguments)
-        _delete_from_the_page(directory)
-    elif not kept:
-        say(f"nothing to delete in {printable(str(directory))}")
+    deleted, is_refused = 0, _is_vague(matching, wanted, arguments)
+    if not is_refused:
+        _tell(planned, kept, behind)
+        if number:
+            if not arguments.yes and not _is_agreed(number, directory, arguments):
+                return _FAILED
+            deleted = _delete(directory, planned, number, arguments)
+            _delete_from_the_page(directory)
+        elif not kept:
+            say(f"nothing to delete in {printable(str(directory))}")
     if arguments.json:
-        print(json.dumps({"deleted": deleted, "kept_for_outputs": kept}))
-    return 0
+        print(json.dumps({"deleted": deleted, "kept_for_outputs": kept, **_as_json(matching)}))
+    return _FAILED if is_refused else 0
 
 
 def _delete_from_the_page(directory: Path) -> None:
@@ -135,12 +140,38 @@ def _taken(connection: Any, config: Config) -> tuple[int | None, list[str]]:
     return least, [name for name, sequence in taken.items() if sequence == least]
 
 
-def _is_unknown(connection: Any, arguments: argparse.Namespace) -> bool:
-    """Whether nothing of this workspace or session was ever there, whenever it began."""
-    if arguments.workspace is None and arguments.session is None:
+def _matching(connection: Any, planned: Purge) -> dict[str, int] | None:
+    """How many records of each workspace that is meant are to go; None: no workspace was named.
+
+    Also of one of which none is: what a name may mean must not depend on the day on which it is given.
+    """
+    wanted = planned.wanted
+    if wanted.workspace is None and wanted.workspace_exactly is None:
+        return None
+    meant = Filter(None, wanted.workspace, event_type=None, workspace_exactly=wanted.workspace_exactly)
+    return {name: planned.workspaces.get(name, 0) for name in workspaces_in(connection, meant)}
+
+
+def _is_vague(matching: dict[str, int] | None, wanted: Filter, arguments: argparse.Namespace) -> bool:
+    """Tell which workspaces are meant; whether that would have to be asked, and nobody can be."""
+    if matching is None:
         return False
-    found = plan_purge(connection, Filter(None, arguments.workspace, arguments.session, None), None)
-    return not found.generations + found.gaps
+    if not (arguments.quiet and arguments.yes):
+        for name, count in list(matching.items())[:_SHOWN_WORKSPACES]:
+            say(f"{count:,} of {printable(name)}")
+        if (more := len(matching) - _SHOWN_WORKSPACES) > 0:
+            say(f"and of {more:,} more")
+    if wanted.workspace is None or len(matching) <= 1 or (_is_somebody_there() and not arguments.yes):
+        return False
+    name = printable(arguments.workspace)
+    say(f"trio_cursor: purge: {name} may mean {len(matching):,} workspaces; name one by its whole path")
+    return True
+
+
+def _as_json(matching: dict[str, int] | None) -> dict[str, Any]:
+    if matching is None:
+        return {}
+    return {"workspaces": [{"workspace": name, "records": count} for name, count in matching.items()]}
 
 
 def _tell(planned: Purge, kept: int, behind: list[str]) -> None:
@@ -151,8 +182,12 @@ def _tell(planned: Purge, kept: int, behind: list[str]) -> None:
         say(f"{plural(planned.untaken, 'record')} not taken yet by {names}: it will never get them")
 
 
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def _is_agreed(number: int, directory: Path, arguments: argparse.Namespace) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _is_somebody_there():
         say(f"trio_cursor: purge: {plural(number, 'record')} would be deleted; add --yes")
         return False
     style = Style.of(sys.stderr, no_color=arguments.no_color)

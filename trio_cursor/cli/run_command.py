@@ -13,12 +13,12 @@ from contextlib import ExitStack, suppress
 import attrs
 import trio
 
-from trio_cursor.cli.demo_place import DemoPlace, demo_place
+from trio_cursor.cli.demo_place import DemoPlace, demo_place, without_token
 from trio_cursor.cli.log_setup import LogLines, level_of, logging_to_stderr
 from trio_cursor.cli.notifying import Manager
 from trio_cursor.cli.output import Style, goes_nowhere, plural, say
 from trio_cursor.cli.progress import show_progress
-from trio_cursor.cli.run_report import Report
+from trio_cursor.cli.run_report import Report, server_begun
 from trio_cursor.cli.screen import Screen
 from trio_cursor.cli.stopping import Stop, listened_to, terminable
 from trio_cursor.cli.words import Words
@@ -48,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
             overrides |= demo.overrides | {"sessions.files_dir": str(demo.place / "sessions")}
 
         def load() -> Config:
-            return load_config(arguments.config, overrides=overrides)
+            config = load_config(arguments.config, overrides=overrides)
+            # No override says "none": that would be one that was not given.
+            return config if demo is None else without_token(config)
 
         config = load()
         if not config.cursor_database_monitor.enabled:
@@ -156,6 +158,7 @@ class _Run:
         await show_progress(handle, is_wanted=is_wanted, no_color=self.arguments.no_color)
         if screen is not None:
             await screen.caught_up()
+        await server_begun(handle)
         is_here = await self.report.what_is_there(handle.status())
         if self.arguments.once:
             await self._outputs_have_all(handle)

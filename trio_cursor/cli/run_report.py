@@ -26,6 +26,8 @@ from trio_cursor.status import TROUBLED, Status
 _LOOK_SECONDS = 0.5
 #: A directory answers in microseconds; one that takes this long is on a mount that is dead.
 _PATIENCE_SECONDS = 5.0
+#: The server begins beside everything else: where there is nothing to read that may be done before it.
+_SERVER_SECONDS, _SERVER_LOOK_SECONDS = 2.0, 0.05
 #: What is said of the texts in events.
 _PRIVACY = {
     "full": "",
@@ -54,6 +56,25 @@ async def existing(paths: Sequence[str]) -> list[str]:
 def _is_cursor(status: Status) -> bool:
     """Whether there is anything: for the global database there is always a place, if nothing in it."""
     return any(item.workspace_id is not None or item.size is not None for item in status.workspaces)
+
+
+async def server_begun(handle: Handle) -> None:
+    """Wait until it is clear whether there is a page, but not for long."""
+    with trio.move_on_after(_SERVER_SECONDS):
+        while (server := handle.status().http) is not None and server.state == "off":  # noqa: ASYNC110 - as below
+            await trio.sleep(_SERVER_LOOK_SECONDS)
+
+
+def _page(status: Status) -> str | None:
+    """Where the page is, if there is one."""
+    server = status.http
+    return f"http://{server.address}/" if server and server.state == "listening" else None
+
+
+def _page_words(status: Status) -> list[str]:
+    """The sentence for it, or none: whoever is new here learns of the page by nothing else."""
+    page = _page(status)
+    return [] if page is None else [f"The page is on {page}."]
 
 
 @attrs.frozen
@@ -126,7 +147,7 @@ class Report:
         if not (here := await existing(status.searched)):
             self._that_there_is_none(status)
         elif sources(self.config).discovery:
-            self._that_it_is_empty(here)
+            self._that_it_is_empty(here, status)
         else:
             self._that_nobody_is_announced(status)
         return False
@@ -140,16 +161,22 @@ class Report:
             "to see this work without one, use `run --demo`.",
         ]
         if not self.is_once:
-            lines.append("Waiting for one to appear; ^C stops.")
-        self.words.warn("\n".join(lines), "no Cursor found", searched=status.searched, alarms=status.alarms)
-
-    def _that_it_is_empty(self, here: list[str]) -> None:
+            lines += [*_page_words(status), "Waiting for one to appear; ^C stops."]
         self.words.warn(
-            f"No workspace in {' or '.join(here)}. A Cursor User directory has workspaceStorage and "
-            "globalStorage in it: is this one?",
-            "no workspace found",
-            searched=here,
+            "\n".join(lines),
+            "no Cursor found",
+            searched=status.searched,
+            alarms=status.alarms,
+            page=_page(status),
         )
+
+    def _that_it_is_empty(self, here: list[str], status: Status) -> None:
+        words = (
+            f"No workspace in {' or '.join(here)}. A Cursor User directory has workspaceStorage and "
+            "globalStorage in it: is this one?"
+        )
+        lines = "\n".join([words, *_page_words(status)])
+        self.words.warn(lines, "no workspace found", searched=here, page=_page(status))
 
     def _that_nobody_is_announced(self, status: Status) -> None:
         ways = list(self._ways(status))
@@ -161,9 +188,9 @@ class Report:
             number = plural(len(status.unmapped), "workspace")
             lines.append(f"{number} announced that cannot be found here: `workspaces` says why.")
         if not self.is_once:
-            lines.append("^C stops.")
-        words = "\n".join(lines)
-        self.words.tell(words, "no session announced", ways=ways, not_found=len(status.unmapped))
+            lines += [*_page_words(status), "^C stops."]
+        words, page = "\n".join(lines), _page(status)
+        self.words.tell(words, "no session announced", ways=ways, not_found=len(status.unmapped), page=page)
 
     def _ways(self, status: Status) -> Iterator[str]:
         """How a session can be announced."""
@@ -183,28 +210,27 @@ class Report:
         if not status.last_sequence and window_ms(self.config) is not None:
             hours = self.config.cursor_database_monitor.sync_window_hours
             hint = f" Nothing in the last {hours:g} h; --since all reads what is older."
-        server = status.http
-        page = f"http://{server.address}/" if server and server.state == "listening" else None
-        where = f" The page is on {page}." if page else ""
-        watching = "" if self.is_once else f"{where} Watching; ^C stops."
+        more = [] if self.is_once else [*_page_words(status), "Watching; ^C stops."]
+        new = plural(status.generations, "generation")
         self.words.tell(
-            f"{plural(read, 'database')} read{unread}, {plural(status.generations, 'generation')} new."
-            f"{hint}{watching}",
+            " ".join([f"{plural(read, 'database')} read{unread}, {new} new.{hint}", *more]),
             "first pass done",
             databases=read,
             unreadable=bad,
             generations=status.generations,
-            page=page,
+            page=_page(status),
         )
 
     async def when_it_appears(self, handle: Handle) -> None:
         """Wait for a Cursor, or for somebody who works in it, and say that there is one."""
-        while not _is_cursor(handle.status()):  # noqa: ASYNC110 - the handle is looked at, it does not call
+        while not _is_cursor(status := handle.status()):  # noqa: ASYNC110 - the handle is looked at, it does not call
             await trio.sleep(_LOOK_SECONDS)
         if sources(self.config).discovery:
-            self.words.tell("Cursor found. Watching; ^C stops.", "Cursor found")
+            begin, event = "Cursor found.", "Cursor found"
         else:
-            self.words.tell("A session was announced. Watching; ^C stops.", "session announced")
+            begin, event = "A session was announced.", "session announced"
+        words = " ".join([begin, *_page_words(status), "Watching; ^C stops."])
+        self.words.tell(words, event, page=_page(status))
 
     def reloaded(self, reloaded: Reloaded) -> None:
         """What a new configuration has changed, and what it has not: a line for each key."""

@@ -82,7 +82,9 @@ def _lines(figures: Figures) -> str:
     added, removed = figures.lines_added, figures.lines_removed
     if not added.known and not removed.known:
         return _NOT_GIVEN
-    return f"+{added.total:,} -{removed.total:,}{_of(max(added.known, removed.known), added.of)}"
+    if added.known == removed.known:
+        return f"+{added.total:,} -{removed.total:,}{_of(added.known, added.of)}"
+    return f"added {_sum(added)}, removed {_sum(removed)}"
 
 
 def _of(known: int, of: int) -> str:

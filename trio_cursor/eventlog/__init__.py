@@ -7,6 +7,7 @@ from trio_cursor.eventlog.formats import FORMAT
 from trio_cursor.eventlog.insisting import insist
 from trio_cursor.eventlog.log import Entry, EventLog, open_event_log
 from trio_cursor.eventlog.mode_rows import load_key, load_modes
+from trio_cursor.eventlog.places import holds, last_part, narrowed, paths_in, sessions_in, workspaces_in
 from trio_cursor.eventlog.purging import Purge, give_back, outputs_taken, plan_purge, purge
 from trio_cursor.eventlog.reading import (
     Filter,
@@ -34,19 +35,25 @@ __all__ = [
     "events_called",
     "find_event",
     "give_back",
+    "holds",
     "insist",
+    "last_part",
     "last_sequence",
     "load_key",
     "load_modes",
     "load_pending",
+    "narrowed",
     "open_event_log",
     "open_for_reading",
     "open_for_writing",
     "outputs_taken",
+    "paths_in",
     "plan_purge",
     "purge",
     "read_events",
     "read_facts",
     "read_log",
+    "sessions_in",
     "transaction",
+    "workspaces_in",
 ]

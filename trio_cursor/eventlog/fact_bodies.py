@@ -23,6 +23,7 @@ class _Payload(msgspec.Struct):
 class _Metadata(msgspec.Struct):
     """What says where it belongs, and what a veil asks for."""
 
+    workspace_uri: Json = None
     workspace_path: Json = None
     workspace_id: Json = None
     privacy: Json = None

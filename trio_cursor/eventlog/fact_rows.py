@@ -12,17 +12,14 @@ from trio_cursor.eventlog.conditions import where
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.events import EVENT_TYPE, from_json
 from trio_cursor.figures import Fact, fact_of
-from trio_cursor.figures.facts import fact_from
+from trio_cursor.figures.facts import PLACES, fact_from
 from trio_cursor.records import Event
 
 #: Of more different names than that, whatever is called so is veiled again.
 _NAMES_MOST = 1000
 _NOT_READ = (ValueError, KeyError, TypeError, RecursionError)
 #: As bytes: of a text that is not UTF-8 SQLite's error would look like one of the whole log.
-_SELECT = (
-    "SELECT seq, timestamp, session_id, coalesce(workspace_path, workspace_id), CAST(body AS BLOB)"
-    " FROM events"
-)
+_SELECT = "SELECT seq, timestamp, session_id, CAST(body AS BLOB) FROM events"
 
 
 def count_events(connection: Any, wanted: Filter) -> int:
@@ -58,10 +55,10 @@ def read_facts(
     count = fact_of if veil is None else _Veiled(veil).fact_of
     condition, values = where(attrs.evolve(wanted, event_type=EVENT_TYPE))
     with closing(connection.execute(f"{_SELECT} WHERE {condition}", values)) as rows:
-        for sequence, timestamp, session_id, workspace, body in rows:
+        for sequence, timestamp, session_id, body in rows:
             parts = parts_of(body)
             if parts is not None and veil is None:
-                yield fact_from(sequence, timestamp, session_id, workspace, as_dict(parts[1]))
+                yield fact_from(sequence, timestamp, session_id, as_dict(parts[0]), as_dict(parts[1]))
                 continue
             try:
                 if parts is None:  # perhaps only by somebody who is that strict
@@ -84,7 +81,7 @@ class _Veiled:
     def fact_of(self, event: Event) -> Fact:
         """What is counted of an event, with names as they are under the veil."""
         names = (
-            *(event.metadata.get(name) for name in ("privacy", "workspace_path", "workspace_id")),
+            *(event.metadata.get(name) for name in ("privacy", *PLACES)),
             *(event.payload.get(name) for name in ("model", "generation_type", "status")),
         )
         if not all(name is None or isinstance(name, str) for name in names):

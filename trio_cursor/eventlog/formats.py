@@ -21,6 +21,10 @@ FORMAT = 4
 APPLICATION_ID = 0x7472636F  # "trco"
 #: An event's id, which stands at the beginning of its text. Of a text that is no event this is anything.
 EVENT_ID = """substr(body, instr(body, '"event_id":"') + 12, 36)"""
+_URI_AT = """instr(body, '"workspace_uri":')"""
+#: The URI of a remote folder, else NULL. Every event has one, or null, before what others have written.
+REMOTE_URI = f"""CASE WHEN {_URI_AT} AND substr(body, {_URI_AT} + 16, 1) = '"'
+ THEN substr(body, {_URI_AT} + 17, instr(substr(body, {_URI_AT} + 17), '"') - 1) END"""
 
 #: How format 1 wrote a byte of a path that is no UTF-8.
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")

@@ -14,6 +14,7 @@ from trio_cursor.eventlog import file
 from trio_cursor.eventlog.conditions import where
 from trio_cursor.eventlog.delivery_rows import MARK, load_cursors
 from trio_cursor.eventlog.mode_rows import empty_the_log_beside
+from trio_cursor.eventlog.places import NAME, called
 from trio_cursor.eventlog.reading import Filter, last_sequence
 
 #: The service waits for no more than the deletion of so many.
@@ -37,18 +38,24 @@ class Purge:
     untaken: int
     #: Up to where every output has everything; None: there are no outputs.
     taken: int | None
+    #: How many of both each workspace has, by what it is called; nothing if no workspace was asked for.
+    workspaces: Mapping[str, int]
 
 
 def plan_purge(connection: Any, wanted: Filter, taken: int | None) -> Purge:
     """Count it."""
     newest = last_sequence(connection)
     condition, values = where(wanted)
-    generations, gaps, untaken = connection.execute(
-        "SELECT total(type != 'database_gap'), total(type = 'database_gap'), total(seq > :taken)"  # noqa: S608 - constants
-        f" FROM events WHERE seq <= :newest AND {condition}",
+    # A name may stand in the whole text of an event, which is not read for nothing.
+    name = "NULL" if wanted.workspace is None and wanted.workspace_exactly is None else NAME
+    rows = connection.execute(
+        f"SELECT {name}, sum(type != 'database_gap'), sum(type = 'database_gap'), sum(seq > :taken)"  # noqa: S608 - constants
+        f" FROM events WHERE seq <= :newest AND {condition} GROUP BY 1",
         {**values, "newest": newest, "taken": newest if taken is None else taken},
-    ).fetchone()
-    return Purge(wanted, newest, int(generations), int(gaps), int(untaken), taken)
+    ).fetchall()
+    generations, gaps, untaken = (sum(int(row[number]) for row in rows) for number in (1, 2, 3))
+    workspaces = {called(row[0]): int(row[1]) + int(row[2]) for row in rows if row[0] is not None}
+    return Purge(wanted, newest, generations, gaps, untaken, taken, workspaces)
 
 
 def purge(connection: Any, plan: Purge, *, is_forced: bool) -> Iterator[int]:

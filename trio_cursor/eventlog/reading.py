@@ -12,7 +12,7 @@ import attrs
 
 from trio_cursor.cursor.schemas.values import canonical_id, is_uuid
 from trio_cursor.eventlog.file import open_for_reading
-from trio_cursor.eventlog.formats import EVENT_ID
+from trio_cursor.eventlog.formats import EVENT_ID, REMOTE_URI
 from trio_cursor.eventlog.texts import searchable
 from trio_cursor.events import EVENT_TYPE, from_json
 from trio_cursor.records import Event
@@ -36,13 +36,15 @@ class Filter:
     """Which events to read. Empty fields let everything through."""
 
     since_ms: int | None = None
-    #: Part of the workspace's path, or its id or hash.
+    #: Part of the workspace's path, or its id or hash; or part of the URI of a remote folder, with its `://`.
     workspace: str | None = None
     session: str | None = None
     #: `database_gap` instead of `database_trace`; None: both.
     event_type: str | None = EVENT_TYPE
     #: The first moment that is not wanted.
     until_ms: int | None = None
+    #: All of a workspace's path or URI, or its id or hash.
+    workspace_exactly: str | None = None
 
 
 def last_sequence(connection: Any) -> int:
@@ -82,7 +84,10 @@ def read_events(
         " AND (:type IS NULL OR type = :type)"
         " AND (:session IS NULL OR session_id = :session)"
         " AND (:workspace IS NULL OR workspace_id = :workspace OR workspace_hash = :workspace"
-        "      OR instr(workspace_path, :workspace) > 0)"
+        "      OR instr(workspace_path, :workspace) > 0"
+        f"     OR (instr(:workspace, '://') AND instr({REMOTE_URI}, :workspace) > 0))"
+        " AND (:exactly IS NULL OR :exactly IN (workspace_path, workspace_id, workspace_hash)"
+        f"     OR (instr(:exactly, '://') AND {REMOTE_URI} = :exactly))"
         f" ORDER BY {descending if newest else order}",
         {
             "after": after,
@@ -91,6 +96,7 @@ def read_events(
             "type": wanted.event_type,
             "session": None if wanted.session is None else searchable(wanted.session),
             "workspace": None if wanted.workspace is None else searchable(wanted.workspace),
+            "exactly": None if wanted.workspace_exactly is None else searchable(wanted.workspace_exactly),
         },
     )
     found: list[Event] = []

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 
 import attrs
 
@@ -67,6 +68,19 @@ def hours_of(day: date, zone: tzinfo | None) -> tuple[Slot, ...]:
         slots.append(Slot(f"{clock:%H:%M}", at * 1000, after * 1000))
         at = after
     return tuple(slots)
+
+
+def offsets_of(days: Iterable[date], zone: tzinfo | None) -> tuple[str, ...]:
+    """How far the clock was from UTC on these days: `UTC+01:00`; several where it was moved in between."""
+    found = set()
+    for day in days:
+        try:
+            offset = datetime.combine(day, time(12), zone).astimezone(zone).utcoffset()
+        except (OSError, OverflowError, ValueError):  # no calendar goes that far
+            continue
+        if offset is not None:
+            found.add(offset)
+    return tuple(timezone(offset).tzname(None) for offset in sorted(found))
 
 
 def zone_of(*, is_utc: bool) -> tzinfo | None:

@@ -12,6 +12,8 @@ from trio_cursor.records import Event
 _LONGEST_WORD = 200
 #: What is no 64-bit number was never counted by anybody.
 _LARGEST_COUNT = 2**63
+#: What says where it was; an event of a local folder has no URI.
+PLACES = ("workspace_uri", "workspace_path", "workspace_id")
 
 
 class Fact(NamedTuple):
@@ -22,7 +24,8 @@ class Fact(NamedTuple):
     #: Start, milliseconds since the epoch.
     timestamp: int
     session_id: str
-    #: Path, else id; None: it belongs to no workspace that is known.
+    #: URI of a remote folder, since two hosts may have the same path; else path, else id; None: it belongs to
+    #: no workspace that is known.
     workspace: str | None
     model: str | None
     type: str | None
@@ -41,15 +44,14 @@ class Fact(NamedTuple):
 
 def fact_of(event: Event) -> Fact:
     """What is counted of an event; values of another type than the field's are not known."""
-    places = (event.metadata.get(name) for name in ("workspace_path", "workspace_id"))
-    workspace = next((place for place in places if isinstance(place, str)), None)
-    return fact_from(event.sequence, event.timestamp, event.session_id, workspace, event.payload)
+    return fact_from(event.sequence, event.timestamp, event.session_id, event.metadata, event.payload)
 
 
 def fact_from(
-    sequence: int, timestamp: int, session_id: str, workspace: str | None, payload: Mapping[str, Json]
+    sequence: int, timestamp: int, session_id: str, metadata: Mapping[str, Json], payload: Mapping[str, Json]
 ) -> Fact:
     """The same from its parts."""
+    workspace = next((place for name in PLACES if isinstance(place := metadata.get(name), str)), None)
     get = payload.get
     model = word(get("model"))
     return Fact(
