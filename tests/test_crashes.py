@@ -41,7 +41,8 @@ def test_killed_again_and_again_while_cursor_writes(tmp_path, journal):
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")
     chances = random.Random(seed)
-    options = ("--rate", "50", "--workspaces", "6", "--journal", journal, "--window-seconds", "3")
+    # So slow that no ring rolls on between two rounds, each of which takes seconds on a busy machine.
+    options = ("--rate", "20", "--workspaces", "6", "--journal", journal, "--window-seconds", "3")
     with FakeCursorProcess(tmp_path / "cursor", *options) as cursor:
         for round_ in range(ROUNDS):
             before = running.reported(state_dir).total()

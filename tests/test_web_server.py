@@ -143,11 +143,17 @@ async def test_an_address_that_is_not_ours_is_a_state(nursery, listen):
 async def test_a_mistake_in_the_application_beside_is_logged_and_it_starts_again(
     nursery, logged, monkeypatch
 ):
-    monkeypatch.setattr(server, "_RETRY_FIRST_SECONDS", 0.01)
-    runs = []
+    monkeypatch.setattr(server, "_RETRY_FIRST_SECONDS", 0.0123)
+    runs, pauses, sleep = [], [], trio.sleep
+
+    async def sleep_told(seconds):
+        pauses.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(trio, "sleep", sleep_told)
 
     async def beside():
-        runs.append(trio.current_time())
+        runs.append(len(runs))
         if len(runs) < 4:
             raise RuntimeError("a mistake")
         if len(runs) == 4:
@@ -157,7 +163,8 @@ async def test_a_mistake_in_the_application_beside_is_logged_and_it_starts_again
     world = World()
     await nursery.start(partial(serve_http, "127.0.0.1:0", None, world.state, beside=beside))
     await world.until(lambda world: len(runs) == 5 and world.state.state == "listening")
-    assert runs[3] - runs[2] > runs[1] - runs[0] - 0.01  # more and more patient
+    wanted = [0.0123 * 2**number for number in range(4)]
+    assert [pause for pause in pauses if pause in wanted] == wanted  # more and more patient
     # Each mistake is told with its trace once, and that there is one each time.
     assert logged().count("the HTTP server failed and starts again") == 2
     assert logged().count("the HTTP server cannot listen; trying again") == 4
