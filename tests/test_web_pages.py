@@ -6,7 +6,7 @@ import base64
 import random
 import re
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from html import unescape
 
 import attrs
@@ -35,6 +35,8 @@ from trio_cursor.web.journal import Journal
 EVIL = "<script>alert(1)</script>\x1b[2J\u202e\"'>"
 SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;"
 TOKEN = "0123456789abcdef-token"
+#: By local time; noon of a day on which no clock is changed: no test runs over midnight.
+NOW = datetime(2026, 11, 18, 12)  # noqa: DTZ001 - local
 WS = WorkspaceStatus(
     "/db",
     "w1",
@@ -65,7 +67,7 @@ async def log(state):
 
 @pytest.fixture
 async def world(log, nursery):
-    world = World(journal=Journal(log, "full"))
+    world = World(journal=Journal(log, "full"), now_ms=lambda: int(NOW.timestamp() * 1000))
     await world.serve(nursery)
     return world
 
@@ -96,8 +98,8 @@ def questions(answer):
 
 
 def at(hour, days_ago=0, minute=5):
-    day = datetime.now().astimezone() - timedelta(days=days_ago)
-    return int(day.replace(hour=hour, minute=minute).timestamp() * 1000)
+    day = NOW.date() - timedelta(days=days_ago)
+    return int(datetime.combine(day, time(hour, minute)).timestamp() * 1000)
 
 
 async def test_what_was_asked_yesterday_at_three_in_a_workspace(world, log):
@@ -491,7 +493,7 @@ async def test_what_is_much_is_shown_in_part(world, log):
     await append(log, *(made(number, at(2, number * 9), place=place) for number, place in enumerate(places)))
     page = await look(world, "/")
     assert "3 others" in page.body
-    long_ago = datetime.now().astimezone().date() - timedelta(days=72)
+    long_ago = NOW.date() - timedelta(days=72)
     page = await look(world, f"/?day={long_ago}")
     assert f"{long_ago:%A} {long_ago.day} {long_ago:%B}: 1 generation" in page.body
     assert "Day after" in page.body
