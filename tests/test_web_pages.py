@@ -439,7 +439,7 @@ async def test_damage_that_a_question_meets_is_mended(world, log, state, monkeyp
         ("UPDATE heads SET head = 'x'", "/"),
         ("UPDATE heads SET head = '[]'", "/"),
         ("UPDATE heads SET head = '{}'", "/"),
-        ('UPDATE heads SET head = replace(head, \'"tools":0\', \'"tools":"x"\')', "/"),
+        ('UPDATE heads SET head = replace(head, \'"tools":3\', \'"tools":"x"\')', "/"),
         ("UPDATE heads SET head = x'ff'", "/"),
         ("UPDATE heads SET head = CAST(x'7bff7d' AS TEXT)", "/"),
         ("UPDATE facts SET timestamp = 'x'", "/"),
