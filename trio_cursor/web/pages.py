@@ -93,7 +93,8 @@ class Pages:
 
     async def home(self, request: Request) -> Response:
         """The list and everything around it, or a part of it."""
-        wanted, part = asked(request.query_params), request.query_params.get("part", "")
+        said = request.query_params
+        wanted, part = asked(said, views.today(self.now_ms())), said.get("part", "")
         if part == "health":
             return self._answer(request, _PARTS[part])
         await self.journal.up_to_date()
