@@ -145,6 +145,7 @@ def workspace(**fields):
     values = dict.fromkeys(field.name for field in attrs.fields(WorkspaceStatus)) | {
         "status": "synced",
         "database": "/d",
+        "workspace_id": "w1",
     }
     return WorkspaceStatus(**{**values, "sessions": (), "generations": 0, **fields})
 
@@ -176,6 +177,18 @@ def said(found):
 def test_all_is_well():
     found = health(status())
     assert (found.level, found.words, found.findings) == (GREEN, "1 workspace watched, all is well", ())
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (("w1", "w2", None), "2 workspaces and the global database watched"),
+        (("w1", None, None), "1 workspace and 2 global databases watched"),
+    ],
+)
+def test_a_global_database_is_no_workspace(ids, words):
+    found = health(status(workspaces=tuple(workspace(workspace_id=id_) for id_ in ids)))
+    assert found.words == f"{words}, all is well"
 
 
 def test_red_is_what_does_not_pass_by_itself():

@@ -313,6 +313,19 @@ async def test_what_is_watched_is_told(world):
     assert "<code>/here</code>" in (await look(world, "/watching")).body
 
 
+async def test_amber_has_its_reasons_as_red_has(world):
+    world.status = attrs.evolve(disabled(), state="running", first_pass_done=True, gaps=2, workspaces=(WS,))
+    page = await look(world, "/?part=health")
+    assert re.search(r'<p class="alarm amber"><bdi>2 times Cursor&#39;s list', page.body)
+    assert " more</a>" not in page.body
+    world.status = attrs.evolve(world.status, log_error="full", alarms=("a", "b", "c"))
+    page = await look(world, "/?part=health")
+    assert re.findall(r'<p class="alarm (\w+)"><bdi>(\w+)</bdi>', page.body) == [
+        *(("red", "full"), ("amber", "a"), ("amber", "b"))
+    ]
+    assert "and 2 more</a>" in page.body
+
+
 async def test_news_are_lines_behind_a_sequence(world, log):
     await append(log, *(made(number, at(1) + number, prompt_text=f"q{number}") for number in range(3)))
     await look(world, "/")
