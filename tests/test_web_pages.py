@@ -30,6 +30,8 @@ from trio_cursor.status import (
     WorkspaceStatus,
     disabled,
 )
+from trio_cursor.web import views
+from trio_cursor.web.asked import asked
 from trio_cursor.web.journal import Journal
 
 EVIL = "<script>alert(1)</script>\x1b[2J\u202e\"'>"
@@ -339,6 +341,43 @@ async def test_news_are_lines_behind_a_sequence(world, log):
     assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=3")).body
     assert len(questions(await look(world, "/?part=list"))) == 50
     assert "73 generations" in (await look(world, "/?part=overview")).body
+
+
+async def test_an_index_that_is_made_anew_says_so_to_a_page_that_is_open(state, log):
+    await append(log, *(made(number, at(1) + number, prompt_text=f"q{number}") for number in range(1, 11)))
+
+    def news(index):
+        return [views.lines(index, asked({"after": str(after)}, NOW.date())) for after in (5, 10)]
+
+    page_index.make_index(state, "full")
+    with page_index.open_index(state, "full") as index:
+        # Its mark is that of the log, and nothing is in it: behind 5 there are lines that would never come.
+        assert [(found["high"], found["is_too_much"]) for found in news(index)] == [(10, True), (10, False)]
+        assert views.overview(index, asked({}, NOW.date()), 0)["progress"] == page_index.Progress(10, 10)
+        page_index.fill(index, log.outgoing, limit=3)
+        assert [found["is_too_much"] for found in news(index)] == [True, False]
+        page_index.fill(index, log.outgoing, limit=3)
+        found = news(index)[0]
+        assert not found["is_too_much"]
+        assert [line.sequence for line in found["lines"]] == [10, 9, 8, 7, 6]
+        while page_index.fill(index, log.outgoing):
+            pass
+        # What has just come is no reading of the log.
+        await append(log, made(11, at(1)))
+        assert views.overview(index, asked({}, NOW.date()), 0)["progress"] == page_index.Progress(0, 11)
+
+
+async def test_what_a_page_is_kept_up_to_date_by(world, log):
+    world.status = attrs.evolve(disabled(), workspaces=(WS, attrs.evolve(WS, workspace_id=None)))
+    assert 'data-today="2026-11-18"' in (await look(world, "/generations/9")).body
+    part = await look(world, "/watching?part=whole")
+    assert "<html" not in part.body
+    assert "1 workspace and the global database</h2>" in part.body
+    assert part.body in (await look(world, "/watching")).body
+    # An hour of today, as the form gives it.
+    overview = await look(world, "/?part=overview&q=&day=&hour=3")
+    assert "Without the hour 03:00 to 04:00" in overview.body
+    assert "Without the day Today, Wednesday 18 November" in overview.body
 
 
 async def test_a_browser_asks_its_user_for_the_token(log, nursery):
