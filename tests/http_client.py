@@ -182,6 +182,10 @@ class World:
     def port(self):
         return int(self.state.address.rpartition(":")[2])
 
+    @property
+    def url(self):
+        return f"http://{self.state.address}"
+
     @asynccontextmanager
     async def client(self, host="127.0.0.1"):
         """A connection, closed at the end; whatever is done with it takes less than the patience."""

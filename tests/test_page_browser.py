@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import time
 from contextlib import ExitStack, contextmanager
-from importlib import resources
 
 import chromium
 import invented_history as history
 import pytest
 import trio
-from deadlines import until as eventually
-from http_client import World
+from looking import (
+    arrived,
+    click,
+    faults,
+    focused,
+    get,
+    is_live,
+    is_open,
+    press,
+    press_until,
+    sequences,
+    served,
+    until,
+)
 from running import logged_events, start
-
-from trio_cursor.demo.process import FakeCursorProcess
-from trio_cursor.eventlog import Entry, open_event_log
-from trio_cursor.web.journal import Journal
-
-if not (chromium.PROGRAM and chromium.DRIVER):
-    if os.environ.get("TESTS_NEED_BROWSER"):
-        raise RuntimeError("neither chromium nor chromedriver on PATH, and TESTS_NEED_BROWSER is set")
-    pytest.skip("no Chromium with its driver on PATH", allow_module_level=True)
-
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from trio_cursor.demo.process import FakeCursorProcess
+from trio_cursor.eventlog import Entry, open_event_log
+
 pytestmark = pytest.mark.timeout(240)
-_PATIENCE_SECONDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +42,7 @@ def driver():
 
 @pytest.fixture(autouse=True)
 def _as_new(driver):
-    driver.get("about:blank")
-    chromium.look_like(driver)
-    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    chromium.complaints(driver)
-
-
-def until(is_so):
-    """Wait for what comes by itself in the browser."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not (found := is_so()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
+    chromium.make_new(driver)
 
 
 def free_port():
@@ -73,97 +61,6 @@ def service(cursor, state, port):
         finally:
             process.terminate()
             process.wait(30)
-
-
-def get(driver, address):
-    """Open a page, as soon as there is a server."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            driver.get(address)
-        except WebDriverException:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        else:
-            return
-
-
-def sequences(driver):
-    return set(
-        driver.execute_script(
-            "return [...document.querySelectorAll('#rows > li')].map(li => +li.dataset.sequence)"
-        )
-    )
-
-
-def arrived(driver, address):
-    """Wait until a page is there whose address has this end, and hears keys."""
-
-    def is_there():
-        is_read = driver.execute_script("return document.readyState") == "complete"
-        return is_read and driver.current_url.endswith(address)
-
-    until(is_there)
-
-
-def click(driver, by, value):
-    """Click on something that may just be drawn anew."""
-
-    def clicked():
-        try:
-            driver.find_elements(by, value)[-1].click()
-        except (StaleElementReferenceException, IndexError):
-            return False
-        return True
-
-    until(clicked)
-
-
-def press(driver, *keys):
-    """Press keys where the focus is; what has it may just be drawn anew."""
-
-    def pressed():
-        try:
-            driver.switch_to.active_element.send_keys(*keys)
-        except StaleElementReferenceException:
-            return False
-        return True
-
-    until(pressed)
-
-
-def press_until(driver, is_so, *keys):
-    """Press keys until they have their effect: a page that has just been loaded may not hear them yet."""
-
-    def has_effect():
-        press(driver, *keys)
-        end = time.monotonic() + 3
-        while not (found := is_so()) and time.monotonic() < end:
-            time.sleep(0.05)
-        return found
-
-    if not is_so():
-        until(has_effect)
-
-
-def focused(driver):
-    return driver.execute_script("return document.activeElement.getAttribute('href') || ''")
-
-
-def is_open(driver, dialog):
-    return driver.execute_script("return document.getElementById(arguments[0]).open", dialog)
-
-
-def is_live(driver):
-    return driver.find_element(By.ID, "live").text == "live"
-
-
-def faults(driver):
-    """What axe finds that keeps anybody from using the page."""
-    driver.execute_script((resources.files("axe_core_python") / "axe.min.js").read_text())
-    found = driver.execute_async_script("axe.run().then(arguments[0])")
-    assert found["passes"]
-    return [(item["id"], [node["html"] for node in item["nodes"]]) for item in found["violations"]]
 
 
 def by_keys(driver, address):
@@ -247,19 +144,10 @@ def test_a_living_cursor_is_seen_by_hand_by_keys_and_over_a_restart(driver, tmp_
     assert [line for line in chromium.complaints(driver) if "net::ERR_" not in line] == []
 
 
-async def served(nursery, log, **changes):
-    """A server on a log; its address."""
-    world = World(journal=Journal(log, "full"), **changes)
-    await world.serve(nursery)
-    await world.journal.up_to_date()
-    await eventually(lambda: not world.journal.progress.missing)
-    return f"http://{world.state.address}"
-
-
 async def test_everybody_can_use_it_in_light_and_in_dark(driver, state, nursery):
     history.write_log(state, history.month(history.local_now())[-80:])
     async with open_event_log(state) as log:
-        address = await served(nursery, log)
+        address = (await served(nursery, log)).url
 
         def look():
             for scheme in ("light", "dark"):
@@ -293,7 +181,7 @@ async def test_ten_thousand_generations_are_a_page_like_any_other(driver, state,
 
     history.write_log(state, some(-600_000, 10_000))
     async with open_event_log(state) as log:
-        address = await served(nursery, log)
+        address = (await served(nursery, log)).url
         in_thread = trio.to_thread.run_sync
 
         def nodes():
@@ -336,7 +224,7 @@ async def test_what_a_prompt_holds_is_only_read(driver, state, nursery):
     )
     history.write_log(state, [one])
     async with open_event_log(state) as log:
-        address = await served(nursery, log)
+        address = (await served(nursery, log)).url
 
         def look():
             for path in ("/", "/generations/1", "/?q=dlrow"):
