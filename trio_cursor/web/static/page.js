@@ -86,6 +86,21 @@ const keysButton = one("#keys");
 keysButton.hidden = false;
 keysButton.addEventListener("click", () => help.showModal());
 
+// Somebody who speaks to the machine, or whose hand slips, presses letters that are not meant.
+const letters = one("#letters");
+try {
+  letters.checked = localStorage.getItem("letters") !== "no";
+} catch {
+  // A browser that keeps nothing.
+}
+letters.addEventListener("change", () => {
+  try {
+    localStorage.setItem("letters", letters.checked ? "yes" : "no");
+  } catch {
+    // As above: for as long as the page is open.
+  }
+});
+
 function step(by) {
   if (whole.open) {
     one(by > 0 ? "#older-one" : "#newer-one", whole)?.click();
@@ -117,7 +132,7 @@ document.addEventListener("keydown", (event) => {
     leave();
     return;
   }
-  if (event.target.matches("input, select, textarea")) return;
+  if (!letters.checked || event.target.matches("input:not([type=checkbox]), select, textarea")) return;
   const does = {
     j: () => step(1),
     k: () => step(-1),
