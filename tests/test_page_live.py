@@ -106,6 +106,29 @@ async def test_what_is_below_the_last_line_is_behind_older(driver, log, nursery)
     nursery.cancel_scope.cancel()
 
 
+#: The first answer of a kind waits until it is let go.
+_SLOW = """
+const real = window.fetch;
+let isFirst = true;
+window.fetch = async (...said) => {
+  const answer = await real(...said);
+  if (isFirst && String(said[0]).includes(KIND)) {
+    isFirst = false;
+    await new Promise((done) => { window.letGo = done; });
+  }
+  return answer;
+};
+"""
+
+
+def slow(driver, kind):
+    driver.execute_script(_SLOW.replace("KIND", repr(kind)))
+
+
+async def held(driver):
+    await in_thread(until, lambda: driver.execute_script("return Boolean(window.letGo)"))
+
+
 async def test_when_the_log_has_been_read_the_list_is_fetched_once_more(driver, log, nursery):
     world = await served(nursery, log)
     await open_page(driver, world)
@@ -127,26 +150,22 @@ async def test_when_the_log_has_been_read_the_list_is_fetched_once_more(driver, 
 
     for number, selector in enumerate(("#rows > li:nth-child(3) a", "#timeline nav a")):
         at = as_if_drawn_while_it_was_read(selector)
+        assert at
         newest = await append(log, *some(1, NOW_MS + number))
         await in_thread(until, is_read)
         assert sequences(driver) == set(range(newest - 49, newest + 1))
-        assert at == focused(driver) != ""
+        assert focused(driver) == at
+    # Between a list and its being put in a line came.
+    slow(driver, "part=list")
+    as_if_drawn_while_it_was_read("#q")
+    await append(log, *some(1, NOW_MS + 2))
+    await held(driver)
+    newest = await append(log, *some(1, NOW_MS + 3))
+    await comes(driver, newest)
+    driver.execute_script("letGo()")
+    await in_thread(until, is_read)
+    await comes(driver, newest)
     nursery.cancel_scope.cancel()
-
-
-#: The first answer for a generation waits until it is let go.
-_SLOW = """
-const real = window.fetch;
-let isFirst = true;
-window.fetch = async (...said) => {
-  const answer = await real(...said);
-  if (isFirst && String(said[0]).includes("/generations/")) {
-    isFirst = false;
-    await new Promise((done) => { window.letGo = done; });
-  }
-  return answer;
-};
-"""
 
 
 async def test_the_last_generation_that_was_asked_for_is_the_one_that_is_shown(driver, log, nursery):
@@ -162,7 +181,7 @@ async def test_the_last_generation_that_was_asked_for_is_the_one_that_is_shown(d
         press_until(driver, lambda: focused(driver) == "/generations/59", "j")
         press_until(driver, lambda: is_open(driver, "whole"), Keys.ENTER)
         until(lambda: shows(59))
-        driver.execute_script(_SLOW)
+        slow(driver, "/generations/")
         # Down, and up before that has come.
         press(driver, "j")
         until(lambda: driver.execute_script("return Boolean(window.letGo)"))
