@@ -19,7 +19,7 @@ _FLAGS = (
 
 
 @contextmanager
-def browser():
+def browser(**preferences):
     """A browser that is closed at the end with everything that it has written."""
     from selenium import webdriver  # noqa: PLC0415 - where there is no browser nobody needs it
     from selenium.webdriver.chrome.service import Service  # noqa: PLC0415 - as above
@@ -29,6 +29,7 @@ def browser():
         options.binary_location = PROGRAM
         for flag in (*_FLAGS, f"--user-data-dir={Path(place) / 'profile'}"):
             options.add_argument(flag)
+        options.add_experimental_option("prefs", preferences)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         # Whatever proxy there is, it is not for this machine's own addresses.
         environ = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
@@ -38,6 +39,14 @@ def browser():
             yield driver
         finally:
             driver.quit()
+
+
+def make_new(driver):
+    """As it was when it was opened."""
+    driver.get("about:blank")
+    look_like(driver)
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    complaints(driver)
 
 
 def look_like(driver, *, width=1200, height=900, scheme="light"):

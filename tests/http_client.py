@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,7 @@ class World:
     #: Without one there is no page.
     journal: Journal | None = None
     families: tuple = ()
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
     async def serve(self, nursery, listen="127.0.0.1:0", token=None, **limits):
         """Start it."""
@@ -165,7 +167,7 @@ class World:
                 journal=self.journal,
                 status=self._status,
                 readiness=lambda: self.why,
-                now_ms=lambda: time.time_ns() // 1_000_000,
+                now_ms=self.now_ms,
                 metrics=lambda: self.families,
                 limits=Limits(**limits),
             )
@@ -179,6 +181,10 @@ class World:
     @property
     def port(self):
         return int(self.state.address.rpartition(":")[2])
+
+    @property
+    def url(self):
+        return f"http://{self.state.address}"
 
     @asynccontextmanager
     async def client(self, host="127.0.0.1"):

@@ -22,14 +22,16 @@ from trio_cursor.web.asked import Asked, asked
 from trio_cursor.web.health import AMBER, GREEN, RED, health, level_of
 from trio_cursor.web.overview import day_name
 
-DAY = date(2026, 11, 21)
+DAY, TODAY = date(2026, 11, 21), date(2026, 11, 22)
 
 
 @pytest.mark.parametrize(
     ("said", "found"),
     [
         ({}, Asked()),
-        ({"q": " a b ", "workspace": "", "day": "", "hour": "3"}, Asked(q="a b")),
+        ({"q": " a b ", "workspace": "", "day": "", "hour": ""}, Asked(q="a b")),
+        # Not dropped in silence: of today.
+        ({"day": "", "hour": "3"}, Asked(day=TODAY, hour=3)),
         ({"day": "2026-11-21", "hour": "15"}, Asked(day=DAY, hour=15)),
         ({"day": "2026-11-21", "hour": "24"}, Asked(day=DAY)),
         ({"day": "2026-11-31"}, Asked()),
@@ -45,7 +47,7 @@ DAY = date(2026, 11, 21)
     ],
 )
 def test_an_address_says_what_is_asked_for(said, found):
-    assert asked(said) == found
+    assert asked(said, TODAY) == found
 
 
 def test_an_address_of_something_else_begins_at_its_beginning():
@@ -143,6 +145,7 @@ def workspace(**fields):
     values = dict.fromkeys(field.name for field in attrs.fields(WorkspaceStatus)) | {
         "status": "synced",
         "database": "/d",
+        "workspace_id": "w1",
     }
     return WorkspaceStatus(**{**values, "sessions": (), "generations": 0, **fields})
 
@@ -174,6 +177,18 @@ def said(found):
 def test_all_is_well():
     found = health(status())
     assert (found.level, found.words, found.findings) == (GREEN, "1 workspace watched, all is well", ())
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (("w1", "w2", None), "2 workspaces and the global database watched"),
+        (("w1", None, None), "1 workspace and 2 global databases watched"),
+    ],
+)
+def test_a_global_database_is_no_workspace(ids, words):
+    found = health(status(workspaces=tuple(workspace(workspace_id=id_) for id_ in ids)))
+    assert found.words == f"{words}, all is well"
 
 
 def test_red_is_what_does_not_pass_by_itself():

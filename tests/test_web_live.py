@@ -105,6 +105,19 @@ async def test_it_goes_on_where_it_was_left(log, nursery, path, headers, first):
         assert (await reader.events(1))[0][0] == first
 
 
+async def test_who_only_wants_to_be_woken_is_told_no_more(log, nursery):
+    await log.append(entry(1, 2))
+    world = await serve(nursery, log)
+    async with world.client() as client:
+        reader = await Reader(client).begin("/api/events?after=1&texts=no")
+        assert await reader.block() == "retry: 1000\nid: 1"
+        assert await reader.block() == "id: 2\ndata: {}"
+        await log.append(entry(3))
+        assert await reader.block() == "id: 3\ndata: {}"
+    async with world.client() as client:
+        assert (await client.ask("GET", "/api/events?texts=maybe")).status == 400
+
+
 async def test_gap_records_are_no_events_and_are_not_read_again(log, nursery):
     await log.append(Entry((((), gap()),)))
     world = await serve(nursery, log, heartbeat_seconds=0.01)

@@ -6,7 +6,7 @@ import base64
 import random
 import re
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from html import unescape
 
 import attrs
@@ -30,11 +30,15 @@ from trio_cursor.status import (
     WorkspaceStatus,
     disabled,
 )
+from trio_cursor.web import views
+from trio_cursor.web.asked import asked
 from trio_cursor.web.journal import Journal
 
 EVIL = "<script>alert(1)</script>\x1b[2J\u202e\"'>"
 SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;"
 TOKEN = "0123456789abcdef-token"
+#: By local time; noon of a day on which no clock is changed: no test runs over midnight.
+NOW = datetime(2026, 11, 18, 12)  # noqa: DTZ001 - local
 WS = WorkspaceStatus(
     "/db",
     "w1",
@@ -65,7 +69,7 @@ async def log(state):
 
 @pytest.fixture
 async def world(log, nursery):
-    world = World(journal=Journal(log, "full"))
+    world = World(journal=Journal(log, "full"), now_ms=lambda: int(NOW.timestamp() * 1000))
     await world.serve(nursery)
     return world
 
@@ -96,8 +100,8 @@ def questions(answer):
 
 
 def at(hour, days_ago=0, minute=5):
-    day = datetime.now().astimezone() - timedelta(days=days_ago)
-    return int(day.replace(hour=hour, minute=minute).timestamp() * 1000)
+    day = NOW.date() - timedelta(days=days_ago)
+    return int(datetime.combine(day, time(hour, minute)).timestamp() * 1000)
 
 
 async def test_what_was_asked_yesterday_at_three_in_a_workspace(world, log):
@@ -311,6 +315,19 @@ async def test_what_is_watched_is_told(world):
     assert "<code>/here</code>" in (await look(world, "/watching")).body
 
 
+async def test_amber_has_its_reasons_as_red_has(world):
+    world.status = attrs.evolve(disabled(), state="running", first_pass_done=True, gaps=2, workspaces=(WS,))
+    page = await look(world, "/?part=health")
+    assert re.search(r'<p class="alarm amber"><bdi>2 times Cursor&#39;s list', page.body)
+    assert " more</a>" not in page.body
+    world.status = attrs.evolve(world.status, log_error="full", alarms=("a", "b", "c"))
+    page = await look(world, "/?part=health")
+    assert re.findall(r'<p class="alarm (\w+)"><bdi>(\w+)</bdi>', page.body) == [
+        *(("red", "full"), ("amber", "a"), ("amber", "b"))
+    ]
+    assert "and 2 more</a>" in page.body
+
+
 async def test_news_are_lines_behind_a_sequence(world, log):
     await append(log, *(made(number, at(1) + number, prompt_text=f"q{number}") for number in range(3)))
     await look(world, "/")
@@ -324,6 +341,43 @@ async def test_news_are_lines_behind_a_sequence(world, log):
     assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=3")).body
     assert len(questions(await look(world, "/?part=list"))) == 50
     assert "73 generations" in (await look(world, "/?part=overview")).body
+
+
+async def test_an_index_that_is_made_anew_says_so_to_a_page_that_is_open(state, log):
+    await append(log, *(made(number, at(1) + number, prompt_text=f"q{number}") for number in range(1, 11)))
+
+    def news(index):
+        return [views.lines(index, asked({"after": str(after)}, NOW.date())) for after in (5, 10)]
+
+    page_index.make_index(state, "full")
+    with page_index.open_index(state, "full") as index:
+        # Its mark is that of the log, and nothing is in it: behind 5 there are lines that would never come.
+        assert [(found["high"], found["is_too_much"]) for found in news(index)] == [(10, True), (10, False)]
+        assert views.overview(index, asked({}, NOW.date()), 0)["progress"] == page_index.Progress(10, 10)
+        page_index.fill(index, log.outgoing, limit=3)
+        assert [found["is_too_much"] for found in news(index)] == [True, False]
+        page_index.fill(index, log.outgoing, limit=3)
+        found = news(index)[0]
+        assert not found["is_too_much"]
+        assert [line.sequence for line in found["lines"]] == [10, 9, 8, 7, 6]
+        while page_index.fill(index, log.outgoing):
+            pass
+        # What has just come is no reading of the log.
+        await append(log, made(11, at(1)))
+        assert views.overview(index, asked({}, NOW.date()), 0)["progress"] == page_index.Progress(0, 11)
+
+
+async def test_what_a_page_is_kept_up_to_date_by(world, log):
+    world.status = attrs.evolve(disabled(), workspaces=(WS, attrs.evolve(WS, workspace_id=None)))
+    assert 'data-today="2026-11-18"' in (await look(world, "/generations/9")).body
+    part = await look(world, "/watching?part=whole")
+    assert "<html" not in part.body
+    assert "1 workspace and the global database</h2>" in part.body
+    assert part.body in (await look(world, "/watching")).body
+    # An hour of today, as the form gives it.
+    overview = await look(world, "/?part=overview&q=&day=&hour=3")
+    assert "Without the hour 03:00 to 04:00" in overview.body
+    assert "Without the day Today, Wednesday 18 November" in overview.body
 
 
 async def test_a_browser_asks_its_user_for_the_token(log, nursery):
@@ -491,7 +545,7 @@ async def test_what_is_much_is_shown_in_part(world, log):
     await append(log, *(made(number, at(2, number * 9), place=place) for number, place in enumerate(places)))
     page = await look(world, "/")
     assert "3 others" in page.body
-    long_ago = datetime.now().astimezone().date() - timedelta(days=72)
+    long_ago = NOW.date() - timedelta(days=72)
     page = await look(world, f"/?day={long_ago}")
     assert f"{long_ago:%A} {long_ago.day} {long_ago:%B}: 1 generation" in page.body
     assert "Day after" in page.body

@@ -170,6 +170,14 @@ class Selected:
         """Up to which sequence everything new is here."""
         return int(self._connection.execute("SELECT value FROM meta WHERE key = 'high'").fetchone()[0])
 
+    def is_whole_behind(self, sequence: int) -> bool:
+        """Whether nothing between a sequence and what is here is still to be filled in, downwards."""
+        return not self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM log.events WHERE seq > ?"
+            " AND seq < (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'low'))",
+            (sequence,),
+        ).fetchone()[0]
+
     def quarters(self, since_ms: int, until_ms: int) -> dict[int, int]:
         """How many began in each quarter of an hour of another window, by number since the epoch."""
         rows = self._connection.execute(

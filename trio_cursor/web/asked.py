@@ -64,20 +64,20 @@ class Asked:
         return f"/?{urlencode(said, errors='replace')}" if said else "/"
 
 
-def asked(said: Mapping[str, str]) -> Asked:
-    """What an address says."""
+def asked(said: Mapping[str, str], today: date) -> Asked:
+    """What an address says; an hour without a day is one of today."""
     # Empty values are those of fields that nobody has filled in.
     fields = {name: value[:_LONGEST] for name, value in said.items() if value}
-    day = _day(fields.get("day", ""))
-    hour, after = fields.get("hour", ""), fields.get("after", "")
+    day, hour = _day(fields.get("day", "")), _hour(fields.get("hour", ""))
+    after = fields.get("after", "")
     key = _KEY.fullmatch(fields.get("before", ""))
     return Asked(
         q=fields.get("q", "").strip(),
         workspace=fields.get("workspace"),
         model=fields.get("model"),
         kind=fields.get("kind"),
-        day=day,
-        hour=int(hour) if day and re.fullmatch("[01]?[0-9]|2[0-3]", hour) else None,
+        day=today if day is None and hour is not None else day,
+        hour=hour,
         before=(int(key[1]), int(key[2])) if key else None,
         after=int(after) if _NUMBER.fullmatch(after) else None,
     )
@@ -90,3 +90,7 @@ def _day(text: str) -> date | None:
         return None
     # A day that has days around it, in any zone.
     return found if found and date(1971, 1, 1) < found < date(9000, 1, 1) else None
+
+
+def _hour(text: str) -> int | None:
+    return int(text) if re.fullmatch("[01]?[0-9]|2[0-3]", text) else None

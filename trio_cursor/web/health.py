@@ -30,7 +30,15 @@ class Health:
     level: str
     #: In one line.
     words: str
+    #: The worst first.
     findings: tuple[Finding, ...]
+    #: What is watched, by number.
+    watched: str
+
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """Why it is not green."""
+        return tuple(found for found in self.findings if found.level != GREEN)
 
 
 def health(status: Status, trouble: str | None = None) -> Health:
@@ -40,13 +48,14 @@ def health(status: Status, trouble: str | None = None) -> Health:
         findings.append(Finding(AMBER, f"the page's index: {trouble}"))
     findings.sort(key=lambda found: -_LEVELS.index(found.level))
     level = findings[0].level if findings else GREEN
+    watched = _watched(status.workspaces)
     reds, ambers = (sum(found.level == one for found in findings) for one in (RED, AMBER))
     if reds:
         words = "Something is wrong" if reds == 1 else f"{reds} things are wrong"
     else:
         state = f"{plural(ambers, 'thing')} to know" if ambers else "all is well"
-        words = f"{plural(len(status.workspaces), 'workspace')} watched, {state}"
-    return Health(level, words, tuple(findings))
+        words = f"{watched} watched, {state}"
+    return Health(level, words, tuple(findings), watched)
 
 
 def level_of(workspace: WorkspaceStatus) -> str:
@@ -54,6 +63,15 @@ def level_of(workspace: WorkspaceStatus) -> str:
     if workspace.status in _PASSING:
         return AMBER
     return RED if workspace.status in TROUBLED else GREEN
+
+
+def _watched(workspaces: tuple[WorkspaceStatus, ...]) -> str:
+    """Those that Cursor calls workspaces, and apart from them what it keeps for all of them."""
+    own = sum(item.workspace_id is not None for item in workspaces)
+    words = plural(own, "workspace")
+    if (others := len(workspaces) - own) == 0:
+        return words
+    return f"{words} and {'the global database' if others == 1 else f'{others:,} global databases'}"
 
 
 def _findings(status: Status) -> Iterator[Finding]:

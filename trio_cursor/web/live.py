@@ -7,6 +7,7 @@ him. Whoever does not read at all is cut off (`Limits.write_seconds`), comes aga
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -18,12 +19,17 @@ from starlette.types import Receive, Scope, Send
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE, to_json
+from trio_cursor.records import Event
 from trio_cursor.web.limits import Limits
 
 _BATCH_EVENTS, _BATCH_BYTES = 100, 1_000_000
 #: After so long a client that has lost the connection comes again.
 _RETRY_MS = 1000
 _SEQUENCE = re.compile(r"[0-9]{1,18}")
+
+Words = Callable[[Event], str]
+#: What is said of an event; by what `texts` asks for.
+_WORDS: dict[str, Words] = {"yes": to_json, "no": lambda _: "{}"}
 
 
 @attrs.define(eq=False)
@@ -39,15 +45,18 @@ class Live:
         said = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         if not _SEQUENCE.fullmatch(said):
             raise HTTPException(400, "Last-Event-ID and after are sequences: numbers")
+        words = _WORDS.get(request.query_params.get("texts", "yes"))
+        if words is None:
+            raise HTTPException(400, "texts is yes or no")
         # A place that this log does not have is one in another log: of this one nothing is known there.
         after = int(said) if int(said) <= self.log.last_sequence else 0
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         if self._open >= self.limits.streams:
             raise HTTPException(503, "too many readers at once; come again", {"Retry-After": "5"})
-        return _Stream(self, after)
+        return _Stream(self, after, words)
 
-    async def tell(self, after: int, send: Send) -> None:
+    async def tell(self, after: int, words: Words, send: Send) -> None:
         """Send what is behind a sequence, and what comes, until the stream has lasted long enough."""
         end = trio.current_time() + self.limits.stream_seconds
         await _part(send, f"retry: {_RETRY_MS}\nid: {after}\n\n")
@@ -61,7 +70,7 @@ class Live:
                 return  # who comes again may find it mended
             for event in events:
                 after = event.sequence
-                await _part(send, f"id: {after}\ndata: {to_json(event)}\n\n")
+                await _part(send, f"id: {after}\ndata: {words(event)}\n\n")
             if events:
                 continue
             # Where nothing was read nothing is left.
@@ -87,10 +96,10 @@ class Live:
 class _Stream(Response):
     """The answer, for as long as the client wants it."""
 
-    def __init__(self, live: Live, after: int) -> None:
+    def __init__(self, live: Live, after: int, words: Words) -> None:
         super().__init__(media_type="text/event-stream")
         del self.headers["content-length"]
-        self._live, self._after = live, after
+        self._live, self._after, self._words = live, after, words
         live.arrived()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
@@ -104,7 +113,7 @@ class _Stream(Response):
                     nursery.cancel_scope.cancel()
 
                 nursery.start_soon(until_gone)
-                await self._live.tell(self._after, send)
+                await self._live.tell(self._after, self._words, send)
                 nursery.cancel_scope.cancel()
             await send({"type": "http.response.body", "body": b""})
         finally:

@@ -80,6 +80,8 @@ class Pages:
 
     def __attrs_post_init__(self) -> None:
         folder = resources.files("trio_cursor.web") / "static"
+        # A page that is open over midnight says what was today when it was drawn.
+        self._templates.globals["today"] = lambda: views.today(self.now_ms())
         self._static = {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
 
     def routes(self) -> list[Route]:
@@ -93,7 +95,8 @@ class Pages:
 
     async def home(self, request: Request) -> Response:
         """The list and everything around it, or a part of it."""
-        wanted, part = asked(request.query_params), request.query_params.get("part", "")
+        said = request.query_params
+        wanted, part = asked(said, views.today(self.now_ms())), said.get("part", "")
         if part == "health":
             return self._answer(request, _PARTS[part])
         await self.journal.up_to_date()
@@ -117,7 +120,6 @@ class Pages:
             asked=wanted,
             chosen=list(views.chosen(wanted, now)),
             now_ms=now,
-            progress=self.journal.progress,
             **found,
         )
 
@@ -155,7 +157,7 @@ class Pages:
         )
         return self._answer(
             request,
-            "watching.html",
+            "watching_part.html" if request.query_params.get("part") == "whole" else "watching.html",
             status=status,
             workspaces=workspaces[:_MOST_WORKSPACES],
             more=max(len(workspaces) - _MOST_WORKSPACES, 0),

@@ -10,7 +10,7 @@ import attrs
 
 from trio_cursor.eventlog import Filter, find_event, read_events
 from trio_cursor.observations import Json, JsonObject
-from trio_cursor.page_index import Line, Selected, Selection, local, workspace_of
+from trio_cursor.page_index import Line, Progress, Selected, Selection, local, progress, workspace_of
 from trio_cursor.page_index.filling import Outgoing
 from trio_cursor.records import Event
 from trio_cursor.web.asked import Asked
@@ -52,7 +52,12 @@ def today(now_ms: int) -> date:
 def home(index: Any, asked: Asked, now_ms: int) -> dict[str, Any]:
     """The list, and everything around it."""
     selected = Selected(index, asked.selection())
-    return {**_lines(selected, asked), **_overview(selected, asked, now_ms), **_choices(selected, asked)}
+    return {
+        **_lines(selected, asked),
+        **_overview(selected, asked, now_ms),
+        **_choices(selected, asked),
+        "progress": _progress(index, selected),
+    }
 
 
 def lines(index: Any, asked: Asked) -> dict[str, Any]:
@@ -62,15 +67,25 @@ def lines(index: Any, asked: Asked) -> dict[str, Any]:
 
 def overview(index: Any, asked: Asked, now_ms: int) -> dict[str, Any]:
     """What is around the list."""
-    return _overview(Selected(index, asked.selection()), asked, now_ms)
+    selected = Selected(index, asked.selection())
+    return {**_overview(selected, asked, now_ms), "progress": _progress(index, selected)}
+
+
+def _progress(index: Any, selected: Selected) -> Progress:
+    """Of the same moment as all the rest, so that whoever asks knows whether to ask again."""
+    found = progress(index)
+    # What has just come is put into the list by itself.
+    is_read = selected.is_whole_behind(0) and found.missing <= NEWEST
+    return Progress(0, found.total) if is_read else found
 
 
 def _lines(selected: Selected, asked: Asked) -> dict[str, Any]:
     high = selected.high()
     if asked.after is not None:
         found = selected.lines(NEWEST + 1, after_sequence=asked.after)
-        # A log that was begun anew has other sequences.
-        is_too_much = len(found) > NEWEST or asked.after > high
+        # A log that was begun anew has other sequences. An index that was has those of before filled in
+        # from above, so that there may be a hole.
+        is_too_much = len(found) > NEWEST or asked.after > high or not selected.is_whole_behind(asked.after)
         return {
             "lines": [] if is_too_much else found,
             "high": high,
