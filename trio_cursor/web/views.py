@@ -10,7 +10,7 @@ import attrs
 
 from trio_cursor.eventlog import Filter, find_event, read_events
 from trio_cursor.observations import Json, JsonObject
-from trio_cursor.page_index import Line, Selected, Selection, local, workspace_of
+from trio_cursor.page_index import Line, Selected, Selection, local, of_the_log, workspace_of
 from trio_cursor.page_index.filling import Outgoing
 from trio_cursor.records import Event
 from trio_cursor.web.asked import Asked
@@ -134,13 +134,15 @@ def chosen(asked: Asked, now_ms: int) -> Iterator[tuple[str, str, str]]:
 
 def called(index: Any, text: str) -> int | None:
     """The sequence of the one generation that has this id; None: there is none, or several."""
-    found = find_event(index, text, lambda _: None)
+    with of_the_log():
+        found = find_event(index, text, lambda _: None)
     return found[0].sequence if len(found) == 1 else None
 
 
 def generation(index: Any, sequence: int, outgoing: Outgoing) -> dict[str, Any] | None:
     """One generation in full; None: there is none."""
-    found = read_events(index, Filter(), after=sequence - 1, limit=1, unreadable=lambda _: None)
+    with of_the_log():
+        found = read_events(index, Filter(), after=sequence - 1, limit=1, unreadable=lambda _: None)
     if not found or found[0].sequence != sequence:
         return None
     event = outgoing(found[0])
