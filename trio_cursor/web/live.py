@@ -19,6 +19,7 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE, to_json
 from trio_cursor.web.limits import Limits
+from trio_cursor.web.presence import until_gone
 
 _BATCH_EVENTS, _BATCH_BYTES = 100, 1_000_000
 #: After so long a client that has lost the connection comes again.
@@ -98,12 +99,11 @@ class _Stream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async with trio.open_nursery() as nursery:
 
-                async def until_gone() -> None:
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
+                async def give_up() -> None:
+                    await until_gone(receive)
                     nursery.cancel_scope.cancel()
 
-                nursery.start_soon(until_gone)
+                nursery.start_soon(give_up)
                 await self._live.tell(self._after, send)
                 nursery.cancel_scope.cancel()
             await send({"type": "http.response.body", "body": b""})

@@ -25,6 +25,7 @@ from trio_cursor.web.asked import Asked, asked
 from trio_cursor.web.health import Health, health, level_of
 from trio_cursor.web.journal import Journal
 from trio_cursor.web.overview import FULL
+from trio_cursor.web.presence import for_who_waits
 
 #: Nothing from anywhere else, and no script or style but the files of the page.
 _POLICY = (
@@ -85,9 +86,9 @@ class Pages:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            Route("/", self.home),
-            Route("/generations/{sequence}", self.generation),
-            Route("/watching", self.watching),
+            Route("/", for_who_waits(self.home)),
+            Route("/generations/{sequence}", for_who_waits(self.generation)),
+            Route("/watching", for_who_waits(self.watching)),
             Route("/static/{name}", self.static),
         ]
 
