@@ -279,6 +279,7 @@ async def test_a_page_allows_nothing_but_its_own_files(world):
             "no-referrer",
             "nosniff",
         )
+        assert page.headers["cross-origin-opener-policy"] == "same-origin"
     page = await look(world, "/")
     assert not re.search(r"\son[a-z]+=|style=|javascript:|https?://", page.body)
 
@@ -336,7 +337,7 @@ async def test_a_browser_asks_its_user_for_the_token(log, nursery):
 
     answer = await look(world, "/static/page.css", **{"Sec-Fetch-Site": "same-origin"})
     assert answer.headers["www-authenticate"].startswith("Basic")
-    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):
+    for headers in ({}, {"Sec-Fetch-Site": "none"}):
         assert (await look(world, "/static/page.css", **headers)).headers["www-authenticate"] == "Bearer"
 
     def shown(text):
