@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+import threading
 from contextlib import closing
 from datetime import datetime, timedelta
 from html import unescape
@@ -16,6 +17,7 @@ import trio
 import trio.testing
 from deadlines import until
 from http_client import World, request
+from jinja2 import Template
 from log_events import gap
 
 from trio_cursor import page_index
@@ -487,6 +489,27 @@ async def test_damage_of_the_log_is_said_and_no_index_is_made_anew_for_it(
     assert (len(made_anew), world.journal.trouble) == (1, None)
     said = [record for record in caplog.records if record.name == "trio_cursor.web.journal"]
     assert [record.levelname for record in said] == ["ERROR"]
+
+
+async def test_a_large_page_keeps_nobody_else_waiting(world, log, monkeypatch):
+    await append(log, made(1, at(1)))
+    is_free = threading.Event()
+    drawn = Template.render
+
+    def slow(template, *values):
+        if template.name == "generation.html":
+            assert is_free.wait(30)
+        return drawn(template, *values)
+
+    monkeypatch.setattr(Template, "render", slow)
+    async with world.client() as client:
+        await client.send(request("GET", "/generations/1"))
+        try:
+            assert (await look(world, "/healthz")).status == 200
+            assert (await look(world, "/")).status == 200
+        finally:
+            is_free.set()
+        assert (await client.answer()).status == 200
 
 
 async def test_without_a_log_there_is_no_page(nursery):
