@@ -10,6 +10,7 @@ from trio_cursor.eventlog.mode_rows import load_key, load_modes
 from trio_cursor.eventlog.purging import Purge, give_back, outputs_taken, plan_purge, purge
 from trio_cursor.eventlog.reading import (
     Filter,
+    created_at,
     events_called,
     find_event,
     last_sequence,
@@ -30,6 +31,7 @@ __all__ = [
     "Retired",
     "append_events",
     "count_events",
+    "created_at",
     "cursor_names",
     "events_called",
     "find_event",

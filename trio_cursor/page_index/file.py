@@ -10,7 +10,7 @@ from typing import Any
 
 from trio_cursor.errors import StateError, TrioCursorError
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
-from trio_cursor.eventlog import last_sequence, open_for_reading, transaction
+from trio_cursor.eventlog import created_at, last_sequence, open_for_reading, transaction
 from trio_cursor.sqlite_library import file_uri, sqlite3
 from trio_cursor.state_dir import create_private
 
@@ -131,8 +131,7 @@ def _log_of(directory: Path, mode: str) -> tuple[dict[str, str], int] | None:
 
 def _identity(log: Any, mode: str) -> dict[str, str]:
     """What an index must have been made of to be of use."""
-    row = log.execute("SELECT value FROM meta WHERE key = 'created_at'").fetchone()
-    return {"format": _FORMAT, "log": str(row and row[0]), "mode": mode}
+    return {"format": _FORMAT, "log": created_at(log), "mode": mode}
 
 
 def connected(path: Path, directory: Path) -> Any:

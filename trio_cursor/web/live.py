@@ -36,14 +36,18 @@ class Live:
     _open: int = attrs.field(default=0, init=False)
 
     async def get(self, request: Request) -> Response:
-        """Everything behind `Last-Event-ID`, else behind `after`, else from the beginning of the log."""
+        """Everything behind `Last-Event-ID`, else behind `after`, else from the beginning of the log.
+
+        `log` says of which log that place is, as an earlier answer has named it.
+        """
         said = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         if not _SEQUENCE.fullmatch(said):
             raise HTTPException(400, "Last-Event-ID and after are sequences: numbers")
+        is_ours = request.query_params.get("log") in (None, "", self.log.created_at)
         # A place that this log does not have is one in another log: of this one nothing is known there.
-        after = int(said) if int(said) <= self.log.last_sequence else 0
+        after = int(said) if is_ours and int(said) <= self.log.last_sequence else 0
         if request.method == "HEAD":
-            return Response(media_type="text/event-stream")
+            return Response(headers=self.named(), media_type="text/event-stream")
         if self._open >= self.limits.streams:
             raise HTTPException(503, "too many readers at once; come again", {"Retry-After": "5"})
         return _Stream(self, after)
@@ -76,6 +80,10 @@ class Live:
                     # An id alone is no event, but the place to go on from.
                     await _part(send, f": still there\nid: {after}\n\n")
 
+    def named(self) -> dict[str, str]:
+        """Which log it is."""
+        return {"Trio-Cursor-Log": self.log.created_at}
+
     def arrived(self) -> None:
         """One reader more."""
         self._open += 1
@@ -89,7 +97,7 @@ class _Stream(Response):
     """The answer, for as long as the client wants it."""
 
     def __init__(self, live: Live, after: int) -> None:
-        super().__init__(media_type="text/event-stream")
+        super().__init__(headers=live.named(), media_type="text/event-stream")
         del self.headers["content-length"]
         self._live, self._after = live, after
         live.arrived()
