@@ -448,6 +448,35 @@ def test_what_is_chosen_is_counted(state):
         assert sum(quarters.values()) == 2
 
 
+def test_the_workspaces_where_something_was_asked_last_can_be_chosen(state):
+    places = [history.workspace(name) for name in ("c", "a", "b", "d")]
+    append(state, *(made(number, place=place) for number, place in enumerate(places)))
+    filled(state)
+    with opened(state) as index:
+        selected = Selected(index, Selection(workspace="/x"))
+        assert selected.workspaces() == sorted(place.path for place in places)
+        assert selected.workspaces(2) == [places[2].path, places[3].path]
+
+
+@pytest.mark.parametrize("selection", [{}, {"workspace": SHOP.path}, {"since_ms": 0, "until_ms": 10**15}])
+def test_what_was_reported_since_costs_no_walk_through_what_was_before(state, selection):
+    def cost(index, after):
+        """In SQLite's instructions."""
+        count = []
+        index.set_progress_handler(lambda: count.append(1), 1)
+        found = Selected(index, Selection(**selection)).lines(3, after_sequence=after)
+        index.set_progress_handler(None, 0)
+        return len(count), [line.sequence for line in found]
+
+    # The older by sequence, the newer by time.
+    append(state, *(made(-number) for number in range(300)))
+    filled(state)
+    with opened(state) as index:
+        few, found = cost(index, 297)
+        assert found == [298, 299, 300]
+        assert cost(index, 0) == (pytest.approx(few, rel=0.2), found)
+
+
 def test_the_same_path_on_two_hosts_is_two_workspaces(state):
     there = {"workspace_path": "/home/me/shop", "workspace_id": "w"}
     one, other = (f"vscode-remote://ssh-remote%2B{host}/home/me/shop" for host in ("one", "other"))

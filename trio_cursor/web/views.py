@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -109,9 +110,8 @@ def _choices(selected: Selected, asked: Asked) -> dict[str, Any]:
         names.append(asked.workspace)
     last_parts = [place_name(name) for name in names]
     # Two of one name are told apart by the whole path.
-    labels = [
-        part if last_parts.count(part) == 1 else name for part, name in zip(last_parts, names, strict=True)
-    ]
+    counts = Counter(last_parts)
+    labels = [part if counts[part] == 1 else name for part, name in zip(last_parts, names, strict=True)]
     choices = sorted(zip(labels, names, strict=True), key=lambda choice: choice[0].lower())
     return {"choices": choices}
 
