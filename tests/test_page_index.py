@@ -269,6 +269,19 @@ def test_a_row_that_cannot_be_stored_is_passed_over(state, changes):
         assert (sequences(index), seen) == ([2, 1], [3, 4])
 
 
+def test_a_sequence_that_the_log_never_gave_does_not_move_the_marks(state):
+    append(state, made(0))
+    assert filled(state) == [1]
+    append(state, *map(made, range(1, 4)))
+    with closing(open_for_writing(state)) as connection:
+        connection.execute("UPDATE events SET seq = 1000000 WHERE seq = 4")
+    for _ in range(2):
+        with open_index(state, "full") as index:
+            while fill(index, as_stored, limit=1):
+                pass
+            assert sequences(index)[1:] == [3, 2, 1]
+
+
 @pytest.mark.parametrize("size", [10, 9000])
 def test_a_damaged_page_of_the_log_costs_no_more_than_what_is_on_it(state, size):
     append(state, *(made(number, prompt_text=f"word{number}." + "x" * size) for number in range(60)))

@@ -66,10 +66,10 @@ def fill(
     high, low, newest, oldest = _marks(connection)
     if high < newest:
         events, until = _read_over(connection, _Side("seq > ? ORDER BY seq", high, 1), limit, pass_over)
-        high = newest if until is None else until
+        high = newest if until is None else min(until, newest)
     elif oldest is not None and oldest < low:
         events, until = _read_over(connection, _Side("seq < ? ORDER BY seq DESC", low, -1), limit, pass_over)
-        low = oldest if until is None else until
+        low = oldest if until is None else max(until, oldest)
     else:
         return False
     with transaction(connection):
