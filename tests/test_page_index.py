@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +12,9 @@ import invented_history as history
 import pytest
 
 from trio_cursor import page_index
-from trio_cursor.eventlog import append_events, open_for_writing, transaction
+from trio_cursor.errors import StateError
+from trio_cursor.eventlog import FILE_NAME as LOG_NAME
+from trio_cursor.eventlog import append_events, open_for_reading, open_for_writing, transaction
 from trio_cursor.page_index import (
     Selected,
     Selection,
@@ -25,6 +28,7 @@ from trio_cursor.page_index import (
     prune_beside,
     slots,
     terms_of,
+    workspace_of,
 )
 from trio_cursor.page_index.words import excerpt, stored
 from trio_cursor.privacy import METADATA, Privacy
@@ -32,6 +36,7 @@ from trio_cursor.sqlite_library import sqlite3
 
 SHOP = history.workspace("shop")
 NOON_MS = 1_763_700_000_000
+PAGE_BYTES = 4096
 
 
 def made(number, *, place=SHOP, **fields):
@@ -178,6 +183,10 @@ def test_a_damaged_index_is_begun_anew(state, damage):
         "DELETE FROM meta WHERE key = 'low'",
         "DELETE FROM meta WHERE key = 'deleted'",
         "UPDATE meta SET value = 'x' WHERE key = 'high'",
+        "UPDATE meta SET value = '\u00b2' WHERE key = 'low'",
+        "UPDATE meta SET value = x'31' WHERE key = 'low'",
+        "UPDATE meta SET value = '3' WHERE key = 'low'",
+        "UPDATE heads SET event_id = x'ff'",
     ],
 )
 def test_an_index_that_lacks_something_is_begun_anew(state, damage):
@@ -185,6 +194,8 @@ def test_an_index_that_lacks_something_is_begun_anew(state, damage):
     assert filled(state) == [1]
     with opened(state, "full") as index:
         index.execute(damage)
+    with pytest.raises(UnusableIndexError), open_index(state, "full"):
+        pass
     assert filled(state) == [1]
 
 
@@ -209,6 +220,120 @@ def test_an_index_of_a_log_that_was_put_back_is_begun_anew(state, tmp_path):
     append(state, made(4, prompt_text="other"), made(5))
     assert filled(state) == [3, 2, 1]
     assert (search(state, "lost"), search(state, "other")) == ([], [2])
+
+
+def rewrite(state, sequence, **changes):
+    """Put something else into a row of the log."""
+    with closing(open_for_writing(state)) as connection:
+        [body] = connection.execute("SELECT body FROM events WHERE seq = ?", (sequence,)).fetchone()
+        body = json.dumps({**json.loads(body), **changes})
+        connection.execute("UPDATE events SET body = ? WHERE seq = ?", (body, sequence))
+
+
+def spoil(state, *pages):
+    """Damage pages of the log's file, which nobody has open."""
+    with (state / LOG_NAME).open("r+b") as file:
+        for page in pages:
+            file.seek(page * PAGE_BYTES)
+            file.write(b"\xff" * PAGE_BYTES)
+
+
+def page_with(state, text):
+    return (state / LOG_NAME).read_bytes().index(text.encode()) // PAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timestamp": 10**30},
+        {"timestamp": -(10**30)},
+        {"timestamp": None},
+        {"event_id": "\ud800"},
+        {"event_id": "caf\u00e9"},
+    ],
+)
+def test_a_row_that_cannot_be_stored_is_passed_over(state, changes):
+    append(state, *map(made, range(3)))
+    rewrite(state, 3, **changes)
+    seen = []
+    with opened(state) as index:
+        while fill(index, as_stored, seen.append):
+            pass
+    assert seen == [3]
+    # What comes after it, and whoever opens it then, is not stopped by it either.
+    append(state, made(4))
+    rewrite(state, 4, **changes)
+    with open_index(state, "full") as index:
+        while fill(index, as_stored, seen.append):
+            pass
+        assert (sequences(index), seen) == ([2, 1], [3, 4])
+
+
+def test_a_sequence_that_the_log_never_gave_does_not_move_the_marks(state):
+    append(state, made(0))
+    assert filled(state) == [1]
+    append(state, *map(made, range(1, 4)))
+    with closing(open_for_writing(state)) as connection:
+        connection.execute("UPDATE events SET seq = 1000000 WHERE seq = 4")
+    for _ in range(2):
+        with open_index(state, "full") as index:
+            while fill(index, as_stored, limit=1):
+                pass
+            assert sequences(index)[1:] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("size", [10, 9000])
+def test_a_damaged_page_of_the_log_costs_no_more_than_what_is_on_it(state, size):
+    append(state, *(made(number, prompt_text=f"word{number}." + "x" * size) for number in range(60)))
+    spoil(state, page_with(state, "word30."))
+    seen = []
+    with opened(state) as index:
+        while fill(index, as_stored, seen.append):
+            pass
+        found = sequences(index)
+    # Up to which the index goes is not damaged: it is the same one.
+    assert {60, 1} < set(found)
+    assert 31 not in found
+    assert 60 - 6 < len(found) < 60
+    assert sorted({*found, *seen}) == list(range(1, 61))
+    append(state, *(made(number) for number in range(60, 70)))
+    spoil(state, page_with(state, "word40."))
+    with open_index(state, "full") as index:
+        assert fill(index, as_stored) is False
+        assert sequences(index)[0] == 70
+
+
+def test_a_log_that_cannot_be_read_is_not_the_indexs_fault(state):
+    append(state, *(made(number, prompt_text=f"word{number}." + "x" * 9000) for number in range(20)))
+    filled(state)
+    with closing(open_for_reading(state)) as log:
+        indexes = [
+            root - 1 for (root,) in log.execute("SELECT rootpage FROM sqlite_master WHERE type = 'index'")
+        ]
+    delete(state, 3)
+    whole = (state / LOG_NAME).read_bytes()
+    spoil(state, *indexes)
+    with open_index(state, "full") as index, pytest.raises(StateError, match="event log cannot be read"):
+        prune(index)
+    (state / LOG_NAME).write_bytes(whole)
+    with closing(open_for_reading(state)) as log:
+        [root] = log.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
+    spoil(state, root - 1)
+    with pytest.raises(StateError, match="event log cannot be read"), open_index(state, "full"):
+        pass
+    (state / LOG_NAME).write_bytes(whole)
+    with open_index(state, "full") as index:
+        assert prune(index) == 1
+
+
+def test_what_is_gone_goes_whatever_was_noted_of_it(state):
+    append(state, *map(made, range(3)))
+    filled(state)
+    delete(state, 1)
+    with opened(state) as index:
+        index.execute("DELETE FROM meta WHERE key = 'deleted'")
+        assert prune(index) == 1
+        assert sequences(index) == [3, 2]
 
 
 def test_trouble_that_is_not_the_files_is_told(state, monkeypatch):
@@ -334,6 +459,50 @@ def test_what_is_chosen_is_counted(state):
         assert (window.lines(9), window.count_ever(), window.high()) == ([], 4, 4)
         quarters = Selected(index, Selection(model="a")).quarters(NOON_MS, NOON_MS + 3_600_000)
         assert sum(quarters.values()) == 2
+
+
+def test_the_workspaces_where_something_was_asked_last_can_be_chosen(state):
+    places = [history.workspace(name) for name in ("c", "a", "b", "d")]
+    append(state, *(made(number, place=place) for number, place in enumerate(places)))
+    filled(state)
+    with opened(state) as index:
+        selected = Selected(index, Selection(workspace="/x"))
+        assert selected.workspaces() == sorted(place.path for place in places)
+        assert selected.workspaces(2) == [places[2].path, places[3].path]
+
+
+@pytest.mark.parametrize("selection", [{}, {"workspace": SHOP.path}, {"since_ms": 0, "until_ms": 10**15}])
+def test_what_was_reported_since_costs_no_walk_through_what_was_before(state, selection):
+    def cost(index, after):
+        """In SQLite's instructions."""
+        count = []
+        index.set_progress_handler(lambda: count.append(1), 1)
+        found = Selected(index, Selection(**selection)).lines(3, after_sequence=after)
+        index.set_progress_handler(None, 0)
+        return len(count), [line.sequence for line in found]
+
+    # The older by sequence, the newer by time.
+    append(state, *(made(-number) for number in range(300)))
+    filled(state)
+    with opened(state) as index:
+        few, found = cost(index, 297)
+        assert found == [298, 299, 300]
+        assert cost(index, 0) == (pytest.approx(few, rel=0.2), found)
+
+
+def test_the_same_path_on_two_hosts_is_two_workspaces(state):
+    there = {"workspace_path": "/home/me/shop", "workspace_id": "w"}
+    one, other = (f"vscode-remote://ssh-remote%2B{host}/home/me/shop" for host in ("one", "other"))
+    assert workspace_of({**there, "workspace_uri": one}) == one
+    assert workspace_of({**there, "workspace_uri": None}) == "/home/me/shop"
+    assert workspace_of({**there, "workspace_uri": "file:///home/me/shop"}) == "/home/me/shop"
+    append(state, *map(made, range(2)))
+    rewrite(state, 1, metadata={**there, "workspace_uri": one})
+    rewrite(state, 2, metadata={**there, "workspace_uri": other})
+    filled(state)
+    with opened(state) as index:
+        assert Selected(index, Selection()).workspaces() == [one, other]
+        assert sequences(index, workspace=one) == [1]
 
 
 def test_quarters_are_put_into_the_hours_and_days_of_the_zone():

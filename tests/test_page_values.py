@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 
 import attrs
 import pytest
 from markupsafe import Markup
 
+from trio_cursor.harmless import printable
 from trio_cursor.page_index import local
 from trio_cursor.status import (
     OutputStatus,
@@ -79,6 +81,14 @@ def test_a_text_marks_what_is_a_code():
     # Between letters and in emoji a joiner is part of what is written.
     family = "\U0001f469\u200d\U0001f4bb \u0646\u200c\u06cc"
     assert texts.shown(family) == family
+
+
+def test_what_is_taken_as_it_is_only_shows():
+    every = map(chr, {*range(sys.maxunicode + 1)} - {ord("\n"), ord("\t")})
+    taken = [char for char in every if not texts._SUSPECT.match(char)]
+    # In pairs: a code is one whatever comes after it.
+    assert [char for char in taken if printable(char + "a") != char + "a"] == []
+    assert {"é", "ж", "ש", "م", "अ", "あ", "数", "한", "😀"} <= set(taken)
 
 
 def test_programs_are_told_from_prose():

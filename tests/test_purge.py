@@ -432,8 +432,23 @@ def test_the_page_finds_no_longer_what_is_gone(capsys, state):
     with page_index.open_index(state, "full") as index:
         found = page_index.Selected(index, page_index.Selection()).lines(10)
     assert [line.sequence for line in found] == [3, 2, 1]
-    # One that is damaged is somebody else's to mend: it is said.
-    (state / page_index.FILE_NAME).write_bytes(b"damaged" * 1000)
+
+
+@pytest.mark.parametrize("damage", ["DROP TABLE heads", "DROP TABLE meta", None])
+def test_an_index_that_cannot_let_go_goes_itself_unless_a_service_has_it(capsys, state, damage):
+    write_days(state)
+    file = state / page_index.FILE_NAME
+    page_index.make_index(state, "full")
+    if damage is None:
+        file.write_bytes(b"damaged" * 1000)
+    else:
+        with page_index.open_index(state, "full") as index:
+            index.execute(damage)
+    with held(state):
+        purged(state, "--yes", "--workspace", "shop")
+        assert file.exists()
+        assert "the page's index still has what was deleted" in capsys.readouterr().err
     purged(state, "--yes", "--all")
     assert left(state) == []
-    assert "the page's index still has what was deleted" in capsys.readouterr().err
+    assert not file.exists()
+    assert "index" not in capsys.readouterr().err

@@ -98,6 +98,35 @@ def test_foreign_pages_may_not(origin):
     assert status_of(host="localhost:8787", origin=origin) == 403
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "dest", "status"),
+    [
+        ("same-origin", "cors", "empty", None),
+        ("none", "navigate", "document", None),
+        # A link from elsewhere may be followed.
+        ("cross-site", "navigate", "document", None),
+        ("same-site", "navigate", "document", None),
+        ("cross-site", "no-cors", "image", 403),
+        # Another port of this machine.
+        ("same-site", "no-cors", "empty", 403),
+        ("cross-site", "navigate", "iframe", 403),
+        ("cross-site", "cors", "document", 403),
+        ("", "navigate", "", 403),
+    ],
+)
+def test_a_foreign_page_cannot_have_us_work_for_it(site, mode, dest, status):
+    said = {"sec_fetch_site": site, "sec_fetch_mode": mode, "sec_fetch_dest": dest}
+    assert status_of(host="localhost:8787", path="/", **said) == status
+
+
+def test_an_extension_announces_as_ever():
+    # Node sends the one header, a page of ours under another name of ours all of them.
+    assert status_of(host="localhost:8787", path="/events", sec_fetch_mode="cors") is None
+    said = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "cors", "sec_fetch_dest": "empty"}
+    assert status_of(host="127.0.0.1:8787", path="/events", origin="http://localhost:8787", **said) is None
+    assert status_of(host="127.0.0.1:8787", path="/events", origin="vscode-webview://x", **said) == 403
+
+
 def test_a_foreign_address_is_no_own_page_beyond_loopback():
     assert status_of("0.0.0.0:8787", host="10.0.0.5:8787", origin="http://6.6.6.6:8787") == 403
     assert status_of("0.0.0.0:8787", host="10.0.0.5:8787", origin="http://10.0.0.5:8787") is None

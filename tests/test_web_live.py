@@ -118,6 +118,22 @@ async def test_who_only_wants_to_be_woken_is_told_no_more(log, nursery):
         assert (await client.ask("GET", "/api/events?texts=maybe")).status == 400
 
 
+async def test_a_place_in_another_log_is_none_in_this_one(log, nursery):
+    await log.append(entry(1, 2, 3))
+    world = await serve(nursery, log)
+    async with world.client() as client:
+        name = (await client.ask("HEAD", "/api/events")).headers["trio-cursor-log"]
+    assert name == log.created_at
+    for said, first in ((name, 3), ("", 3), ("another", 1)):
+        async with world.client() as client:
+            reader = await Reader(client).begin(f"/api/events?after=2&log={said}")
+            assert reader.answer.headers["trio-cursor-log"] == name
+            assert (await reader.events(1))[0][0] == first
+        async with world.client() as client:
+            reader = await Reader(client).begin(f"/api/events?log={said}", **{"Last-Event-ID": "2"})
+            assert (await reader.events(1))[0][0] == first
+
+
 async def test_gap_records_are_no_events_and_are_not_read_again(log, nursery):
     await log.append(Entry((((), gap()),)))
     world = await serve(nursery, log, heartbeat_seconds=0.01)

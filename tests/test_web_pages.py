@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+import threading
 from contextlib import closing
 from datetime import datetime, time, timedelta
 from html import unescape
@@ -15,10 +16,12 @@ import pytest
 import trio
 import trio.testing
 from deadlines import until
-from http_client import World
+from http_client import World, request
+from jinja2 import Template
 from log_events import gap
 
 from trio_cursor import page_index
+from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import Entry, open_event_log
 from trio_cursor.page_index.file import connected
 from trio_cursor.privacy import METADATA, Privacy
@@ -39,6 +42,7 @@ SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;"
 TOKEN = "0123456789abcdef-token"
 #: By local time; noon of a day on which no clock is changed: no test runs over midnight.
 NOW = datetime(2026, 11, 18, 12)  # noqa: DTZ001 - local
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 WS = WorkspaceStatus(
     "/db",
     "w1",
@@ -281,6 +285,7 @@ async def test_a_page_allows_nothing_but_its_own_files(world):
             "no-referrer",
             "nosniff",
         )
+        assert page.headers["cross-origin-opener-policy"] == "same-origin"
     page = await look(world, "/")
     assert not re.search(r"\son[a-z]+=|style=|javascript:|https?://", page.body)
 
@@ -388,7 +393,7 @@ async def test_a_browser_asks_its_user_for_the_token(log, nursery):
 
     answer = await look(world, "/static/page.css", **{"Sec-Fetch-Site": "same-origin"})
     assert answer.headers["www-authenticate"].startswith("Basic")
-    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):
+    for headers in ({}, {"Sec-Fetch-Site": "none"}):
         assert (await look(world, "/static/page.css", **headers)).headers["www-authenticate"] == "Bearer"
 
     def shown(text):
@@ -444,10 +449,121 @@ async def test_an_index_is_made_when_it_is_asked_for_and_then_followed(state, lo
 async def test_a_question_that_nobody_waits_for_ends(world, log):
     await append(log, made(1, at(1)))
     await world.journal.up_to_date()
-    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
     with trio.fail_after(20), trio.move_on_after(0.05) as scope:
-        await world.journal.ask(lambda index: index.execute(endless).fetchone())
+        await world.journal.ask(lambda index: index.execute(ENDLESS).fetchone())
     assert scope.cancelled_caught
+
+
+async def test_a_question_that_takes_too_long_is_refused_in_words(world, log, monkeypatch):
+    await append(log, made(1, at(1)))
+    await world.journal.up_to_date()
+    monkeypatch.setattr("trio_cursor.web.journal._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("trio_cursor.web.views.home", lambda index, *_: index.execute(ENDLESS).fetchone())
+    page = await look(world, "/?q=%2B%2B")
+    assert page.status == 503
+    assert "this takes too long: add a word, or choose a day" in page.body
+    assert world.journal.trouble is None
+
+
+async def test_a_question_of_somebody_who_has_gone_ends(world, log, monkeypatch):
+    await append(log, made(1, at(1)))
+    await world.journal.up_to_date()
+    ends = []
+
+    def endless(index, *_):
+        try:
+            index.execute(ENDLESS).fetchone()
+        finally:
+            ends.append(index)
+
+    monkeypatch.setattr("trio_cursor.web.views.home", endless)
+    monkeypatch.setattr("trio_cursor.web.journal._ANSWER_SECONDS", 3600)
+    # More than are answered at once.
+    for _ in range(3):
+        async with world.client() as client:
+            await client.send(request("GET", "/"))
+            await until(lambda: world.journal._asking.borrowed_tokens)
+        await until(lambda: not world.journal._asking.borrowed_tokens)
+    assert len(ends) == 3
+
+
+async def test_a_file_that_cannot_be_looked_for_is_no_end_of_the_server(world, log, monkeypatch):
+    looks = []
+
+    def exists(directory):
+        looks.append(directory)
+        if len(looks) == 1:
+            raise PermissionError(13, "not for you")
+        return page_index.exists(directory)
+
+    monkeypatch.setattr("trio_cursor.web.journal._AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("trio_cursor.web.journal.exists", exists)
+    async with trio.open_nursery() as nursery:
+        journal = Journal(log, "full")
+        nursery.start_soon(journal.run)
+        await until(lambda: len(looks) == 2)
+        await append(log, made(1, at(1)))
+        journal._is_wanted.set()
+        await until(lambda: journal.progress == page_index.Progress(0, 1))
+        assert journal.trouble is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_damage_of_the_log_is_said_and_no_index_is_made_anew_for_it(
+    state, nursery, monkeypatch, caplog
+):
+    made_anew = []
+
+    def make(*arguments):
+        made_anew.append(arguments)
+        page_index.make_index(*arguments)
+
+    monkeypatch.setattr("trio_cursor.web.journal.make_index", make)
+    async with open_event_log(state) as log:
+        await append(
+            log, *(made(number, at(1) + number, prompt_text=f"word{number}. " * 3000) for number in range(20))
+        )
+    path = state / LOG_NAME
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(b"word9. ") // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+    async with open_event_log(state) as log:
+        world = World(journal=Journal(log, "full"))
+        await world.serve(nursery)
+        await look(world, "/")
+        await until(lambda: world.journal.progress == page_index.Progress(0, 20))
+        assert questions(await look(world, "/?q=word19"))
+        assert not questions(await look(world, "/?q=word9"))
+        for path in ("/generations/10", "/?q=%2310"):
+            page = await look(world, path)
+            assert page.status == 503
+            assert "the event log cannot be read" in page.body
+        assert (await look(world, "/generations/20")).status == 200
+        nursery.cancel_scope.cancel()
+    assert (len(made_anew), world.journal.trouble) == (1, None)
+    said = [record for record in caplog.records if record.name == "trio_cursor.web.journal"]
+    assert [record.levelname for record in said] == ["ERROR"]
+
+
+async def test_a_large_page_keeps_nobody_else_waiting(world, log, monkeypatch):
+    await append(log, made(1, at(1)))
+    is_free = threading.Event()
+    drawn = Template.render
+
+    def slow(template, *values):
+        if template.name == "generation.html":
+            assert is_free.wait(30)
+        return drawn(template, *values)
+
+    monkeypatch.setattr(Template, "render", slow)
+    async with world.client() as client:
+        await client.send(request("GET", "/generations/1"))
+        try:
+            assert (await look(world, "/healthz")).status == 200
+            assert (await look(world, "/")).status == 200
+        finally:
+            is_free.set()
+        assert (await client.answer()).status == 200
 
 
 async def test_without_a_log_there_is_no_page(nursery):
@@ -504,7 +620,7 @@ async def test_damage_that_a_question_meets_is_mended(world, log, state, monkeyp
     ],
 )
 async def test_nonsense_in_the_index_is_seen_at_once_and_made_anew(world, log, state, nonsense, path):
-    await append(log, made(1, at(1), response_text="w1"))
+    await append(log, made(1, at(1), response_text="w1", tool_calls=()))
     well = await look(world, path)
     assert well.status == 200
     await until(lambda: world.journal.progress == page_index.Progress(0, 1))

@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from trio_cursor import page_index
 from trio_cursor.cli.log_access import readable, refuse_unknown
 from trio_cursor.cli.output import Style, plural, printable, say, size
 from trio_cursor.cli.progress import counting
 from trio_cursor.config import Config, load_config
 from trio_cursor.durations import parse_duration
-from trio_cursor.errors import AlreadyRunningError, StateError
+from trio_cursor.errors import AlreadyRunningError, StateError, TrioCursorError
 from trio_cursor.eventlog import (
     FORMAT,
     Filter,
@@ -30,8 +31,6 @@ from trio_cursor.eventlog import (
     purge,
     workspaces_in,
 )
-from trio_cursor.page_index import FILE_NAME as PAGE_INDEX
-from trio_cursor.page_index import prune_beside
 from trio_cursor.sqlite_library import sqlite3
 from trio_cursor.state_dir import held, is_held
 
@@ -93,13 +92,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _delete_from_the_page(directory: Path) -> None:
     try:
-        prune_beside(directory)
-    except (sqlite3.Error, OSError) as error:
-        file = printable(str(directory / PAGE_INDEX))
-        say(
-            f"the page's index still has what was deleted ({error}): a service takes it out of there within a"
-            f" minute; without one, remove {file}"
-        )
+        page_index.prune_beside(directory)
+    except (sqlite3.Error, OSError, TrioCursorError) as error:
+        try:
+            # Without a service nobody has it open, and the next one makes it anew.
+            with held(directory, tries=1):
+                page_index.remove(directory)
+        except (OSError, TrioCursorError):
+            file = printable(str(directory / page_index.FILE_NAME))
+            say(
+                f"the page's index still has what was deleted ({error}): a service takes it out of there"
+                f" within a minute; without one, remove {file}"
+            )
 
 
 def _moment(text: str) -> int:

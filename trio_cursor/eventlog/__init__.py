@@ -11,6 +11,7 @@ from trio_cursor.eventlog.places import holds, last_part, narrowed, paths_in, se
 from trio_cursor.eventlog.purging import Purge, give_back, outputs_taken, plan_purge, purge
 from trio_cursor.eventlog.reading import (
     Filter,
+    created_at,
     events_called,
     find_event,
     last_sequence,
@@ -31,6 +32,7 @@ __all__ = [
     "Retired",
     "append_events",
     "count_events",
+    "created_at",
     "cursor_names",
     "events_called",
     "find_event",

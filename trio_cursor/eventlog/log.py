@@ -57,11 +57,13 @@ class Entry:
 class EventLog:
     """Open log; made by `open_event_log`."""
 
-    def __init__(self, access: Access, last_sequence: int) -> None:
+    def __init__(self, access: Access, last_sequence: int, created_at: str = "") -> None:
         self._access = access
         self._write, self._read = access.write, access.read
         #: Rows that are no events, by sequence.
         self._unreadable: set[int] = set()
+        #: No other log has the same.
+        self.created_at = created_at
         self.last_sequence = last_sequence
         #: What outputs and subscribers get of an event that is stored; called in a thread.
         self.outgoing: Callable[[Event], Event] = _as_stored
@@ -300,5 +302,5 @@ def _open(directory: Path) -> EventLog:
         if reader is None:
             raise StateError(f"the event log in {directory} was taken away while it was opened")
         opened.enter_context(closing(reader))
-        last_sequence = reading.last_sequence(writer)
-    return EventLog(Access(directory, writer, reader), last_sequence)
+        last_sequence, created_at = reading.last_sequence(writer), reading.created_at(writer)
+    return EventLog(Access(directory, writer, reader), last_sequence, created_at)

@@ -53,6 +53,12 @@ def last_sequence(connection: Any) -> int:
     return int(row[0]) if row else 0
 
 
+def created_at(connection: Any) -> str:
+    """When the log was made, in digits; by that it is told from another one in its place."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'created_at'").fetchone()
+    return str(row and row[0])
+
+
 def read_events(
     connection: Any,
     wanted: Filter,

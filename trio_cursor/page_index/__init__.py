@@ -5,7 +5,15 @@ deleted at any time, and is filled anew. The log knows nothing of it.
 """
 
 from trio_cursor.page_index.asking import DURATIONS, Facets, Line, Selected, Selection
-from trio_cursor.page_index.file import FILE_NAME, UnusableIndexError, exists, make_index, open_index, remove
+from trio_cursor.page_index.file import (
+    FILE_NAME,
+    UnusableIndexError,
+    exists,
+    make_index,
+    of_the_log,
+    open_index,
+    remove,
+)
 from trio_cursor.page_index.filling import Progress, fill, progress, prune, prune_beside, workspace_of
 from trio_cursor.page_index.times import SLOT_MS, Slots, bounds, local, slots
 from trio_cursor.page_index.words import Terms, terms_of
@@ -27,6 +35,7 @@ __all__ = [
     "fill",
     "local",
     "make_index",
+    "of_the_log",
     "open_index",
     "progress",
     "prune",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -15,6 +16,8 @@ from trio_cursor.page_index.words import Excerpt, Terms, excerpt
 
 #: Upper bounds of the classes of durations, milliseconds; what is longer is one class more.
 DURATIONS = (1_000, 5_000, 15_000, 60_000, 300_000)
+#: To choose from: nobody looks through more.
+_MOST_WORKSPACES = 500
 
 _LINES = (
     "SELECT f.seq, f.timestamp, w.name, m.name, k.name, s.name, f.duration, h.head FROM facts f"
@@ -41,7 +44,7 @@ class _Head(msgspec.Struct):
 
 #: As rows must be; SQLite gives whatever is there.
 _Row = tuple[int, int, str, str, str, str, int | None, str]
-_Counted = tuple[int, int, int, int, int, int, float, int]
+_Counted = tuple[int, int, int, int, int]
 _read_head = msgspec.json.Decoder(_Head).decode
 
 
@@ -128,12 +131,19 @@ class Selected:
     def lines(
         self, limit: int, *, before: tuple[int, int] | None = None, after_sequence: int | None = None
     ) -> list[Line]:
-        """The newest by time; `before`: behind this time and sequence; `after_sequence`: reported since."""
+        """The newest by time; `before`: behind this time and sequence; `after_sequence`: the last reported
+        since, not all of them if there are more.
+        """
         where, values = self._in_window()
         if before is not None:
             where, values = f"{where} AND (f.timestamp, f.seq) < (?, ?)", [*values, *before]
         if after_sequence is not None:
-            where, values = f"{where} AND f.seq > ?", [*values, after_sequence]
+            # By sequence from the end: by time it would be through all there ever was.
+            where = (
+                f"f.seq IN (SELECT f.seq FROM facts f NOT INDEXED WHERE {where} AND f.seq > ?"  # noqa: S608 - ours
+                " ORDER BY f.seq DESC LIMIT ?)"
+            )
+            values = [*values, after_sequence, limit]
         rows = self._connection.execute(
             f"{_LINES} WHERE {where} ORDER BY f.timestamp DESC, f.seq DESC LIMIT ?", [*values, limit]
         )
@@ -143,23 +153,28 @@ class Selected:
     def facets(self) -> Facets:
         """What all of them are."""
         where, values = self._in_window()
-        rows = self._connection.execute(
-            f"SELECT f.workspace, f.model, f.kind, f.status, {_DURATION_CLASS}, count(*), total(f.tokens),"  # noqa: S608 - ours
-            f" count(f.tokens) FROM facts f WHERE {where} GROUP BY 1, 2, 3, 4, 5",
+        names = dict(_sound(self._all("SELECT id, name FROM names"), list[tuple[int, str]]))
+        # Workspaces alone, of which there may be thousands: an index has them in their order, the rest is
+        # sorted. What is not counted by is not carried along.
+        places = self._all(f"SELECT f.workspace, count(*) FROM facts f WHERE {where} GROUP BY 1", values)  # noqa: S608 - ours
+        rows = self._all(
+            f"SELECT f.model, f.kind, f.status, {_DURATION_CLASS}, count(*) FROM facts f"  # noqa: S608 - ours
+            f" WHERE {where} GROUP BY 1, 2, 3, 4",
             values,
-        ).fetchall()
-        named = self._connection.execute("SELECT id, name FROM names").fetchall()
-        names = dict(_sound(named, list[tuple[int, str]]))
-        total, tokens, known = 0, 0, 0
+        )
+        sums = self._all(f"SELECT total(f.tokens), count(f.tokens) FROM facts f WHERE {where}", values)  # noqa: S608 - ours
         counters: list[Counter[int]] = [Counter() for _ in range(5)]
-        for *keys, count, tokens_of, known_of in _sound(rows, list[_Counted]):
-            total, tokens, known = total + count, tokens + int(tokens_of), known + known_of
-            for counter, key in zip(counters, keys, strict=True):
+        counters[0].update(dict(_sound(places, list[tuple[int, int]])))
+        for *keys, count in _sound(rows, list[_Counted]):
+            for counter, key in zip(counters[1:], keys, strict=True):
                 counter[key] += count
         workspaces, models, kinds, statuses = (
             {_name(names, key): count for key, count in counter.most_common()} for counter in counters[:4]
         )
-        return Facets(total, workspaces, models, kinds, statuses, dict(counters[4]), tokens, known)
+        [(tokens, known)] = _sound(sums, list[tuple[float, int]])
+        return Facets(
+            counters[0].total(), workspaces, models, kinds, statuses, dict(counters[4]), int(tokens), known
+        )
 
     def count_ever(self) -> int:
         """How many they were if the window were not."""
@@ -187,12 +202,16 @@ class Selected:
         )
         return dict(_sound(rows.fetchall(), list[tuple[int, int]]))
 
-    def workspaces(self) -> list[str]:
-        """All that there are, whatever is selected."""
-        rows = self._connection.execute(
-            "SELECT name FROM names WHERE id IN (SELECT DISTINCT workspace FROM facts) ORDER BY name"
+    def workspaces(self, limit: int = _MOST_WORKSPACES) -> list[str]:
+        """Where something was asked last, by name, whatever is selected."""
+        rows = self._all(
+            # A look into an index for each name, instead of a walk through all generations.
+            "SELECT name FROM (SELECT name, (SELECT max(f.timestamp) FROM facts f"
+            " WHERE f.workspace = names.id) AS last FROM names)"
+            " WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?",
+            [limit],
         )
-        return [name for (name,) in _sound(rows.fetchall(), list[tuple[str]])]
+        return sorted(name for (name,) in _sound(rows, list[tuple[str]]))
 
     def neighbours(self, sequence: int) -> tuple[int | None, int | None]:
         """The sequences of the next older and the next newer one by time; None: there is none."""
@@ -208,6 +227,9 @@ class Selected:
             ).fetchone()
             found.append(near and int(near[0]))
         return found[0], found[1]
+
+    def _all(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        return self._connection.execute(statement, values).fetchall()
 
     def _in_window(self) -> tuple[str, list[Any]]:
         where, values = self._where, [*self._values]

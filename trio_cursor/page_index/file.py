@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from trio_cursor.errors import TrioCursorError
+from trio_cursor.errors import StateError, TrioCursorError
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
-from trio_cursor.eventlog import last_sequence, open_for_reading, transaction
+from trio_cursor.eventlog import created_at, last_sequence, open_for_reading, transaction
 from trio_cursor.sqlite_library import file_uri, sqlite3
 from trio_cursor.state_dir import create_private
 
 FILE_NAME = "page-index.sqlite3"
 #: Raised with every change of the layout below: an index of another one is made anew.
-_FORMAT = "1"
+_FORMAT = "2"
 _BUSY_SECONDS = 2.0
 #: SQLite's memory for pages, in KiB: a search reads a few megabytes.
 _CACHE_KIB = 16_384
@@ -43,6 +44,7 @@ _TEXTS = "CREATE VIRTUAL TABLE texts USING fts5(prompt, answer, tokenize='unicod
 #: Without one of them it is damaged, whatever SQLite says.
 _TABLES = {"meta", "facts", "names", "heads", "texts", "texts_data", "texts_idx", "texts_content"}
 _MARKS = ("high", "low", "deleted")
+_NUMBER = re.compile("[0-9]{1,18}")
 #: What Python's module says of bytes that are no UTF-8.
 _NO_TEXT = "Could not decode to UTF-8"
 
@@ -60,6 +62,18 @@ def remove(directory: Path) -> None:
 
 class UnusableIndexError(TrioCursorError):
     """There is no index, or one that is damaged, or of another layout, log or privacy mode."""
+
+
+@contextmanager
+def of_the_log() -> Iterator[None]:
+    """What SQLite says in here it says of the log: the index is as good as it was.
+
+    Raises `StateError`.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StateError(f"the event log cannot be read: {error}") from error
 
 
 @contextmanager
@@ -111,14 +125,13 @@ def _log_of(directory: Path, mode: str) -> tuple[dict[str, str], int] | None:
     reading = open_for_reading(directory)
     if reading is None:
         return None
-    with closing(reading):
+    with closing(reading), of_the_log():
         return _identity(reading, mode), last_sequence(reading)
 
 
 def _identity(log: Any, mode: str) -> dict[str, str]:
     """What an index must have been made of to be of use."""
-    row = log.execute("SELECT value FROM meta WHERE key = 'created_at'").fetchone()
-    return {"format": _FORMAT, "log": str(row and row[0]), "mode": mode}
+    return {"format": _FORMAT, "log": created_at(log), "mode": mode}
 
 
 def connected(path: Path, directory: Path) -> Any:
@@ -135,7 +148,8 @@ def connected(path: Path, directory: Path) -> Any:
         # What a power cut takes is read again.
         connection.execute("PRAGMA synchronous=NORMAL")
         log_uri = f"{file_uri(str((directory / LOG_NAME).absolute()))}?mode=ro"
-        connection.execute("ATTACH ? AS log", (log_uri,))
+        with of_the_log():
+            connection.execute("ATTACH ? AS log", (log_uri,))
     except BaseException:
         connection.close()
         raise
@@ -159,11 +173,20 @@ def _is_of(connection: Any, identity: dict[str, str]) -> bool:
     if not there >= _TABLES:
         return False
     found = dict(connection.execute("SELECT key, value FROM main.meta"))
-    if not identity.items() <= found.items() or not all(found.get(mark, "").isdigit() for mark in _MARKS):
+    marks = [found.get(mark) for mark in _MARKS]
+    if not identity.items() <= found.items() or not all(map(_is_number, marks)):
+        return False
+    high, low = int(found["high"]), int(found["low"])
+    if low > high + 1:
         return False
     # A log that was put back to an older state gives its sequences again, to other events.
-    newest = connection.execute("SELECT seq FROM log.sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(found["high"]) <= (newest[0] if newest else 0) and _knows_the_last(connection)
+    with of_the_log():
+        newest = connection.execute("SELECT seq FROM log.sqlite_sequence WHERE name = 'events'").fetchone()
+    return high <= (newest[0] if newest else 0) and _knows_the_last(connection)
+
+
+def _is_number(mark: object) -> bool:
+    return isinstance(mark, str) and _NUMBER.fullmatch(mark) is not None
 
 
 def _knows_the_last(connection: Any) -> bool:
@@ -171,7 +194,8 @@ def _knows_the_last(connection: Any) -> bool:
     row = connection.execute("SELECT seq, event_id FROM heads ORDER BY seq DESC LIMIT 1").fetchone()
     if row is None:
         return True
-    beginning = connection.execute(
-        "SELECT substr(CAST(body AS BLOB), 1, 1000) FROM log.events WHERE seq = ?", (row[0],)
-    ).fetchone()
-    return beginning is None or row[1].encode() in beginning[0]
+    with of_the_log():
+        beginning = connection.execute(
+            "SELECT substr(CAST(body AS BLOB), 1, 1000) FROM log.events WHERE seq = ?", (row[0],)
+        ).fetchone()
+    return beginning is None or (isinstance(row[1], str) and row[1].encode() in beginning[0])

@@ -8,6 +8,9 @@ and a foreign page cannot choose it.
 
 Origin: a browser names the page that asks. It must be ours, or none (no browser).
 
+Sec-Fetch-Site: of a request that only reads no page is named, but whether one of another origin makes it. It
+would not see the answer, and has us work for it. Following a link is no such thing.
+
 Token: beyond loopback always, on loopback if there is a file. `/healthz` alone needs none. Programs show
 it as `Authorization: Bearer`. A browser asks its user for it, as a password (any name will do), and then
 shows it to this very scheme, host and port alone: a cookie would go to every port of the host, where
@@ -53,6 +56,8 @@ _ALWAYS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    # Whoever opens the page has no hold of its window.
+    (b"cross-origin-opener-policy", b"same-origin"),
 )
 
 
@@ -112,7 +117,11 @@ class Gate:
         host = _parted(hosts[0]) if len(hosts) == 1 else None
         if host is None or not self._is_ours(host[0]):
             return 421, "the Host header names somebody else; ask for localhost or the address listened on"
-        if any(not self._is_own_page(origin, host) for origin in _values(headers, b"origin")):
+        origins = _values(headers, b"origin")
+        if any(not self._is_own_page(origin, host) for origin in origins):
+            return 403, "pages of other origins may not ask here"
+        # An origin says more: `localhost` and `127.0.0.1` are both ours, and two sites.
+        if not origins and _is_of_another_site(headers) and not _is_visit(headers):
             return 403, "pages of other origins may not ask here"
         if self.token is not None and path not in _OPEN_TO_ALL and not self._knows(headers):
             return 401, "the header Authorization: Bearer must carry the token of http.token_file"
@@ -165,6 +174,17 @@ def guarded(app: Asgi, gate: Gate) -> Asgi:
             await _refuse(*refusal, marked, is_person=_is_of_a_person(scope["headers"]))
 
     return guard
+
+
+def _is_of_another_site(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser asks because of a page of another origin; another port is one as well."""
+    return any(site not in ("same-origin", "none") for site in _values(headers, b"sec-fetch-site"))
+
+
+def _is_visit(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser goes to a page of ours, with a window of its own."""
+    names = (b"sec-fetch-mode", b"sec-fetch-dest")
+    return [_values(headers, name) for name in names] == [["navigate"], ["document"]]
 
 
 def _is_of_a_person(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -44,6 +44,8 @@ _AGAIN_SECONDS = 10.0
 _PATIENCE_SECONDS = 1.0
 #: At once.
 _QUESTIONS = 2
+#: For an answer: whoever waits for longer asks again, and takes the place of somebody else.
+_ANSWER_SECONDS = 15.0
 #: Instructions of SQLite between two questions whether anybody still wants the answer.
 _INSTRUCTIONS = 10_000
 
@@ -69,6 +71,8 @@ class Journal:
     progress: Progress = attrs.field(default=Progress(0, 0), init=False)
     #: The last that was logged.
     _mistake: str | None = attrs.field(default=None, init=False)
+    #: Which was logged.
+    _has_passed_over: bool = attrs.field(default=False, init=False)
     #: A question has found it so.
     _is_damaged: bool = attrs.field(default=False, init=False)
     #: Up to which sequence everything new is in the index; -1: there is none yet.
@@ -88,13 +92,14 @@ class Journal:
 
     async def run(self) -> None:
         """Keep the index up to date, for ever. Trouble with its file is said, and stops nothing."""
-        if not await trio.to_thread.run_sync(exists, self.directory, limiter=self._filling):
-            await self._is_wanted.wait()
-        pruned = -math.inf
+        pruned, is_begun = -math.inf, False
         while True:
-            is_due = trio.current_time() - pruned >= _PRUNE_SECONDS
-            began = trio.current_time()
             try:
+                if not is_begun:
+                    await self._beginning()
+                    is_begun = True
+                began = trio.current_time()
+                is_due = began - pruned >= _PRUNE_SECONDS
                 step = await self._stepped(is_due=is_due)
             except (sqlite3.Error, OSError, TrioCursorError) as error:
                 self._fail(str(error))
@@ -119,6 +124,11 @@ class Journal:
                 if self._until >= self.log.last_sequence and not self._is_damaged:
                     await self.log.appended.wait()
                 await trio.sleep(_GATHER_SECONDS)
+
+    async def _beginning(self) -> None:
+        """Wait until there is an index, or somebody wants one."""
+        if not await trio.to_thread.run_sync(exists, self.directory, limiter=self._filling):
+            await self._is_wanted.wait()
 
     async def _stepped(self, *, is_due: bool) -> _Step:
         try:
@@ -159,9 +169,15 @@ class Journal:
                 prune(index)
             end, is_more = time.monotonic() + _STEP_SECONDS, True
             while is_more and time.monotonic() < end:
-                is_more = fill(index, self.log.outgoing)
+                is_more = fill(index, self.log.outgoing, self._pass_over)
             until = int(index.execute("SELECT value FROM meta WHERE key = 'high'").fetchone()[0])
             return _Step(until, is_more, progress(index))
+
+    def _pass_over(self, sequence: int) -> None:
+        """Called in the thread. Once is enough: of what is damaged there may be much."""
+        if not self._has_passed_over:
+            log.error("rows of the event log cannot be on the page and are passed over", first=sequence)
+        self._has_passed_over = True
 
     async def up_to_date(self) -> None:
         """Wait until what is in the log by now can be found, but not for long; begin the index."""
@@ -174,7 +190,7 @@ class Journal:
     async def ask(self, work: Callable[[Any], T]) -> T:
         """Work with the index, the log attached as `log`, in a thread; nothing is written.
 
-        Raises `StateError` where there is none that can be used.
+        Raises `StateError` where there is none that can be used, and if it takes too long.
         """
 
         def in_thread() -> T:
@@ -182,24 +198,32 @@ class Journal:
             try:
                 with open_index(self.directory, self.mode) as index:
                     is_open = True
-                    if index is None:
-                        raise StateError(f"there is no event log in {self.directory}")
-                    index.set_progress_handler(_check, _INSTRUCTIONS)
-                    index.execute("BEGIN")  # everything of one moment
-                    return work(index)
+                    return work(self._prepared(index))
             except UnusableIndexError as error:
                 # Otherwise it is found to be so wherever it is opened.
                 self._is_damaged = is_open
                 raise StateError(f"the page's index is made anew: {error}") from error
-            except (sqlite3.Error, OSError) as error:
+            except StateError:
                 trio.from_thread.check_cancelled()  # interrupted because nobody wants the answer?
+                raise
+            except (sqlite3.Error, OSError) as error:
+                trio.from_thread.check_cancelled()  # as above
                 raise StateError(f"the page's index in {self.directory} cannot be used: {error}") from error
 
         try:
-            return await trio.to_thread.run_sync(in_thread, limiter=self._asking)
+            with trio.move_on_after(_ANSWER_SECONDS):
+                return await trio.to_thread.run_sync(in_thread, limiter=self._asking)
         finally:
             if self._is_damaged:
                 self._rest.cancel()
+        raise StateError("this takes too long: add a word, or choose a day")
+
+    def _prepared(self, index: Any | None) -> Any:
+        if index is None:
+            raise StateError(f"there is no event log in {self.directory}")
+        index.set_progress_handler(_check, _INSTRUCTIONS)
+        index.execute("BEGIN")  # everything of one moment
+        return index
 
 
 def _check() -> int:

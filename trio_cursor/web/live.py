@@ -21,6 +21,7 @@ from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE, to_json
 from trio_cursor.records import Event
 from trio_cursor.web.limits import Limits
+from trio_cursor.web.presence import until_gone
 
 _BATCH_EVENTS, _BATCH_BYTES = 100, 1_000_000
 #: After so long a client that has lost the connection comes again.
@@ -41,17 +42,21 @@ class Live:
     _open: int = attrs.field(default=0, init=False)
 
     async def get(self, request: Request) -> Response:
-        """Everything behind `Last-Event-ID`, else behind `after`, else from the beginning of the log."""
+        """Everything behind `Last-Event-ID`, else behind `after`, else from the beginning of the log.
+
+        `log` says of which log that place is, as an earlier answer has named it.
+        """
         said = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         if not _SEQUENCE.fullmatch(said):
             raise HTTPException(400, "Last-Event-ID and after are sequences: numbers")
         words = _WORDS.get(request.query_params.get("texts", "yes"))
         if words is None:
             raise HTTPException(400, "texts is yes or no")
+        is_ours = request.query_params.get("log") in (None, "", self.log.created_at)
         # A place that this log does not have is one in another log: of this one nothing is known there.
-        after = int(said) if int(said) <= self.log.last_sequence else 0
+        after = int(said) if is_ours and int(said) <= self.log.last_sequence else 0
         if request.method == "HEAD":
-            return Response(media_type="text/event-stream")
+            return Response(headers=self.named(), media_type="text/event-stream")
         if self._open >= self.limits.streams:
             raise HTTPException(503, "too many readers at once; come again", {"Retry-After": "5"})
         return _Stream(self, after, words)
@@ -84,6 +89,10 @@ class Live:
                     # An id alone is no event, but the place to go on from.
                     await _part(send, f": still there\nid: {after}\n\n")
 
+    def named(self) -> dict[str, str]:
+        """Which log it is."""
+        return {"Trio-Cursor-Log": self.log.created_at}
+
     def arrived(self) -> None:
         """One reader more."""
         self._open += 1
@@ -97,7 +106,7 @@ class _Stream(Response):
     """The answer, for as long as the client wants it."""
 
     def __init__(self, live: Live, after: int, words: Words) -> None:
-        super().__init__(media_type="text/event-stream")
+        super().__init__(headers=live.named(), media_type="text/event-stream")
         del self.headers["content-length"]
         self._live, self._after, self._words = live, after, words
         live.arrived()
@@ -107,12 +116,11 @@ class _Stream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async with trio.open_nursery() as nursery:
 
-                async def until_gone() -> None:
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
+                async def give_up() -> None:
+                    await until_gone(receive)
                     nursery.cancel_scope.cancel()
 
-                nursery.start_soon(until_gone)
+                nursery.start_soon(give_up)
                 await self._live.tell(self._after, self._words, send)
                 nursery.cancel_scope.cancel()
             await send({"type": "http.response.body", "body": b""})

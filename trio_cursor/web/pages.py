@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 import attrs
+import trio
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -25,6 +26,7 @@ from trio_cursor.web.asked import Asked, asked
 from trio_cursor.web.health import Health, health, level_of
 from trio_cursor.web.journal import Journal
 from trio_cursor.web.overview import FULL
+from trio_cursor.web.presence import for_who_waits
 
 #: Nothing from anywhere else, and no script or style but the files of the page.
 _POLICY = (
@@ -40,6 +42,8 @@ _THEMES = ("light", "dark")
 #: Parts of the first page that a script puts into one that is open, by their names in the address.
 _PARTS = {"rows": "news.html", "list": "list.html", "overview": "overview.html", "health": "health.html"}
 _MOST_WORKSPACES = 500
+#: At once.
+_DRAWINGS = 2
 
 
 def environment() -> Environment:
@@ -77,6 +81,8 @@ class Pages:
     now_ms: Callable[[], int]
     _templates: Environment = attrs.field(factory=environment, init=False)
     _static: dict[str, bytes] = attrs.field(init=False)
+    #: Own threads, as for questions: a large page keeps neither the service nor the rest of the page waiting.
+    _drawing: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_DRAWINGS), init=False)
 
     def __attrs_post_init__(self) -> None:
         folder = resources.files("trio_cursor.web") / "static"
@@ -87,9 +93,9 @@ class Pages:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            Route("/", self.home),
-            Route("/generations/{sequence}", self.generation),
-            Route("/watching", self.watching),
+            Route("/", for_who_waits(self.home)),
+            Route("/generations/{sequence}", for_who_waits(self.generation)),
+            Route("/watching", for_who_waits(self.watching)),
             Route("/static/{name}", self.static),
         ]
 
@@ -98,7 +104,7 @@ class Pages:
         said = request.query_params
         wanted, part = asked(said, views.today(self.now_ms())), said.get("part", "")
         if part == "health":
-            return self._answer(request, _PARTS[part])
+            return await self._answer(request, _PARTS[part])
         await self.journal.up_to_date()
         now = self.now_ms()
         find = {"rows": views.lines, "list": views.lines}.get(part)
@@ -112,9 +118,9 @@ class Pages:
             else:
                 found = await self.journal.ask(lambda index: views.home(index, wanted, now))
         except StateError as error:
-            return self._message(request, 503, "The log cannot be shown at the moment", str(error))
+            return await self._message(request, 503, "The log cannot be shown at the moment", str(error))
         template = _PARTS.get(part, "home.html")
-        return self._answer(
+        return await self._answer(
             request,
             template,
             asked=wanted,
@@ -139,13 +145,13 @@ class Pages:
             try:
                 found = await self.journal.ask(lambda index: views.generation(index, int(said), outgoing))
             except StateError as error:
-                return self._message(request, 503, "The log cannot be shown at the moment", str(error))
+                return await self._message(request, 503, "The log cannot be shown at the moment", str(error))
         if found is None:
             why = "It was never here, or the log has let it go."
-            return self._message(request, 404, "There is no such generation", why)
+            return await self._message(request, 404, "There is no such generation", why)
         part = request.query_params.get("part")
         template = "generation_part.html" if part == "whole" else "generation.html"
-        return self._answer(request, template, now_ms=self.now_ms(), **found)
+        return await self._answer(request, template, now_ms=self.now_ms(), **found)
 
     async def watching(self, request: Request) -> Response:
         """What is watched, and how it is."""
@@ -155,7 +161,7 @@ class Pages:
             status.workspaces,
             key=lambda item: (level_of(item) == "green", not item.sessions, -(item.last_activity or 0)),
         )
-        return self._answer(
+        return await self._answer(
             request,
             "watching_part.html" if request.query_params.get("part") == "whole" else "watching.html",
             status=status,
@@ -169,23 +175,23 @@ class Pages:
         name = request.path_params["name"]
         content = self._static.get(name)
         if content is None:
-            return self._message(request, 404, "There is no such file", "")
+            return await self._message(request, 404, "There is no such file", "")
         kind = next(kind for ending, kind in _KINDS.items() if name.endswith(ending))
         return Response(content, headers=_HEADERS, media_type=f"{kind}; charset=utf-8")
 
     def _health(self) -> Health:
         return health(self.status(), self.journal.trouble)
 
-    def _message(self, request: Request, code: int, title: str, words: str) -> Response:
-        return self._answer(request, "message.html", code, title=title, words=words)
+    async def _message(self, request: Request, code: int, title: str, words: str) -> Response:
+        return await self._answer(request, "message.html", code, title=title, words=words)
 
-    def _answer(self, request: Request, template: str, code: int = 200, **values: Any) -> Response:
+    async def _answer(self, request: Request, template: str, code: int = 200, **values: Any) -> Response:
         theme = request.cookies.get("theme")
-        page = self._templates.get_template(template).render(
-            health=self._health(), theme=theme if theme in _THEMES else None, **values
-        )
-        return Response(_utf8(page), code, _HEADERS, media_type="text/html; charset=utf-8")
+        # What is still changing is looked at here, and only read in the thread.
+        said = {"health": self._health(), "theme": theme if theme in _THEMES else None, **values}
 
+        def draw() -> bytes:
+            return self._templates.get_template(template).render(said).encode("utf-8", "replace")
 
-def _utf8(page: str) -> bytes:
-    return page.encode("utf-8", "replace")
+        page = await trio.to_thread.run_sync(draw, limiter=self._drawing)
+        return Response(page, code, _HEADERS, media_type="text/html; charset=utf-8")

@@ -13,7 +13,11 @@ from trio_cursor import sizes
 from trio_cursor.harmless import printable
 from trio_cursor.page_index import local
 
-_SUSPECT = re.compile(r"[^ -~\n\t]")
+#: Everything but lines, and what shows whatever comes after it: of most scripts there is nothing to look at.
+_SUSPECT = re.compile(
+    "[^ -~\n\t\u00a0-\u00ac\u00ae-\u05ff\u0606-\u061b\u061d-\u06dc\u06de-\u070e\u0710-\u088f\u0892-\u08e1"
+    "\u08e3-\u180d\u180f-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\uffef\U0001f000-\U0001faff\U00020000-\U0003ffff]"
+)
 #: A program between two lines of three back quotes, as answers have them.
 _FENCE = re.compile(
     r"^[ ]{0,3}```[ \t]*([\w+#.-]{0,30})[^\n`]*\n(.*?)(?:^[ ]{0,3}```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -10,7 +11,16 @@ import attrs
 
 from trio_cursor.eventlog import Filter, find_event, read_events
 from trio_cursor.observations import Json, JsonObject
-from trio_cursor.page_index import Line, Progress, Selected, Selection, local, progress, workspace_of
+from trio_cursor.page_index import (
+    Line,
+    Progress,
+    Selected,
+    Selection,
+    local,
+    of_the_log,
+    progress,
+    workspace_of,
+)
 from trio_cursor.page_index.filling import Outgoing
 from trio_cursor.records import Event
 from trio_cursor.web.asked import Asked
@@ -124,9 +134,8 @@ def _choices(selected: Selected, asked: Asked) -> dict[str, Any]:
         names.append(asked.workspace)
     last_parts = [place_name(name) for name in names]
     # Two of one name are told apart by the whole path.
-    labels = [
-        part if last_parts.count(part) == 1 else name for part, name in zip(last_parts, names, strict=True)
-    ]
+    counts = Counter(last_parts)
+    labels = [part if counts[part] == 1 else name for part, name in zip(last_parts, names, strict=True)]
     choices = sorted(zip(labels, names, strict=True), key=lambda choice: choice[0].lower())
     return {"choices": choices}
 
@@ -149,13 +158,15 @@ def chosen(asked: Asked, now_ms: int) -> Iterator[tuple[str, str, str]]:
 
 def called(index: Any, text: str) -> int | None:
     """The sequence of the one generation that has this id; None: there is none, or several."""
-    found = find_event(index, text, lambda _: None)
+    with of_the_log():
+        found = find_event(index, text, lambda _: None)
     return found[0].sequence if len(found) == 1 else None
 
 
 def generation(index: Any, sequence: int, outgoing: Outgoing) -> dict[str, Any] | None:
     """One generation in full; None: there is none."""
-    found = read_events(index, Filter(), after=sequence - 1, limit=1, unreadable=lambda _: None)
+    with of_the_log():
+        found = read_events(index, Filter(), after=sequence - 1, limit=1, unreadable=lambda _: None)
     if not found or found[0].sequence != sequence:
         return None
     event = outgoing(found[0])
