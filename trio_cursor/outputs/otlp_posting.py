@@ -86,11 +86,13 @@ class Poster:
 
 def _taken(place: Place, answer: Answer) -> Taken:
     """What a collector says when it has it. Whoever says something else may be no collector at all."""
-    if not answer.body or not answer.headers.get("content-type", _PROTOBUF).startswith(_PROTOBUF):
-        if answer.body and "html" in answer.headers["content-type"]:
-            raise OutputError(
-                f"{place} answers with a page for people: is it a collector?", pause=_MENDING_SECONDS
-            )
+    if answer.body and "html" in answer.kind:
+        raise OutputError(
+            f"{place} answers with a page for people: is it a collector?", pause=_MENDING_SECONDS
+        )
+    # What cannot be read is no reason to send all of it again.
+    is_readable = not (answer.is_cut or answer.is_encoded)
+    if not answer.body or not is_readable or not (answer.kind or _PROTOBUF).startswith(_PROTOBUF):
         return Taken()
     try:
         partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
@@ -101,7 +103,7 @@ def _taken(place: Place, answer: Answer) -> Taken:
 
 def _sentence(answer: Answer) -> str:
     """Why, in the server's words, if they are what the protocol has or plain text."""
-    if not answer.kind.startswith(_PROTOBUF):
+    if answer.is_encoded or not answer.kind.startswith(_PROTOBUF):
         return answer.sentence()
     try:
         # A `google.rpc.Status` has its message in the same field.
