@@ -57,8 +57,9 @@ class Receiver:
     script: deque = attrs.field(factory=deque)
     #: The same for every request, of whatever kind and with nothing in it; None: all well.
     always: object = None
-    #: The same for every request for metrics.
+    #: The same for every request for metrics, and for every one without a span.
     of_metrics: object = None
+    of_nothing: object = None
     #: Set when the receiver ends: who hangs goes on.
     ended: threading.Event = attrs.field(factory=threading.Event)
 
@@ -103,7 +104,7 @@ class Receiver:
         else:
             request, kept = ExportTraceServiceRequest.FromString(body), self.traces
             items, said = spans_of([request]), ExportTraceServiceResponse()
-            answer = self.script.popleft() if items and self.script else None
+            answer = self.of_nothing if not items else self.script.popleft() if self.script else None
         answer = self.always or answer
         if callable(answer):
             answer = answer(items)

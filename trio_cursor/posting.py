@@ -76,16 +76,15 @@ class Answer:
         return min(max(seconds, 0.0), _LONGEST_PAUSE) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter
 
     def sentence(self) -> str:
-        """Why, in the server's words, if they are plain text; or where it sends us instead."""
-        if self.status in _REDIRECTS and (host := self._target()):
-            return f"to {host}"
+        """Why, in the server's words, if they are plain text."""
         is_text = self.kind.startswith(("text/plain", "application/json")) and not self.is_encoded
         return shown(self.body.decode("utf-8", "replace")) if is_text else ""
 
-    def _target(self) -> str:
-        """Where a redirect leads to, without its path; empty: nowhere else."""
+    @property
+    def target(self) -> str:
+        """Where a redirect leads to, without its path; empty: it is none, or leads nowhere else."""
         try:
-            parts = urlsplit(self.headers.get("location", ""))
+            parts = urlsplit(self.headers.get("location", "") if self.status in _REDIRECTS else "")
         except ValueError:
             return ""
         return shown(redact_url(f"{parts.scheme}://{parts.netloc}")) if parts.netloc else ""
