@@ -335,10 +335,13 @@ class TestMetrics:
     async def test_the_latest_names_alone(self, tmp_path, receiver):
         environ = {"OTEL_SEMCONV_STABILITY_OPT_IN": "http, gen_ai_latest_experimental"}
         async with following(tmp_path, receiver, environ=environ) as (log, state):
-            await log.append(counted(1, 1, completion_tokens=2))
+            await log.append(counted(1, 1, completion_tokens=2, cached_tokens=1))
             await all_sent(log, state)
         assert receiver.names() == {
             "gen_ai.client.inference.duration",
+            "gen_ai.client.inference.operation.input_tokens",
+            "gen_ai.client.inference.operation.output_tokens",
+            "gen_ai.client.inference.usage.cache_read.input_tokens",
             "gen_ai.client.inference.usage.input_tokens",
             "gen_ai.client.inference.usage.output_tokens",
         }
