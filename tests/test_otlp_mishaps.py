@@ -7,6 +7,7 @@ import ssl
 
 import attrs
 import pytest
+import trio
 import trustme
 from deadlines import until, within
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -100,6 +101,15 @@ async def test_a_huge_answer_does_not_make_it_come_again(tmp_path, receiver):
         await all_sent(log, state)
         assert state.errors == 0
     assert receiver.event_ids == ids(1, 3)
+
+
+@within(30)
+async def test_a_host_that_uses_all_of_trios_threads_holds_up_nothing(receiver):
+    limiter = trio.to_thread.current_default_thread_limiter()
+    for _ in range(int(limiter.total_tokens)):
+        limiter.acquire_on_behalf_of_nowait(object())
+    poster, place = posting(receiver, now_ms)
+    assert await poster.post(attrs.evolve(place, host="localhost"), b"") == Taken()
 
 
 # -- How it says it ------------------------------------------------------------------------------------
