@@ -292,7 +292,7 @@ class TestMetrics:
     async def test_where_they_are_to_come_later_they_do_not_come_before(
         self, tmp_path, receiver, monkeypatch
     ):
-        monkeypatch.setattr(OtlpOutput, "idle_seconds", 0.02)
+        monkeypatch.setattr(otlp, "_METRICS_PAUSE_SECONDS", 0)
         receiver.of_metrics = Answer(status=429, headers={"Retry-After": "3600"})
         async with following(tmp_path, receiver) as (log, state):
             for number in range(1, 6):
