@@ -31,6 +31,8 @@ class Answer:
     content_type: str | None = PROTOBUF
     headers: dict = attrs.field(factory=dict)
     is_taken: bool = False
+    #: Between any two bytes of the answer; 0: it comes at once.
+    drip_seconds: float = 0.0
 
 
 def partial(rejected, why="no"):
@@ -57,14 +59,19 @@ class Receiver:
     script: deque = attrs.field(factory=deque)
     #: The same for every request, of whatever kind and with nothing in it; None: all well.
     always: object = None
-    #: The same for every request for metrics.
+    #: The same for every request for metrics, and for every one without a span.
     of_metrics: object = None
+    of_nothing: object = None
+    #: What is larger is not read: whoever sends it is hung up on, after this answer; None: after none.
+    most_bytes: float = float("inf")
+    too_large: object = None
+    is_encrypted: bool = False
     #: Set when the receiver ends: who hangs goes on.
     ended: threading.Event = attrs.field(factory=threading.Event)
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.is_encrypted else ''}://127.0.0.1:{self.port}"
 
     @property
     def spans(self):
@@ -103,7 +110,7 @@ class Receiver:
         else:
             request, kept = ExportTraceServiceRequest.FromString(body), self.traces
             items, said = spans_of([request]), ExportTraceServiceResponse()
-            answer = self.script.popleft() if items and self.script else None
+            answer = self.of_nothing if not items else self.script.popleft() if self.script else None
         answer = self.always or answer
         if callable(answer):
             answer = answer(items)
@@ -117,11 +124,14 @@ class Receiver:
         return Answer(status=500)
 
     @contextmanager
-    def listening(self):
+    def listening(self, tls=None):
         """Listen, on the same port each time."""
         self.ended.clear()
-        server = _Server(("127.0.0.1", self.port), _handler(self))
-        self.port = server.server_address[1]
+        server = _Server(("127.0.0.1", self.port), type("Handler", (_Handler,), {"receiver": self}))
+        self.port, self.is_encrypted = server.server_address[1], tls is not None
+        if tls is not None:
+            # Not in the thread that accepts: whoever says nothing would keep it for ever.
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -153,37 +163,50 @@ def spans_of(requests):
     ]
 
 
-def _handler(receiver):
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
+class _Handler(BaseHTTPRequestHandler):
+    receiver: Receiver
+    timeout = 10
 
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            receiver.paths.append(self.path)
-            receiver.headers = dict(self.headers)
-            self.answer(*receiver.judged(self.path, body))
+    def do_POST(self):
+        length = int(self.headers["Content-Length"])
+        if length > self.receiver.most_bytes:
+            self.close_connection = True
+            if self.receiver.too_large is not None:
+                self.answer(self.receiver.too_large, b"")
+            return
+        body = self.rfile.read(length)
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.receiver.paths.append(self.path)
+        self.receiver.headers = dict(self.headers)
+        self.answer(*self.receiver.judged(self.path, body))
 
-        def answer(self, answer, body):
-            body = answer.body or body
-            if answer.status == 0:
-                self.wfile.write(answer.body)
-                self.close_connection = True
-                return
-            self.send_response(answer.status)
-            if answer.content_type:
-                self.send_header("Content-Type", answer.content_type)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
+    def answer(self, answer, body):
+        body = answer.body or body
+        if answer.status == 0:
+            self.wfile.write(answer.body)
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        if answer.content_type:
+            self.send_header("Content-Type", answer.content_type)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if answer.drip_seconds:
+            self.drip(body, answer.drip_seconds)
+        else:
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            """Not on stderr."""
+    def drip(self, body, seconds):
+        for byte in body:
+            self.wfile.write(bytes((byte,)))
+            if self.receiver.ended.wait(seconds):
+                return
 
-    return Handler
+    def log_message(self, *_):
+        """Not on stderr."""
 
 
 @contextmanager

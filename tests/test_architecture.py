@@ -46,7 +46,7 @@ FLOORS = [
         ),
         *("cursor.listing", "cursor.selection", "cursor.user_dirs", "cursor.workspace_json"),
         *("cursor.reading", "cursor.visits", "cursor.read_meter", "cursor.guest", "os_events"),
-        *("endpoint", "posting"),
+        *("connecting", "endpoint", "posting"),
         *("eventlog", "state_dir", "states", "status", "status_file"),
         *("redis_address", "redis_trouble", "redis_nodes", "redis_finding", "redis_connection"),
         *("redis_link", "redis_calls", "redis_streams", "redis_append", "redis_tending"),
@@ -139,6 +139,7 @@ DOORS_TO_THREADS = {
     "threads",
     *("cursor.guest", "eventlog", "hanging", "hints"),
     #: The network, and what others put into a directory for us.
+    "connecting",
     *("redis_calls", "web", "sessions.session_files"),
     #: Our own files, and nobody else's: token, lock, status, JSON lines, the terminal.
     *("asked", "hearing", "service", "keeping", "outputs", "cli"),

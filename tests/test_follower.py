@@ -189,6 +189,48 @@ async def test_trouble_is_said_once_for_each_reason_and_its_end_too(
     assert ["again" in words for words in said] == [False, False, True]
 
 
+async def test_a_reason_in_other_words_of_the_server_is_no_news(autojump_clock, start, log, output, logged):
+    output.failures = [OutputError(f"http://c: HTTP 503 (request {number})") for number in range(9)]
+    output.failures.append(OutputError("http://c: HTTP 401 (request 9)"))
+    log.append()
+    await start()
+    await trio.sleep(60)
+    assert sum("does not take events" in words for words in logged()) == 2
+
+
+async def test_since_when_events_wait_is_known_wherever_it_fails(autojump_clock, start, log, output, state):
+    async def away(*_):
+        await trio.lowlevel.checkpoint()
+        raise OutputError("away")
+
+    log.cursors["collector"], state.sequence = (1, ""), 1
+    log.append(2)
+    whole, output.resume = output.resume, away
+    await start()
+    assert state.oldest_ms == log.events[1].metadata["captured_at"] > 0
+    output.resume = whole
+    await trio.sleep(10)
+    assert (output.taken, state.oldest_ms) == ([2], None)
+    output.idle = output.resume = away
+    await trio.sleep(60)
+    assert (state.state, state.oldest_ms) == ("error", None)
+    log.append()
+    await trio.sleep(10)
+    assert (state.sequence, state.oldest_ms) == (2, log.events[2].metadata["captured_at"])
+    output.resume = whole
+    await trio.sleep(10)
+    assert (output.taken, state.oldest_ms) == ([2, 3], None)
+
+
+async def test_a_mistake_in_reading_what_waits_ends_nobody(autojump_clock, start, log, output, state):
+    log.append()
+    log.failures = [StateError("no"), ZeroDivisionError()]
+    await start()
+    assert state.last_error == "no"
+    await trio.sleep(10)
+    assert (output.taken, log.failures) == ([1], [])
+
+
 async def test_the_pauses_grow_to_seconds_and_start_over(autojump_clock, start, log, output):
     output.failures = [OutputError("full")] * 12
     log.append()
@@ -206,7 +248,7 @@ async def test_the_pauses_grow_to_seconds_and_start_over(autojump_clock, start, 
 
 async def test_a_log_in_trouble_is_tried_again(autojump_clock, start, log, output, state):
     log.append(2)
-    log.failures = [StateError("the cursor cannot be read"), StateError("nor can it now")]
+    log.failures = [StateError(f"{what} cannot be read") for what in ("cursor", "what waits", "cursor")]
     await start()
     await trio.sleep(10)
     assert (output.taken, state.errors) == ([1, 2], 2)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import asynccontextmanager
-
 import attrs
 import pytest
 import trio
 from deadlines import until, within
 from log_events import event, gap
+from otlp_following import USED, all_sent, counted, following, ids, make, now_ms, posting, tokens
 from otlp_receiver import Answer, Receiver, partial, receiving, values
-from scans import uuid
 
 from trio_cursor.config import Config, OtlpConfig, OutputsConfig
-from trio_cursor.discretion import enter_mode
 from trio_cursor.eventlog import Entry, open_event_log
-from trio_cursor.outputs import follower, otlp_posting, otlp_sending
+from trio_cursor.outputs import follower, otlp, otlp_posting, otlp_sending
 from trio_cursor.outputs.follower import follow
 from trio_cursor.outputs.otlp import OtlpOutput
-from trio_cursor.outputs.otlp_address import collector_of
 from trio_cursor.outputs.otlp_opening import open_otlp
-
-USED = "gen_ai.client.inference.usage.input_tokens"
-
-
-def now_ms():
-    return time.time_ns() // 1_000_000
 
 
 @pytest.fixture
@@ -40,52 +29,7 @@ def _impatient(monkeypatch):
     """Waits a moment where it would wait half a minute."""
     monkeypatch.setattr(otlp_posting, "_MENDING_SECONDS", 0.05)
     monkeypatch.setattr(follower, "_RETRY_MOST_SECONDS", 0.1)
-
-
-def counted(first, last, **payload):
-    """Events of one transaction, captured just now; the n-th has used n tokens."""
-    found = []
-    for number in range(first, last + 1):
-        made = event(number, text="an answer")
-        made = attrs.evolve(
-            made,
-            metadata=made.metadata | {"captured_at": now_ms()},
-            payload=made.payload | {"prompt_tokens": number, "duration_ms": 1000} | payload,
-        )
-        found.append(((made.event_id,), made))
-    return Entry(tuple(found))
-
-
-def ids(first, last):
-    return [event(number).event_id for number in range(first, last + 1)]
-
-
-def make(directory, name):
-    (directory / name).mkdir(mode=0o700)
-    return directory / name
-
-
-def tokens(receiver):
-    """The total as it was told last."""
-    return sum(point.as_int for point in receiver.points(USED))
-
-
-@asynccontextmanager
-async def following(directory, receiver, *, environ=None, mode=None, **options):
-    """A log with the output of a configuration behind it, and its state."""
-    otlp = OtlpConfig(enabled=True, endpoint=receiver.url, **options)
-    config = Config(outputs=OutputsConfig(otlp=otlp))
-    async with open_event_log(directory) as log, trio.open_nursery() as nursery:
-        if mode is not None:
-            await enter_mode(log, mode, "/home/me")
-        output, state = await open_otlp(config, log, now_ms, environ or {})
-        nursery.start_soon(follow, output, log, state)
-        yield log, state
-        nursery.cancel_scope.cancel()
-
-
-async def all_sent(log, state):
-    await until(lambda: state.sequence == log.last_sequence and state.state == "connected")
+    monkeypatch.setattr(otlp, "_METRICS_PAUSE_SECONDS", 0.05)
 
 
 @within(60)
@@ -217,11 +161,6 @@ async def test_what_says_nothing_of_when_is_passed_over(receiver, text):
     assert caught.value.pause == 0
 
 
-def posting(receiver, clock):
-    collector = collector_of(OtlpConfig(endpoint=receiver.url), {})
-    return otlp_posting.Poster(collector, clock), collector.traces
-
-
 @within(60)
 async def test_a_collector_that_hangs_is_left_and_tried_again(tmp_path, receiver, monkeypatch):
     monkeypatch.setattr(otlp_posting, "SECONDS", 0.3)
@@ -267,7 +206,10 @@ GARBAGE = Answer(body=b"\xff\xff\xff", content_type="application/x-protobuf")
             Answer(status=0, body=b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"),
             "does not answer as HTTP",
         ),
-        (Answer(status=301, headers={"Location": "https://elsewhere/"}), "HTTP 301"),
+        (
+            Answer(status=301, headers={"Location": "https://me:pw@elsewhere/?key=1"}),
+            "HTTP 301 (to https://me:***@elsewhere)",
+        ),
         (
             Answer(status=401, body=b"who\x1b[2J are you?", content_type="text/plain"),
             "HTTP 401 (who [2J are you?)",
@@ -311,79 +253,6 @@ async def test_what_collectors_say_is_understood(tmp_path, receiver, answer):
     assert state.errors == 0
 
 
-class TestWhatIsNeverTaken:
-    """It is laid aside with the collector's word, and holds up nothing."""
-
-    def refusing(self, *numbers, status=400):
-        """Whoever refuses a request with one of these in it."""
-        bad = {uuid(number) for number in numbers}
-
-        def judge(spans):
-            is_bad = any(values(span.attributes)["cursor.generation.id"] in bad for span in spans)
-            return Answer(status=status, body=b"bad span", content_type="text/plain") if is_bad else None
-
-        return judge
-
-    async def dead(self, log):
-        rows = "SELECT seq, reason FROM dead WHERE output = 'otlp' ORDER BY seq"
-        return await log._read("dead", lambda connection: list(connection.execute(rows)))
-
-    @pytest.mark.parametrize("status", [400, 413, 422])
-    @within(60)
-    async def test_alone(self, tmp_path, receiver, status):
-        receiver.script.extend([self.refusing(3, 4, 9, status=status)] * 40)
-        async with following(tmp_path, receiver) as (log, state):
-            await log.append(counted(1, 10))
-            await all_sent(log, state)
-            dead = await self.dead(log)
-        assert receiver.event_ids == [id_ for id_ in ids(1, 10) if id_ not in (*ids(3, 4), *ids(9, 9))]
-        assert dead == [(n, f"the collector refuses it: HTTP {status} (bad span)") for n in (3, 4, 9)]
-        assert (state.dead, state.errors) == (3, 0)
-        # A generation that happened is counted, whether its span is taken or not.
-        assert tokens(receiver) == 55
-
-    @within(60)
-    async def test_a_server_that_refuses_everything_is_none(self, tmp_path, receiver):
-        receiver.always = Answer(status=400, body=b"plain HTTP to a TLS port", content_type="text/plain")
-        async with following(tmp_path, receiver) as (log, state):
-            await log.append(counted(1, 2))
-            await until(lambda: state.state == "error" and "refused everything" in state.last_error)
-            assert "plain HTTP to a TLS port" in state.last_error
-            assert (await self.dead(log), state.sequence) == ([], 0)
-
-    @within(60)
-    async def test_one_that_refuses_what_is_empty_may_be_one(self, tmp_path, receiver):
-        receiver.always = lambda items: None if items else Answer(status=400)
-        async with following(tmp_path, receiver) as (log, state):
-            await log.append(counted(1, 2))
-            await all_sent(log, state)
-        assert receiver.event_ids == ids(1, 2)
-
-    @within(60)
-    async def test_all_of_a_request_that_it_says_it_has_not_taken(self, tmp_path, receiver):
-        receiver.script.append(partial(2, "too \u202eold"))
-        async with following(tmp_path, receiver) as (log, state):
-            await log.append(counted(1, 2))
-            await all_sent(log, state)
-            await log.append(counted(3, 3))
-            await all_sent(log, state)
-            assert await self.dead(log) == [(n, "the collector refuses it: too old") for n in (1, 2)]
-        assert receiver.event_ids == ids(3, 3)
-
-    @within(60)
-    async def test_some_of_a_request_nobody_knows_which(self, tmp_path, receiver):
-        receiver.script.append(attrs.evolve(partial(2, ""), is_taken=True))
-        async with following(tmp_path, receiver) as (log, state):
-            await log.append(counted(1, 5))
-            await all_sent(log, state)
-            assert state.alarms == {
-                "rejected": "the collector did not take 2 of 5 spans (#1 to #5): it gave no reason"
-            }
-            assert await self.dead(log) == []
-        # By the protocol it is not asked again.
-        assert receiver.event_ids == ids(1, 5)
-
-
 class TestMetrics:
     @within(60)
     async def test_where_they_are_not_taken_the_spans_go_on_and_it_is_said(self, tmp_path, receiver, logged):
@@ -401,18 +270,47 @@ class TestMetrics:
         assert receiver.event_ids == ids(1, 3)
         assert sum("needs a look" in words for words in logged()) == 1
 
+    @pytest.mark.parametrize("answer", [Answer(status=503), Answer(status=429), PAGE])
     @within(60)
-    async def test_where_they_cannot_come_now_the_spans_are_not_sent_twice(self, tmp_path, receiver):
-        receiver.of_metrics = Answer(status=503)
+    async def test_where_they_cannot_come_now_the_spans_go_on_and_totals_come_later(
+        self, tmp_path, receiver, monkeypatch, answer
+    ):
+        monkeypatch.setattr(OtlpOutput, "idle_seconds", 0.02)
+        receiver.of_metrics = answer
         async with following(tmp_path, receiver) as (log, state):
             await log.append(counted(1, 4))
-            await until(lambda: state.errors > 2)
+            await all_sent(log, state)
             await log.append(counted(5, 6))
-            await until(lambda: state.errors > 4)
+            await all_sent(log, state)
+            assert state.alarms["metrics"].startswith(f"metrics do not arrive: {receiver.url}")
+            assert (receiver.event_ids, receiver.metrics, state.errors) == (ids(1, 6), [], 0)
+            receiver.of_metrics = None
+            await until(lambda: not state.alarms)
+        assert (receiver.event_ids, tokens(receiver)) == (ids(1, 6), 21)
+
+    @within(60)
+    async def test_where_they_are_to_come_later_they_do_not_come_before(
+        self, tmp_path, receiver, monkeypatch
+    ):
+        monkeypatch.setattr(otlp, "_METRICS_PAUSE_SECONDS", 0)
+        receiver.of_metrics = Answer(status=429, headers={"Retry-After": "3600"})
+        async with following(tmp_path, receiver) as (log, state):
+            for number in range(1, 6):
+                await log.append(counted(number, number))
+                await all_sent(log, state)
+        assert receiver.event_ids == ids(1, 5)
+        assert sum(path.endswith("/metrics") for path in receiver.paths) == 1
+
+    @within(60)
+    async def test_without_spans_they_are_waited_for(self, tmp_path, receiver):
+        receiver.of_metrics = Answer(status=503)
+        async with following(tmp_path, receiver, environ={"OTEL_TRACES_EXPORTER": "none"}) as (log, state):
+            await log.append(counted(1, 2))
+            await until(lambda: state.errors > 2)
+            assert (state.sequence, state.meter.taken) == (0, 0)
             receiver.of_metrics = None
             await all_sent(log, state)
-        assert receiver.event_ids == ids(1, 6)
-        assert tokens(receiver) == 21
+            assert (tokens(receiver), state.meter.taken) == (3, 2)
 
     @within(60)
     async def test_points_that_are_not_taken_are_said(self, tmp_path, receiver):
@@ -437,10 +335,13 @@ class TestMetrics:
     async def test_the_latest_names_alone(self, tmp_path, receiver):
         environ = {"OTEL_SEMCONV_STABILITY_OPT_IN": "http, gen_ai_latest_experimental"}
         async with following(tmp_path, receiver, environ=environ) as (log, state):
-            await log.append(counted(1, 1, completion_tokens=2))
+            await log.append(counted(1, 1, completion_tokens=2, cached_tokens=1))
             await all_sent(log, state)
         assert receiver.names() == {
             "gen_ai.client.inference.duration",
+            "gen_ai.client.inference.operation.input_tokens",
+            "gen_ai.client.inference.operation.output_tokens",
+            "gen_ai.client.inference.usage.cache_read.input_tokens",
             "gen_ai.client.inference.usage.input_tokens",
             "gen_ai.client.inference.usage.output_tokens",
         }

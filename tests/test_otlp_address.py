@@ -12,6 +12,7 @@ import trio
 import trustme
 from cryptography.hazmat.primitives import serialization as forms
 
+from trio_cursor import connecting
 from trio_cursor.config import Config, OtlpConfig, OutputsConfig, redact_url
 from trio_cursor.errors import ConfigError
 from trio_cursor.outputs import otlp_opening, otlp_posting
@@ -92,13 +93,21 @@ def test_who_we_are():
         (None, {"ENDPOINT": "c:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT must be an http:// or https:// URL"),
         (None, {"ENDPOINT": "http://a\x1b[2J"}, "OTEL_EXPORTER_OTLP_ENDPOINT must be an http"),
         (None, {"ENDPOINT": "http://me:hunter2@c"}, "must name no user and no password"),
-        (None, {"METRICS_ENDPOINT": "http://c:99999"}, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+        (
+            None,
+            {"METRICS_ENDPOINT": "http://c:99999"},
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT must name a port that can exist",
+        ),
+        ("http://c:0", {}, "outputs.otlp.endpoint must name a port that can exist"),
         (None, {"PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"),
         (None, {"TRACES_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL must be http/protobuf"),
         (None, {"HEADERS": "hunter2"}, "OTEL_EXPORTER_OTLP_HEADERS must be name=value"),
         (None, {"HEADERS": "a b=hunter2"}, "names a header that cannot be sent"),
         (None, {"HEADERS": "a=hunter2%0d%0ax"}, "names a header that cannot be sent"),
-        (None, {"HEADERS": "Content-Length=hunter2"}, "names a header that cannot be sent"),
+        *(
+            (None, {"HEADERS": f"{name}=hunter2"}, "names a header that cannot be sent")
+            for name in ("Content-Length", "Connection", "TE", "Expect", "User-Agent", "accept-encoding")
+        ),
         (None, {"HEADERS": "a=%20hunter2"}, "names a header that cannot be sent"),
         (None, {"HEADERS": "a=\udcffhunter2"}, "OTEL_EXPORTER_OTLP_HEADERS must be UTF-8"),
         ("http://a..b:1", {}, "outputs.otlp.endpoint must name a host that can exist"),
@@ -230,17 +239,12 @@ async def test_who_is_asked_for_a_passphrase_does_not_wait_for_one(authority, tm
         )
 
 
-class NobodyIsKnown(trio.abc.HostnameResolver):
-    async def getaddrinfo(self, *_):
+async def test_a_name_that_nobody_has(monkeypatch):
+    def look_up(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    async def getnameinfo(self, *_):
-        raise NotImplementedError
-
-
-async def test_a_name_that_nobody_has():
     found = collector("http://no.such.host.invalid")
-    trio.socket.set_custom_hostname_resolver(NobodyIsKnown())
+    monkeypatch.setattr(connecting.socket, "getaddrinfo", look_up)
     with pytest.raises(OutputError, match=r"^http://no\.such\.host\.invalid: Name or service not known$"):
         await Poster(found, lambda: 0).post(found.traces, b"")
 

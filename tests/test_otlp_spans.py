@@ -22,9 +22,12 @@ from trio_cursor.outputs.otlp_totals import MOST_SERIES, Totals
 
 MS = 1_000_000
 RESOURCE = resource_of({})
-#: What OpenTelemetry's conventions call the five metrics.
+#: What OpenTelemetry's conventions call the metrics.
 NAMES = {
     "gen_ai.client.inference.duration",
+    "gen_ai.client.inference.operation.input_tokens",
+    "gen_ai.client.inference.operation.output_tokens",
+    "gen_ai.client.inference.usage.cache_read.input_tokens",
     "gen_ai.client.inference.usage.input_tokens",
     "gen_ai.client.inference.usage.output_tokens",
     "gen_ai.client.operation.duration",
@@ -276,6 +279,26 @@ def test_the_totals_are_the_sums_of_what_is_known():
         assert (first.bucket_counts[1], first.bucket_counts[14]) == (1, 1)
         assert len(first.bucket_counts) == len(first.explicit_bounds) + 1
         assert values(second.attributes) == {**CALL, "gen_ai.request.model": "b", "error.type": "_OTHER"}
+
+
+def test_tokens_of_each_call_are_distributions_by_how_it_ended_and_those_of_a_cache_a_sum():
+    events = [
+        event(1, prompt_tokens=5, completion_tokens=64, cached_tokens=3),
+        event(2, prompt_tokens=4, cached_tokens=0, status="error"),
+        event(3, prompt_tokens=4, completion_tokens=1, cached_tokens=4),
+    ]
+    totals = totals_of(events)
+    well, badly = points(totals, "gen_ai.client.inference.operation.input_tokens")
+    assert (well.count, well.sum, list(well.bucket_counts)[:4]) == (2, 9.0, [0, 1, 1, 0])
+    assert (badly.count, badly.sum) == (1, 4.0)
+    # By the conventions the figures of one kind of tokens alone would mean nothing here.
+    assert values(well.attributes) == CALL
+    assert values(badly.attributes) == {**CALL, "error.type": "_OTHER"}
+    (out,) = points(totals, "gen_ai.client.inference.operation.output_tokens")
+    assert (out.count, out.sum) == (2, 65.0)
+    (cached,) = points(totals, "gen_ai.client.inference.usage.cache_read.input_tokens")
+    assert cached.as_int == 7
+    assert values(cached.attributes) == {**CALL, "gen_ai.token.modality": "unknown"}
 
 
 def test_no_figure_where_nothing_is_known():

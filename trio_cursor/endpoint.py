@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
@@ -45,12 +45,22 @@ def place_of(
     whole = f"{base.rstrip('/')}/{path}" if path else base or "/"
     return Place(
         parts.hostname,
-        parts.port or _PORTS[parts.scheme],
+        _port(parts),
         whole + (f"?{parts.query}" if parts.query else ""),
         parts.scheme == "https",
         redact_url(f"{parts.scheme}://{parts.netloc}{whole if path == '' else base.rstrip('/')}"),
         headers,
     )
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if not port:
+        raise ValueError("must name a port that can exist")
+    return port
 
 
 def _is_host(name: str) -> bool:

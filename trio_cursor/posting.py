@@ -12,21 +12,27 @@ import ssl
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 import h11
 import trio
 
+from trio_cursor.config import redact_url
+from trio_cursor.connecting import open_stream
 from trio_cursor.endpoint import Place
 from trio_cursor.version import __version__
 
 #: Of an answer, which says that all is well, or a sentence.
 _MOST_BYTES: Final = 64 * 1024
 _LONGEST_WORDS: Final = 200
+#: Over a line that is slower than this nothing large gets through in time.
+_LEAST_BYTES_PER_SECOND: Final = 25_000
 #: However long a server wants us to wait.
 _LONGEST_PAUSE: Final = 3600.0
 #: All is well.
 OK: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
 #: It may be able to take it later.
 LATER: Final = (408, 429, 500, 502, 503, 504)
 
@@ -43,11 +49,18 @@ class Answer:
     headers: dict[str, str]
     #: As much of it as anybody needs.
     body: bytes
+    #: There was more of it.
+    is_cut: bool = False
 
     @property
     def kind(self) -> str:
-        """What the body is said to be; empty: it is not said."""
-        return self.headers.get("content-type", "")
+        """What the body is said to be, in small letters; empty: it is not said."""
+        return self.headers.get("content-type", "").lower()
+
+    @property
+    def is_encoded(self) -> bool:
+        """The body is packed in some way, though nobody has asked for that."""
+        return self.headers.get("content-encoding", "identity").lower() not in ("", "identity")
 
     def pause(self, now_ms: int) -> float:
         """Seconds after which it wants to be asked again; 0 where it says nothing that makes sense."""
@@ -64,8 +77,17 @@ class Answer:
 
     def sentence(self) -> str:
         """Why, in the server's words, if they are plain text."""
-        is_text = self.kind.startswith(("text/plain", "application/json"))
+        is_text = self.kind.startswith(("text/plain", "application/json")) and not self.is_encoded
         return shown(self.body.decode("utf-8", "replace")) if is_text else ""
+
+    @property
+    def target(self) -> str:
+        """Where a redirect leads to, without its path; empty: it is none, or leads nowhere else."""
+        try:
+            parts = urlsplit(self.headers.get("location", "") if self.status in _REDIRECTS else "")
+        except ValueError:
+            return ""
+        return shown(redact_url(f"{parts.scheme}://{parts.netloc}")) if parts.netloc else ""
 
 
 async def post(
@@ -83,14 +105,16 @@ async def post(
         body: As it is sent.
         headers: What is said of it, besides those of the place.
         tls: For a place that is encrypted.
-        seconds: For all of it: connecting, sending, and the answer.
+        seconds: For connecting, sending, and the answer; a large body has as much more as a slow line needs.
 
     """
+    more = len(body) / _LEAST_BYTES_PER_SECOND
     try:
-        with trio.fail_after(seconds):
+        with trio.fail_after(seconds + more):
             return await _post(place, _request(place, body, headers), tls)
     except trio.TooSlowError:
-        raise PostError(f"{place} does not answer within {seconds:g} s") from None
+        late = f" (and {more:.0f} s for {len(body):,} bytes)" if more >= 1 else ""
+        raise PostError(f"{place} does not answer within {seconds:g} s{late}") from None
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise PostError(f"{place}: {_why(error)}") from error
     except h11.RemoteProtocolError as error:
@@ -104,7 +128,7 @@ def shown(text: str) -> str:
 
 
 async def _post(place: Place, request: tuple[h11.Request, bytes], tls: ssl.SSLContext | None) -> Answer:
-    stream: trio.abc.Stream = await trio.open_tcp_stream(place.host, place.port)
+    stream: trio.abc.Stream = await open_stream(place.host, place.port)
     if place.is_encrypted and tls is not None:
         stream = trio.SSLStream(stream, tls, server_hostname=place.host, https_compatible=True)
     try:
@@ -120,6 +144,7 @@ def _request(place: Place, body: bytes, headers: Sequence[tuple[str, str]]) -> t
         ("Host", f"{host}:{place.port}"),
         ("User-Agent", f"trio-cursor/{__version__}"),
         ("Connection", "close"),
+        ("Accept-Encoding", "identity"),
         *headers,
         *place.headers,
         ("Content-Length", str(len(body))),
@@ -164,7 +189,7 @@ async def _read(stream: trio.abc.Stream, connection: h11.Connection) -> Answer:
     if head is None:
         raise trio.BrokenResourceError("the connection was closed without an answer")
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in head.headers}
-    return Answer(head.status_code, headers, body[:_MOST_BYTES])
+    return Answer(head.status_code, headers, body[:_MOST_BYTES], is_cut=len(body) > _MOST_BYTES)
 
 
 def _why(error: BaseException) -> str:

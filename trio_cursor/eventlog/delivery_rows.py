@@ -79,6 +79,12 @@ def bury(connection: Any, output: str, event: Event, reason: str, now_ms: int) -
     connection.execute("INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?)", row)
 
 
+def bury_all(connection: Any, output: str, events: Iterable[Event], reason: str, now_ms: int) -> int:
+    """The same of several. Returns of how many it is news."""
+    rows = [(exact(output), event.sequence, event.event_id, reason, now_ms) for event in events]
+    return int(connection.executemany("INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?)", rows).rowcount)
+
+
 def count_dead(connection: Any, output: str) -> int:
     """How many events an output could never take."""
     return int(

@@ -6,7 +6,7 @@ their keys, what is pending, positions. A position never moves past what is in n
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,12 @@ class EventLog:
     async def bury(self, output: str, event: Event, reason: str, now_ms: int) -> None:
         """Note that an output can never take an event, and why."""
         await self._write(lambda connection: delivery_rows.bury(connection, output, event, reason, now_ms))
+
+    async def bury_all(self, output: str, events: Sequence[Event], reason: str, now_ms: int) -> int:
+        """The same of several at once. Returns of how many it is news."""
+        return await self._write(
+            lambda connection: delivery_rows.bury_all(connection, output, events, reason, now_ms)
+        )
 
     async def count_dead(self, output: str) -> int:
         """How many events an output could never take."""

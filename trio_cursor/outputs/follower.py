@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 import trio
@@ -105,6 +106,7 @@ async def _follow(output: Output, events: EventLog, state: OutputState) -> NoRet
                 log.exception("an output failed and starts again", output=output.name)
         else:
             continue
+        await _note_waiting(events, state)
         await trio.sleep(max(least, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter
         pause = min(pause * 2, _RETRY_MOST_SECONDS)
 
@@ -112,11 +114,23 @@ async def _follow(output: Output, events: EventLog, state: OutputState) -> NoRet
 def _note(state: OutputState, why: str) -> bool:
     """Write down that it does not work, and say so if it is news. Returns whether it is."""
     state.errors += 1
-    is_news = (state.state, state.last_error) != ("error", why)
+    is_news = state.state != "error" or _head(state.last_error or "") != _head(why)
     if is_news:
         log.warning("output does not take events; they wait in the event log", output=state.name, why=why)
     state.state, state.last_error = "error", why
     return is_news
+
+
+def _head(why: str) -> str:
+    """Without a server's own words, in which each answer may have another number."""
+    return why.partition(" (")[0]
+
+
+async def _note_waiting(events: EventLog, state: OutputState) -> None:
+    """Write down since when events wait for it: whoever cannot even begin has not read them."""
+    with suppress(Exception):  # the border of an output; a log in trouble tells of it itself
+        waiting = await events.read(state.sequence, limit=1)
+        state.oldest_ms = waiting[0].metadata.get("captured_at") if waiting else None
 
 
 async def _resume(output: Output, events: EventLog, state: OutputState) -> None:

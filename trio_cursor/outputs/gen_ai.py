@@ -88,6 +88,23 @@ OUTPUT_USAGE: Final = Metric(
     "{token}",
     "The number of output (completion) tokens used, including reasoning tokens.",
 )
+CACHE_READ_USAGE: Final = Metric(
+    "gen_ai.client.inference.usage.cache_read.input_tokens",
+    "{token}",
+    "The number of input tokens served from a provider-managed cache.",
+)
+INPUT_SHARE: Final = Metric(
+    "gen_ai.client.inference.operation.input_tokens",
+    "{token}",
+    "The number of input (prompt) tokens used per inference operation.",
+    _TOKENS,
+)
+OUTPUT_SHARE: Final = Metric(
+    "gen_ai.client.inference.operation.output_tokens",
+    "{token}",
+    "The number of output (completion) tokens used per inference operation.",
+    _TOKENS,
+)
 FORMER_DURATION: Final = Metric(
     "gen_ai.client.operation.duration", "s", "GenAI operation duration.", _SECONDS
 )
@@ -95,7 +112,7 @@ FORMER_USAGE: Final = Metric(
     "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.", _TOKENS
 )
 
-LATEST: Final = (DURATION, INPUT_USAGE, OUTPUT_USAGE)
+LATEST: Final = (DURATION, INPUT_USAGE, OUTPUT_USAGE, CACHE_READ_USAGE, INPUT_SHARE, OUTPUT_SHARE)
 FORMER: Final = (FORMER_DURATION, FORMER_USAGE)
 METRICS: Final = {metric.name: metric for metric in (*LATEST, *FORMER)}
 
@@ -143,15 +160,18 @@ def measured(event: Event) -> Iterator[tuple[Metric, Attributes, int]]:
     if (duration := duration_ms(event)) is not None:
         yield DURATION, call, duration
         yield FORMER_DURATION, call, duration
-    call.pop(ERROR_TYPE, None)
-    for field, kind, usage in (
-        ("prompt_tokens", "input", INPUT_USAGE),
-        ("completion_tokens", "output", OUTPUT_USAGE),
+    used = {name: value for name, value in call.items() if name != ERROR_TYPE}
+    for field, kind, usage, share in (
+        ("prompt_tokens", "input", INPUT_USAGE, INPUT_SHARE),
+        ("completion_tokens", "output", OUTPUT_USAGE, OUTPUT_SHARE),
     ):
-        if (count := _count(payload.get(field))) is not None and count <= _MOST_TOKENS:
+        if (count := _tokens(payload.get(field))) is not None:
             # Cursor counts no kinds of tokens.
-            yield usage, {**call, MODALITY: UNKNOWN}, count
-            yield FORMER_USAGE, {**call, COUNTED: kind}, count
+            yield usage, {**used, MODALITY: UNKNOWN}, count
+            yield share, call, count
+            yield FORMER_USAGE, {**used, COUNTED: kind}, count
+    if (cached := _tokens(payload.get("cached_tokens"))) is not None:
+        yield CACHE_READ_USAGE, {**used, MODALITY: UNKNOWN}, cached
 
 
 def duration_ms(event: Event) -> int | None:
@@ -187,6 +207,11 @@ def _text(value: object) -> str | None:
 def _count(value: object) -> int | None:
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
     return value if is_count and isinstance(value, int) else None
+
+
+def _tokens(value: object) -> int | None:
+    count = _count(value)
+    return count if count is not None and count <= _MOST_TOKENS else None
 
 
 def _messages(role: str, text: Json) -> str | None:

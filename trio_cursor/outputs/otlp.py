@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from trio_cursor.endpoint import Place
 from trio_cursor.eventlog import EventLog
 from trio_cursor.events import EVENT_TYPE
 from trio_cursor.logs import get_logger
+from trio_cursor.outputs.follower import OutputError
 from trio_cursor.outputs.otlp_address import Collector
 from trio_cursor.outputs.otlp_posting import Poster, Taken
 from trio_cursor.outputs.otlp_sending import SpanSender, resource_of
@@ -24,6 +27,10 @@ log = get_logger(__name__)
 NAME: Final = "otlp"
 #: Totals that nobody repeats are forgotten by whoever draws them.
 IDLE_SECONDS: Final = 60.0
+#: Metrics that cannot come now hold up no span: they are tried again no sooner.
+_METRICS_PAUSE_SECONDS: Final = 30.0
+#: So long it is told that the collector has not taken all.
+_REJECTED_SECONDS: Final = 3600.0
 #: So many are counted before the other tasks have their moment.
 _STRIDE: Final = 50
 
@@ -52,12 +59,21 @@ class OtlpOutput:
         self._collector, self._log, self._state, self._now_ms = collector, events, state, now_ms
         self._poster = Poster(collector, now_ms)
         self._resource = resource_of(collector.resource, instance)
+        # Gap records are never sent, and what is laid aside is not taken.
+        state.meter.is_kept_by_output = True
         self._sender: SpanSender | None = None
         if collector.traces is not None:
             self._sender = SpanSender(
-                self._poster, collector.traces, self._resource, with_texts=with_texts, bury=self._bury
+                self._poster,
+                collector.traces,
+                self._resource,
+                with_texts=with_texts,
+                bury=self._bury,
+                note_taken=state.meter.took,
             )
         self._totals = Totals(now_ms())
+        #: By Trio's clock: when it did not take all spans last, and before when no metrics are sent.
+        self._rejected_at = self._metrics_from = -math.inf
 
     async def resume(self, sequence: int, detail: str) -> int:
         self._state.dead = await self._log.count_dead(self.name)
@@ -69,15 +85,18 @@ class OtlpOutput:
         return sequence
 
     async def write(self, events: list[Event]) -> str:
-        totals = await self._counted([event for event in events if event.event_type == EVENT_TYPE])
+        generations = [event for event in events if event.event_type == EVENT_TYPE]
+        totals = await self._counted(generations)
         if self._sender is not None:
-            await self._sender.send(events)
-            self._alarm("rejected", self._sender.rejected)
+            await self._send_spans(self._sender, generations)
         await self._send_totals(totals)
         self._totals = totals
+        if self._sender is None and generations:
+            self._state.meter.took(generations)
         return str(totals)
 
     async def idle(self) -> None:
+        self._look_back()
         await self._send_totals(self._totals)
 
     def close(self) -> None:
@@ -91,11 +110,34 @@ class OtlpOutput:
             await trio.lowlevel.checkpoint()
         return totals
 
+    async def _send_spans(self, sender: SpanSender, events: list[Event]) -> None:
+        try:
+            await sender.send(events)
+        finally:
+            if sender.rejected:
+                self._alarm("rejected", sender.rejected)
+                self._rejected_at, sender.rejected = trio.current_time(), None
+        self._look_back()
+
+    def _look_back(self) -> None:
+        """What was rejected is never sent again, so that nothing else would end its alarm."""
+        if trio.current_time() - self._rejected_at >= _REJECTED_SECONDS:
+            self._alarm("rejected", None)
+
     async def _send_totals(self, totals: Totals) -> None:
-        """Send all of them. A collector that takes no metrics holds up nothing: later totals say as much."""
+        """Send all of them. Metrics that are not taken hold up no spans: later totals say as much."""
         place = self._collector.metrics
-        if place is None or not totals:
+        if place is None or not totals or trio.current_time() < self._metrics_from:
             return
+        try:
+            await self._post_totals(place, totals)
+        except OutputError as error:
+            if self._sender is None:
+                raise
+            self._alarm("metrics", f"metrics do not arrive: {error}")
+            self._metrics_from = trio.current_time() + max(error.pause, _METRICS_PAUSE_SECONDS)
+
+    async def _post_totals(self, place: Place, totals: Totals) -> None:
         sent = totals.sent(self._collector.metric_names, self._resource, self._now_ms())
         answer = await self._poster.post(
             place, ExportMetricsServiceRequest(resource_metrics=[sent]).SerializeToString()
@@ -117,7 +159,13 @@ class OtlpOutput:
             log.warning("output needs a look", output=self.name, why=words)
         self._state.alarms[kind] = words
 
-    async def _bury(self, event: Event, reason: str) -> None:
-        log.error("an event can never be sent", output=self.name, event_id=event.event_id, why=reason)
-        await self._log.bury(self.name, event, reason, self._now_ms())
+    async def _bury(self, events: Sequence[Event], reason: str) -> None:
+        if len(events) == 1:
+            log.error("an event can never be sent", output=self.name, event_id=events[0].event_id, why=reason)
+        else:
+            which = f"#{events[0].sequence} to #{events[-1].sequence}"
+            log.error(
+                "events can never be sent", output=self.name, events=len(events), which=which, why=reason
+            )
+        self._state.meter.dead += await self._log.bury_all(self.name, events, reason, self._now_ms())
         self._state.dead = await self._log.count_dead(self.name)

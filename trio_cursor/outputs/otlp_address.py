@@ -18,6 +18,13 @@ from trio_cursor.version import __version__
 _DEFAULT: Final = "http://localhost:4318"
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _TRACES, _METRICS = "TRACES", "METRICS"
+#: Headers that say how we speak, and so are ours.
+_OURS: Final = frozenset(
+    (
+        *("host", "user-agent", "accept-encoding", "content-type", "content-encoding", "content-length"),
+        *("connection", "keep-alive", "upgrade", "te", "trailer", "transfer-encoding", "expect"),
+    )
+)
 
 
 @attrs.frozen
@@ -131,8 +138,8 @@ def _is_text(text: str) -> bool:
 
 def _is_header(name: str, value: str) -> bool:
     is_word = name.isascii() and all(letter.isalnum() or letter in "!#$%&'*+-.^_`|~" for letter in name)
-    ours = name.lower() in ("host", "content-length", "content-type", "content-encoding", "transfer-encoding")
-    return is_word and not ours and value.isascii() and value.isprintable() and value == value.strip()
+    is_sendable = is_word and name.lower() not in _OURS
+    return is_sendable and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _resource(environ: Mapping[str, str], faults: list[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +12,12 @@ from trio_cursor.errors import ConfigError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
 from trio_cursor.outputs.otlp_address import Collector, collector_of
+from trio_cursor.records import Event
 from trio_cursor.states import OutputState
 
 if TYPE_CHECKING:
     from trio_cursor.outputs.follower import Output
-    from trio_cursor.outputs.otlp_sending import Bury, SpanSender
+    from trio_cursor.outputs.otlp_sending import SpanSender
 
 log = get_logger(__name__)
 
@@ -74,15 +75,26 @@ async def _begin(events: EventLog, since_ms: int) -> None:
 
 
 def sender_for_replay(
-    config: Config, environ: Mapping[str, str], now_ms: Callable[[], int], bury: Bury
+    config: Config,
+    environ: Mapping[str, str],
+    now_ms: Callable[[], int],
+    refuse: Callable[[Event, str], Awaitable[None]],
 ) -> SpanSender:
-    """Who sends spans beside the service, without metrics: they were counted. Raises `ConfigError`."""
+    """Who sends spans beside the service, without metrics: they were counted. Raises `ConfigError`.
+
+    `refuse` is called for each event that is never taken, with the reason.
+    """
     collector = usable_collector(config, environ)
     from trio_cursor.outputs.otlp_posting import Poster  # noqa: PLC0415 - needs the extra
     from trio_cursor.outputs.otlp_sending import SpanSender, resource_of  # noqa: PLC0415 - as above
 
     if collector.traces is None:
         raise ConfigError(("OTEL_TRACES_EXPORTER is none: there is nothing that could be sent again",))
+
+    async def bury(events: Sequence[Event], reason: str) -> None:
+        for event in events:
+            await refuse(event, reason)
+
     resource = resource_of(collector.resource)
     return SpanSender(
         Poster(collector, now_ms), collector.traces, resource, with_texts=config.outputs.otlp.texts, bury=bury

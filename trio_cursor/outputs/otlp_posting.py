@@ -25,6 +25,12 @@ _MENDING_SECONDS: Final = 30.0
 _PROTOBUF: Final = "application/x-protobuf"
 #: It can do nothing with these bytes, now or later.
 _REFUSALS: Final = (400, 413, 422)
+#: It has waited for what we sent, or somebody behind it has for its answer.
+_LATE: Final = (408, 504)
+
+
+class NoAnswerError(OutputError):
+    """There was no answer, or none in time: of less at once there may be one."""
 
 
 @attrs.frozen
@@ -72,7 +78,7 @@ class Poster:
         try:
             answer = await post(place, body, headers=headers, tls=self.collector.tls, seconds=SECONDS)
         except PostError as error:
-            raise OutputError(str(error)) from error
+            raise NoAnswerError(str(error)) from error
         return self._judged(place, answer)
 
     def _judged(self, place: Place, answer: Answer) -> Taken | Refused:
@@ -80,17 +86,20 @@ class Poster:
             return _taken(place, answer)
         refused = Refused(answer.status, _sentence(answer))
         if answer.status in LATER:
-            raise OutputError(f"{place}: {refused}", pause=answer.pause(self.now_ms()))
+            kind = NoAnswerError if answer.status in _LATE else OutputError
+            raise kind(f"{place}: {refused}", pause=answer.pause(self.now_ms()))
         return refused
 
 
 def _taken(place: Place, answer: Answer) -> Taken:
     """What a collector says when it has it. Whoever says something else may be no collector at all."""
-    if not answer.body or not answer.headers.get("content-type", _PROTOBUF).startswith(_PROTOBUF):
-        if answer.body and "html" in answer.headers["content-type"]:
-            raise OutputError(
-                f"{place} answers with a page for people: is it a collector?", pause=_MENDING_SECONDS
-            )
+    if answer.body and "html" in answer.kind:
+        raise OutputError(
+            f"{place} answers with a page for people: is it a collector?", pause=_MENDING_SECONDS
+        )
+    # What cannot be read is no reason to send all of it again.
+    is_readable = not (answer.is_cut or answer.is_encoded)
+    if not answer.body or not is_readable or not (answer.kind or _PROTOBUF).startswith(_PROTOBUF):
         return Taken()
     try:
         partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
@@ -100,8 +109,10 @@ def _taken(place: Place, answer: Answer) -> Taken:
 
 
 def _sentence(answer: Answer) -> str:
-    """Why, in the server's words, if they are what the protocol has or plain text."""
-    if not answer.kind.startswith(_PROTOBUF):
+    """Where it sends us instead; or why, in its words, if they are what the protocol has or plain text."""
+    if target := answer.target:
+        return f"to {target}"
+    if answer.is_encoded or not answer.kind.startswith(_PROTOBUF):
         return answer.sentence()
     try:
         # A `google.rpc.Status` has its message in the same field.
