@@ -36,6 +36,12 @@ class WorkspaceState:
     #: Of the service: what a workspace that has gone has counted stays.
     meters: Meters = attrs.field(factory=Meters)
 
+    def left(self) -> None:
+        """Nobody reads it any more, so that nobody would find out that what was in the way is gone."""
+        if self.status in ("error", "timeout", "locked"):
+            self.note = f"{self.status} when it was last read: {self.last_error}"
+            self.status, self.last_error = "connected", None
+
     def failed(self, workspace_hash: str | None) -> None:
         """Count a look that has failed. The hash as it is known now: `workspace.json` may be written late."""
         self.errors += 1
