@@ -49,6 +49,15 @@ class WorkspaceState:
 
 
 @attrs.define(eq=False)
+class Losses:
+    """What the retention writes down of what the size limit has taken from outputs, in this run."""
+
+    #: Events that were deleted before every output had taken them, and when that was last.
+    events: int = 0
+    at: int | None = None
+
+
+@attrs.define(eq=False)
 class OutputState:
     """What one follower writes down."""
 
@@ -64,8 +73,9 @@ class OutputState:
     oldest_ms: int | None = None
     #: Events that were there already, put by somebody else or by another run.
     already_there: int = 0
-    #: Events that it can never take.
+    #: Events that it can never take, and when it was found out last in this run.
     dead: int = 0
+    dead_at: int | None = None
     #: How often it was found to have lost what it had, and when it was found last.
     rollbacks: int = 0
     rolled_back_at: int | None = None

@@ -1,6 +1,6 @@
 """The event log: our own SQLite file, in the service and beside it."""
 
-from trio_cursor.eventlog.delivery_rows import cursor_names
+from trio_cursor.eventlog.delivery_rows import DeadEvent, cursor_names, newest_dead
 from trio_cursor.eventlog.entry import Entry
 from trio_cursor.eventlog.fact_rows import count_events, read_facts
 from trio_cursor.eventlog.file import FILE_NAME, open_for_reading, open_for_writing, transaction
@@ -23,6 +23,7 @@ from trio_cursor.eventlog.rows import Known, append_events, load_pending
 __all__ = [
     "FILE_NAME",
     "FORMAT",
+    "DeadEvent",
     "Entry",
     "EventLog",
     "Filter",
@@ -40,6 +41,7 @@ __all__ = [
     "load_key",
     "load_modes",
     "load_pending",
+    "newest_dead",
     "open_event_log",
     "open_for_reading",
     "open_for_writing",

@@ -156,9 +156,11 @@ class EventLog:
             "event", lambda connection: delivery_rows.sequence_before(connection, captured_ms)
         )
 
-    async def bury(self, output: str, event: Event, reason: str, now_ms: int) -> None:
-        """Note that an output can never take an event, and why."""
-        await self._write(lambda connection: delivery_rows.bury(connection, output, event, reason, now_ms))
+    async def bury(self, output: str, event: Event, reason: str, now_ms: int) -> bool:
+        """Note that an output can never take an event, and why. Returns whether it is news."""
+        return await self._write(
+            lambda connection: delivery_rows.bury(connection, output, event, reason, now_ms)
+        )
 
     async def count_dead(self, output: str) -> int:
         """How many events an output could never take."""

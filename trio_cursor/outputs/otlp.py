@@ -119,5 +119,6 @@ class OtlpOutput:
 
     async def _bury(self, event: Event, reason: str) -> None:
         log.error("an event can never be sent", output=self.name, event_id=event.event_id, why=reason)
+        self._state.dead_at = self._now_ms()
         await self._log.bury(self.name, event, reason, self._now_ms())
         self._state.dead = await self._log.count_dead(self.name)
