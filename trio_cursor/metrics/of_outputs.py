@@ -41,6 +41,12 @@ METRICS: Final = (
         lambda it: single(it.board.events.last_sequence),
     ),
     Metric(
+        "trio_cursor_lost_events_total",
+        "counter",
+        "Events that the size limit deleted before every output had taken them.",
+        lambda it: single(it.board.losses.events),
+    ),
+    Metric(
         "trio_cursor_output_up",
         "gauge",
         "1 if an output takes events, or would.",

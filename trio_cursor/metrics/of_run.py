@@ -75,4 +75,10 @@ METRICS: Final = (
         lambda it: by(_alarms(it)),
         ("kind",),
     ),
+    Metric(
+        "trio_cursor_alarms_lost_total",
+        "counter",
+        "Alarms, raised or over, that the webhook never took and that were given up; absent without one.",
+        lambda it: single(None if (webhook := it.board.webhook()) is None else webhook.lost),
+    ),
 )
