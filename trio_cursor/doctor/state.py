@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ class OwnLook:
     #: Where databases may be copied to that cannot be read in place; else why nowhere.
     private_dir: str | None = None
     no_copies: str | None = None
+    #: None: it cannot be told.
     free_bytes: int | None = None
     #: Type of the file system if it is a remote one.
     network: str | None = None
@@ -101,7 +102,8 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
         look.no_copies = str(error)
     look.network = network_filesystem(os.path.realpath(look.directory / FILE_NAME))
     look.ahead_ms = _ahead_ms(look.directory)
-    look.free_bytes = shutil.disk_usage(look.directory).free
+    with suppress(OSError):
+        look.free_bytes = shutil.disk_usage(look.directory).free
     try:
         _look_at_log(look)
         _look_at_index(look, config.privacy.mode)
