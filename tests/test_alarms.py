@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_cursor import alarms as kinds
-from trio_cursor.alarm_facts import gap_facts, output_facts, pass_facts, source_facts, workspace_fact
+from trio_cursor.alarm_facts import (
+    gap_facts,
+    loss_facts,
+    output_facts,
+    pass_facts,
+    source_facts,
+    workspace_fact,
+)
 from trio_cursor.alarming import Watchman
 from trio_cursor.alarms import CLEARED, RAISED, RULES, Alarms, Fact, Rule
 from trio_cursor.config import Config
@@ -21,7 +28,7 @@ from trio_cursor.first_pass import FirstPass
 from trio_cursor.scanner import Scanner
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Counts
-from trio_cursor.states import OutputState, SourceState, WorkspaceState
+from trio_cursor.states import Losses, OutputState, SourceState, WorkspaceState
 from trio_cursor.status import PrivacyStatus
 from trio_cursor.status_board import Board
 
@@ -167,9 +174,8 @@ def test_what_is_wrong_with_a_database_is_of_a_kind(status, why, kind):
 
 
 def test_what_is_wrong_with_an_output_is_told_of_by_kind():
-    state = OutputState(
-        "o", "error", last_error="full", dead=1, rolled_back_at=NOW, alarms={"a": "A", "b": "B"}
-    )
+    state = OutputState("o", "error", last_error="full", dead=1, alarms={"a": "A", "b": "B"})
+    state.dead_at = state.rolled_back_at = NOW
     state.oldest_ms = NOW - 120_000
     found = [(one.kind, one.words) for one in output_facts(state, 5, NOW)]
     assert found == [
@@ -181,7 +187,7 @@ def test_what_is_wrong_with_an_output_is_told_of_by_kind():
             kinds.ROLLBACK,
             "output o: it had lost what it had taken (a restart or a failover?); it was sent again",
         ),
-        (kinds.DEAD, "output o: 1 events can never be sent: see the log of the service for why"),
+        (kinds.DEAD, "output o: 1 event can never be sent: `doctor` says which, and why"),
     ]
     assert len({(one.kind, one.subject) for one in output_facts(state, 5, NOW)}) == 6
 
@@ -222,6 +228,17 @@ def test_a_look_that_does_not_come_and_a_first_pass_without_an_end(late, run_for
 def test_a_gap_is_told_of_for_an_hour(gaps, last, said):
     found = [one.words for one in gap_facts(gaps, last, NOW)]
     assert [f"missed {said} since" in words for words in found] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("events", "at", "said"),
+    [(0, None, ""), (1, NOW, "1 event "), (1200, NOW - 3_599_999, "1,200 events "), (2, NOW - 3_600_000, "")],
+)
+def test_what_the_size_limit_took_from_an_output_is_told_of_for_an_hour(events, at, said):
+    found = list(loss_facts(Losses(events, at), NOW))
+    assert [(one.kind, f"deleted {said}since" in one.words) for one in found] == (
+        [(kinds.LOST, True)] if said else []
+    )
 
 
 # -- A bad hour ----------------------------------------------------------------------------------------
@@ -369,6 +386,9 @@ async def its_second_half(world):
     world.counts.gaps, world.counts.gap_at = 1, fakes.now_ms()
     await world.until_minute(43)
     world.counts.gaps, world.counts.gap_at = 2, fakes.now_ms()
+    # The disk is full again, of events that nobody takes; and one that nobody ever will.
+    world.board.losses.events, world.board.losses.at = 3, fakes.now_ms()
+    world.output.dead, world.output.dead_at = 1, fakes.now_ms()
     await world.until_minute(50)
     for number in range(8):
         world.database(number)
@@ -400,6 +420,8 @@ async def test_in_a_bad_hour_every_episode_is_raised_once_and_cleared_once(autoj
         (kinds.LOOK, ""): once,
         (kinds.SCHEMA, ""): once,
         (kinds.GAP, ""): once,
+        (kinds.LOST, ""): once,
+        (kinds.DEAD, ""): once,
     }
     when = {(kind, state): int(minute) for minute, state, kind, _ in world.told if kind != kinds.DATABASE}
     assert when[kinds.OUTPUT, RAISED] == 5

@@ -13,6 +13,7 @@ from contextlib import closing
 
 import attrs
 import cursor_files
+import log_events
 import pytest
 from rich.cells import cell_len
 from running import EVIL, SAFE, command, on_terminal, run_once, until
@@ -30,11 +31,11 @@ from trio_cursor.doctor import looking
 from trio_cursor.doctor.check import Check, Level
 from trio_cursor.doctor.examining import Section
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
-from trio_cursor.eventlog import append_events, open_for_writing, transaction
+from trio_cursor.eventlog import append_events, delivery_rows, open_for_writing, transaction
 from trio_cursor.events import build_gap
 from trio_cursor.records import Gap
 from trio_cursor.state_dir import held
-from trio_cursor.status import OutputStatus, PrivacyStatus, disabled
+from trio_cursor.status import OutputStatus, PrivacyStatus, WebhookStatus, disabled
 from trio_cursor.status_file import FILE_NAME as STATUS_NAME
 from trio_cursor.status_file import write_status
 
@@ -419,6 +420,13 @@ def test_what_the_service_says_is_wrong_is_a_finding_each(doctor, state):
         ("output redis_stream:redis://r s: TimeoutError: it does not answer", "events wait in the event log"),
         ("output redis_stream:redis://r s: the consumer group 'quarantined: ' has not", "XGROUP DESTROY"),
         ("output redis_stream:redis://r s: its maxmemory-policy is allkeys-lru", "noeviction"),
+        ("output otlp: 1 event can never be sent: `doctor` says which, and why", "output.dead"),
+        ("output otlp: it had lost what it had taken (a failover?); it was sent again", "nothing is lost"),
+        ("output otlp: http://c does not take the metrics: HTTP 404", "send none of them"),
+        ("output otlp: the collector did not take 3 of 5 spans (#1 to #5): old", "`replay --otlp`"),
+        ("output o: 12 events behind, the oldest of them captured 2 min ago", "is sent by itself"),
+        ("output o: 1 events behind, the oldest of them captured 2 min ago", "is sent by itself"),
+        ("the size limit deleted 2 events since the start before every output had", "max_megabytes"),
         ("output json_lines:/the event log : no space left", "events wait in the event log"),
         ("session source files: permission denied", "its directory"),
         ("session source http: Address already in use", "--http"),
@@ -437,6 +445,49 @@ def test_of_each_alarm_what_is_said_to_do_fits_what_it_is_about(doctor, state, a
     with held(state):
         write_status(state, running(alarms=(alarm,)))
         assert do in doctor().the("service.alarm")["do"]
+
+
+def test_what_was_lost_is_told_when_the_alarm_is_over_too(doctor, state):
+    webhook = WebhookStatus("https://h/***: HTTP 404", 3)
+    with held(state):
+        write_status(state, running(lost=1200, webhook=webhook))
+        found = doctor()
+    assert found.the("service.lost", "note")["what"].startswith("1,200 events were deleted by the size limit")
+    broken, lost = [item["what"] for item in found.of("service.webhook", "note")]
+    assert broken == "alarms cannot be posted: https://h/***: HTTP 404"
+    assert lost.startswith("3 alarms, raised or over, were given up")
+
+
+def test_which_events_can_never_be_sent_and_why(doctor, state):
+    assert doctor().of("output.dead") == []
+    events = [log_events.event(number) for number in range(12)]
+    with closing(open_for_writing(state)) as connection, transaction(connection):
+        for number, one in enumerate(events):
+            buried = attrs.evolve(one, sequence=number + 1)
+            delivery_rows.bury(connection, "otlp", buried, f"reason {number}", NOW - 60_000 * (12 - number))
+    note = doctor().the("output.dead", "note")
+    assert note["what"].startswith(
+        "12 events can never be sent; the newest: #12 to otlp, 1 minute ago: reason 11;"
+    )
+    assert note["facts"]["number"] == 12
+    assert len(note["facts"]["newest"]) == 10
+    assert note["facts"]["newest"][0] == {
+        "output": "otlp",
+        "sequence": 12,
+        "event_id": events[11].event_id,
+        "reason": "reason 11",
+        "at": NOW - 60_000,
+    }
+
+
+def test_a_disk_of_which_nothing_can_be_told_ends_nothing(doctor, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("shutil.disk_usage", refuse)
+    found = doctor()
+    assert found.the("state.disk", "note")["what"] == "how much is free on its disk cannot be told"
+    assert found.findings == []
 
 
 def test_a_service_with_other_options_is_told(doctor, state):

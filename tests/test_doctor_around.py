@@ -298,6 +298,14 @@ def test_a_collector_is_asked(doctor):  # noqa: F811 - the fixture
     assert "start the collector" in gone[0]["do"]
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_collector_that_refuses_a_request_for_being_empty_is_well(doctor, status):  # noqa: F811 - the fixture
+    with otlp_receiver.receiving() as receiver:
+        receiver.always = otlp_receiver.Answer(status=status)
+        found = doctor("--otlp", receiver.url)
+    assert (len(found.of("otlp", "ok")), found.of("otlp", "finding")) == (2, [])
+
+
 def test_a_collector_that_does_not_answer(doctor, monkeypatch):  # noqa: F811 - the fixture
     monkeypatch.setattr("trio_cursor.doctor.collector._SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -127,6 +127,17 @@ def test_the_task_scheduler_gets_every_word_as_it_was_given():
     assert as_windows_reads(arguments.text) == ["-P", "-m", "trio_cursor", "run", *options]
     assert {item.text for item in tree.iter(f"{TASK}UserId")} == {"HOUSE\\a & b"}
     assert one.file == "C:\\Users\\a\\AppData\\Local\\trio-cursor\\service.xml"
+    assert "C:\\Users\\a\\AppData\\Local\\trio-cursor\\service.log" in one.log
+
+
+def test_a_task_that_has_ended_is_started_again_and_one_that_runs_is_left_alone():
+    tree = ET.fromstring(host("win32").content)
+    [trigger] = tree.iter(f"{TASK}LogonTrigger")
+    # In this order the schema wants them.
+    assert [item.tag.removeprefix(TASK) for item in trigger] == ["Enabled", "Repetition", "UserId"]
+    # Without a duration: for ever.
+    assert [(item.tag.removeprefix(TASK), item.text) for item in trigger[1]] == [("Interval", "PT5M")]
+    assert [item.text for item in tree.iter(f"{TASK}MultipleInstancesPolicy")] == ["IgnoreNew"]
 
 
 @pytest.mark.parametrize("word", ["a\udcffb", "a\0b"])

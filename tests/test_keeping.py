@@ -104,11 +104,29 @@ async def test_a_limit_that_the_keys_alone_exceed_is_said_once_and_deletes_nothi
 @within(30)
 async def test_the_size_limit_takes_even_what_an_output_has_not_and_says_so(log, logged):
     await fill(log, *([0] * 1500))
-    await keeper(log, OutputState("slow", sequence=10), max_megabytes=4).retire_once()
+    keeps = keeper(log, OutputState("slow", sequence=10), max_megabytes=4)
+    assert (keeps.losses.events, keeps.losses.at) == (0, None)
+    await keeps.retire_once()
     left = await sequences(log)
     assert 0 < len(left) < 800  # of 5 kB each, below 4 MB
     assert left == list(range(1501 - len(left), 1501))
     assert "the size limit deleted events that an output had not taken" in logged()
+    # The first ten it had.
+    assert (keeps.losses.events, keeps.losses.at) == (1500 - len(left) - 10, NOW)
+
+
+@within(30)
+async def test_what_can_never_be_sent_is_forgotten_with_its_event(log):
+    await fill(log, 40, 40, 0)
+    for sequence in (1, 3):
+        one = attrs.evolve(event(sequence - 1, NOW), sequence=sequence)
+        assert await log.bury("o", one, "too large", NOW)
+        # Once more is no news, as after a restart.
+        assert not await log.bury("o", one, "too large", NOW)
+    assert await log.count_dead("o") == 2
+    await keeper(log).retire_once()
+    assert await sequences(log) == [3]
+    assert await log.count_dead("o") == 1
 
 
 @within(30)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import re
 import sys
+import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import structlog
@@ -14,6 +18,7 @@ import trio
 import trio.lowlevel
 from running import TerminalText
 
+from trio_cursor.cli import log_setup
 from trio_cursor.cli.log_setup import is_console, logging_to_stderr
 from trio_cursor.config import LoggingConfig
 from trio_cursor.logs import bound, get_logger
@@ -126,6 +131,71 @@ def test_a_person_gets_lines_and_a_program_records_also_the_journal(
         monkeypatch.setenv("JOURNAL_STREAM", journal)
     monkeypatch.setattr(sys, "stderr", TerminalText() if on_terminal else io.StringIO())
     assert is_console(LoggingConfig(format=form)) == console
+
+
+def test_a_warning_of_a_library_is_a_record_like_all_others(monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        before = warnings.showwarning
+        with records(monkeypatch) as written:
+            warnings.warn("it is old", DeprecationWarning, stacklevel=1)
+        assert warnings.showwarning is before
+    [line] = written()
+    assert (line["level"], line["logger"]) == ("warning", "py.warnings")
+    assert "DeprecationWarning: it is old" in line["event"]
+
+
+# -- To whom -------------------------------------------------------------------------------------------
+
+
+def journal_of(monkeypatch, path, form, *, is_ours=True):
+    """What a journal that reads our stderr gets, as it comes."""
+    with path.open("w", encoding="utf-8") as stream:
+        found = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino if is_ours else 1}")
+        monkeypatch.setattr(sys, "stderr", stream)
+        with logging_to_stderr(LoggingConfig(level="debug", format=form), colors=False):
+            log.debug("small")
+            log.info("said")
+            log.warning("odd")
+            log.error("bad", why="a\nb")
+            try:
+                raise ValueError("x")  # noqa: TRY301 - for its trace
+            except ValueError:
+                log.exception("worse")
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_journal_gets_the_level_of_each_line_and_records_in_one_piece(monkeypatch, tmp_path):
+    lines = journal_of(monkeypatch, tmp_path / "journal", "json")
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<3>"]
+    # As the journal keeps them: a prefix of one digit in brackets is taken off (sd-daemon(3)).
+    kept = [json.loads(re.sub("^<[0-7]>", "", line)) for line in lines]
+    assert [line["event"] for line in kept] == ["small", "said", "odd", "bad", "worse"]
+
+
+def test_each_line_of_a_trace_has_its_level_in_the_journal(monkeypatch, tmp_path):
+    lines = journal_of(monkeypatch, tmp_path / "journal", "console")
+    assert len(lines) > 7
+    assert {line[:3] for line in lines[4:]} == {"<3>"}
+
+
+def test_a_file_beside_the_journal_gets_no_levels_of_its(monkeypatch, tmp_path):
+    lines = journal_of(monkeypatch, tmp_path / "file", "json", is_ours=False)
+    assert [json.loads(line)["event"] for line in lines] == ["small", "said", "odd", "bad", "worse"]
+
+
+def test_under_the_task_scheduler_lines_go_to_a_file(monkeypatch, tmp_path):
+    path = tmp_path / "service.log"
+    monkeypatch.setattr(log_setup, "log_file", lambda *_: str(path))
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        monkeypatch.setattr(sys, "stderr", nowhere)
+        # Elsewhere whoever throws them away wants no file.
+        for platform in ("linux", "win32"):
+            with logging_to_stderr(LoggingConfig(), colors=False, platform=platform):
+                log.warning("seen", on=platform)
+    [line] = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    assert (line["event"], line["on"]) == ("seen", "win32")
 
 
 def test_hostile_values_do_nothing_to_a_terminal_and_are_one_line(monkeypatch):

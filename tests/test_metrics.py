@@ -19,13 +19,16 @@ import trio
 from deadlines import until, within
 from scraped import OPENMETRICS, scrape
 from serving import MONITOR, reported, running_service
+from small_logs import generation, write_log
 
+from trio_cursor import state_dir
 from trio_cursor.config import (
     AssemblyConfig,
     Config,
     CursorConfig,
     HttpConfig,
     JsonLinesConfig,
+    LogConfig,
     OutputsConfig,
     SessionsConfig,
     StateConfig,
@@ -272,6 +275,27 @@ async def test_what_is_wrong_is_counted(user_dir, tmp_path):
     assert 0 < ages[0] <= ages[1]
     assert "trio_cursor_output_last_taken_timestamp_seconds{" not in found.text
     assert str(Path(absent).parent) not in found.text
+
+
+@within(60)
+async def test_what_the_size_limit_takes_from_an_output_is_counted_and_an_alarm(user_dir, tmp_path):
+    config = attrs.evolve(
+        config_of(tmp_path, user_dir, lines=tmp_path / "no" / "lines.jsonl"), log=LogConfig(max_megabytes=1)
+    )
+    state_dir.prepare(tmp_path / "state")
+    write_log(
+        tmp_path / "state",
+        *(generation(f"g{number}", response_text="x" * 20_000) for number in range(100)),
+    )
+    async with running_service(config) as handle:
+        await until(lambda: handle.status().lost and handle.status().episodes)
+        status, found = handle.status(), await scrape(handle)
+    assert 50 < status.lost < 100
+    [words] = [words for words in status.alarms if words.startswith("the size limit")]
+    assert words.startswith(f"the size limit deleted {status.lost} events since the start")
+    assert words in [one.words for one in status.episodes if one.kind == "lost"]
+    assert found.value("trio_cursor_lost_events_total") == status.lost
+    assert found.by("trio_cursor_alarms_active", "kind")["lost"] == 1
 
 
 @within(60)

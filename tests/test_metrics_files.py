@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trio_cursor.alarms import RULES
 from trio_cursor.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
@@ -85,6 +86,29 @@ def test_an_alert_asks_for_what_is_there_and_says_what_to_do(rule):
     asked = [known(name)[1] for name in re.findall(r"trio_cursor_[a-z_]+", rule["expr"])] or [OUTSIDE]
     for label in re.findall(r"\$labels\.([a-z_]+)", str(rule["annotations"])):
         assert label in asked[0]
+
+
+#: Kinds of alarms that have a rule of their own, over what they are about.
+OWN_RULES = {
+    "log": "TrioCursorLogBroken",
+    "no_pass": "TrioCursorNotLooking",
+    "unknown_schema": "TrioCursorUnknownSchema",
+    "database": "TrioCursorDatabasesInTrouble",
+    "quarantine": "TrioCursorQuarantine",
+    "output": "TrioCursorOutputDown",
+    "behind": "TrioCursorOutputBehind",
+    "rollback": "TrioCursorOutputRollback",
+    "dead_events": "TrioCursorOutputDeadEvents",
+    "gap": "TrioCursorGap",
+    "lost": "TrioCursorEventsLost",
+}
+
+
+def test_every_kind_of_alarm_has_a_rule():
+    rules = {rule["alert"]: rule["expr"] for rule in alerts()}
+    assert set(OWN_RULES.values()) <= rules.keys()
+    [others] = re.findall('kind=~"(.*?)"', rules["TrioCursorAlarm"])
+    assert sorted([*OWN_RULES, *others.split("|")]) == sorted(RULES)
 
 
 @pytest.mark.parametrize(

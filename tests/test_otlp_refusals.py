@@ -55,6 +55,7 @@ async def test_it_is_laid_aside_alone(tmp_path, receiver, status):
     assert receiver.event_ids == [id_ for id_ in ids(1, 10) if id_ not in (*ids(3, 4), *ids(9, 9))]
     assert dead == [(n, f"the collector refuses it: HTTP {status} (bad span)") for n in (3, 4, 9)]
     assert (state.dead, state.errors) == (3, 0)
+    assert state.dead_at is not None
     # A generation that happened is counted, whether its span is taken or not.
     assert tokens(receiver) == 55
 

@@ -31,10 +31,15 @@ def test_one_that_is_far_behind_says_by_how_much():
 
 
 @pytest.mark.parametrize(("ago", "count"), [(1, 1), (60 * MINUTE - 1, 1), (60 * MINUTE, 0)])
-def test_what_a_server_had_lost_is_told_for_an_hour(ago, count):
+def test_what_a_server_had_lost_and_what_can_never_be_sent_is_told_for_an_hour(ago, count):
     assert len(alarms(rolled_back_at=NOW - ago)) == count
+    said = ["2 events can never be sent: `doctor` says which, and why"]
+    assert alarms(dead=2, dead_at=NOW - ago) == said * count
 
 
-def test_what_can_never_be_sent_and_what_endangers_a_stream_is_told_for_as_long_as_it_is_so():
-    assert alarms(dead=2) == ["2 events can never be sent: see the log of the service for why"]
+def test_what_could_never_be_sent_long_ago_is_no_alarm_for_ever():
+    assert alarms(dead=2) == []
+
+
+def test_what_endangers_a_stream_is_told_for_as_long_as_it_is_so():
     assert alarms(alarms={"eviction": "why"}) == ["why"]

@@ -204,6 +204,7 @@ async def test_an_event_that_the_server_cannot_take_is_laid_aside_with_the_reaso
             assert states[0].already_there == 0
             assert await log.count_dead(states[0].name) == 1
             assert (states[0].meter.taken, states[0].meter.dead) == (4, 1)
+            assert states[0].dead_at is not None
             assert "an event can never be sent" in caplog.text
         assert sent(server) == ids((1, 2), (4, 5))
         async with following(tmp_path, config(server.tcp_url)) as (log, states):

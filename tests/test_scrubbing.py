@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_cursor import assignments, command_lines, scrubbing, token_shapes
+from trio_cursor import assignments, command_lines, scrubbing, secret_names, token_shapes
 from trio_cursor.scrubbing import Scrubber
 
 LETTERS = "aB3dE5gH7jKlMn0pQrStUvWxYz12345678"
@@ -531,7 +531,7 @@ def test_a_hostile_text_of_a_megabyte_is_looked_through(piece):
 
 
 def patterns():
-    for module in (assignments, command_lines, scrubbing):
+    for module in (secret_names, assignments, command_lines, scrubbing):
         yield from (item for item in vars(module).values() if isinstance(item, re.Pattern))
     yield from (pattern for _, pattern in scrubbing._HOMES)
     yield from command_lines._BEHIND.values()

@@ -15,6 +15,7 @@ from trio_cursor.cli.hosted_run import run_words, unseen_variables
 from trio_cursor.cli.parser import parse
 from trio_cursor.cli.service_command import run
 from trio_cursor.cli.shell_words import shell_line
+from trio_cursor.config import Config
 from trio_cursor.errors import AlreadyRunningError, ConfigError, HostError
 from trio_cursor.hosts.tools import Answer
 from trio_cursor.state_dir import held
@@ -244,13 +245,29 @@ def test_variables_that_the_service_will_not_see_are_named_without_their_values(
     _, _, err = service(Host(), "install", environ=environ)
     assert "Set here, and most likely not where the service runs: TRIO_CURSOR_REDIS__URL.\n" in err
     assert "secret" not in err
-    assert unseen_variables(
-        {"XDG_STATE_HOME": "/s", "TRIO_CURSOR_B": "1", "TRIO_CURSOR_A": "1", "X": "1"}
-    ) == [
-        "TRIO_CURSOR_A",
-        "TRIO_CURSOR_B",
-        "XDG_STATE_HOME",
-    ]
+    environ = {"XDG_STATE_HOME": "/s", "TRIO_CURSOR_B": "1", "TRIO_CURSOR_A": "1", "X": "1"}
+    ours = ["TRIO_CURSOR_A", "TRIO_CURSOR_B"]
+    assert unseen_variables(environ, Config()) == [*ours, "XDG_STATE_HOME"]
+    # Of other programs, as long as nobody says so.
+    environ |= {"REDIS_URL": "redis://h", "OTEL_SERVICE_NAME": "s", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}
+    assert unseen_variables(environ, Config()) == [*ours, "XDG_STATE_HOME"]
+
+
+def test_variables_of_other_programs_are_named_where_events_go_by_them(service, tmp_path, monkeypatch):
+    environ = {
+        "REDIS_URL": "redis://:secret@host",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://secret",
+        "OTEL_EXPORTER_OTLP_HEADERS": "key=secret",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "c.toml").write_text('[redis]\nurl = "env"\n[outputs.otlp]\nenabled = true\n')
+    _, _, err = service(Host(), "install", "-c", str(tmp_path / "c.toml"), environ=environ)
+    assert "secret" not in err
+    assert (
+        "Set here, and most likely not where the service runs:"
+        " REDIS_URL, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS.\n"
+    ) in err
 
 
 # -- uninstall -----------------------------------------------------------------------------------------

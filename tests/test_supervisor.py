@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import attrs
 import fakes
 import pytest
 import trio
@@ -11,10 +12,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_cursor.atlas import Atlas
 from trio_cursor.condition import Pace
-from trio_cursor.cursor.guest import TimedOut
+from trio_cursor.cursor.guest import Busy, TimedOut, Unreadable
 from trio_cursor.demand import Demand
 from trio_cursor.first_pass import FirstPass
 from trio_cursor.polling import Tools
+from trio_cursor.records import ToBeRead
 from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.sessions.tracker import Tracker
@@ -46,7 +48,7 @@ class World:
         )
         self.states = {}
         demand = Demand(self.registry, assembler, self.scanner, fakes.now_ms)
-        tools = Tools(
+        self.tools = tools = Tools(
             guest=self.guest,
             log=self.log,
             demand=demand,
@@ -338,3 +340,71 @@ async def test_the_first_pass_is_over_when_all_that_waited_for_it_is_in_the_log(
     await world.sends_sightings.send(Swept())
     await world.first_pass.over.wait()
     assert world.log.ids() == ids(*range(600))
+
+
+# -- Where nobody works any more -----------------------------------------------------------------------
+
+
+class Wanted:
+    """Who says whether a database is wanted, where sessions are announced."""
+
+    registry = SimpleNamespace(discovers=False)
+
+    def __init__(self):
+        self.is_wanted = True
+
+    def wants(self, _):
+        return self.is_wanted
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Busy("database is locked"), "locked"),
+        (Unreadable("not a database"), "error"),
+        (TimedOut("no answer", abandoned=False), "timeout"),
+    ],
+)
+async def test_a_database_that_is_read_no_more_is_in_no_trouble(
+    world, nursery, autojump_clock, outcome, status
+):
+    demand, states = Wanted(), {}
+    tools = attrs.evolve(world.tools, demand=demand)
+    sends, changes = trio.open_memory_channel(0)
+    nursery.start_soon(Supervisor(world.scanner, world.first_pass, tools, states).supervise, changes)
+    place = fakes.workspace("w1")
+    database = world.guest[place.database]
+    database.script = [outcome] * 1000
+    watched = world.scanner.watched[place.database] = Watched(place, database.signature)
+    await sends.send(ToBeRead(place))
+    await trio.sleep(60)
+    state = states[place.database]
+    assert (state.status, bool(state.last_error)) == (status, True)
+    why = state.last_error
+    # Its last session ends, and nobody will look whether it can be read again.
+    demand.is_wanted = False
+    await trio.sleep(700)
+    assert not watched.active
+    assert (state.status, state.last_error) == ("connected", None)
+    assert state.note == f"{status} when it was last read: {why}"
+    # Somebody comes back, and it is as it was.
+    demand.is_wanted = True
+    await sends.send(ToBeRead(place))
+    await trio.sleep(60)
+    assert (state.status, state.last_error, state.note) == (status, why, None)
+
+
+async def test_what_is_wrong_at_the_end_of_a_run_is_still_said(world, autojump_clock):
+    demand, states = Wanted(), {}
+    tools = attrs.evolve(world.tools, demand=demand)
+    sends, changes = trio.open_memory_channel(0)
+    place = fakes.workspace("w1")
+    async with trio.open_nursery() as run:
+        run.start_soon(Supervisor(world.scanner, world.first_pass, tools, states).supervise, changes)
+        database = world.guest[place.database]
+        database.script = [Unreadable("not a database")] * 1000
+        world.scanner.watched[place.database] = Watched(place, database.signature)
+        await sends.send(ToBeRead(place))
+        await trio.sleep(60)
+        run.cancel_scope.cancel()
+    assert (states[place.database].status, states[place.database].last_error) == ("error", "not a database")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import socket
 import ssl
+import struct
+from contextlib import suppress
+from functools import partial
+from types import SimpleNamespace
 
 import attrs
 import cursor_files
@@ -28,6 +34,7 @@ from trio_cursor.config import (
     StateConfig,
 )
 from trio_cursor.errors import ConfigError
+from trio_cursor.status import WebhookStatus
 from trio_cursor.webhook import Webhook, open_webhook, webhook_place
 
 NOW = 1_800_000_000_000
@@ -203,6 +210,8 @@ async def test_one_that_is_refused_is_given_up_and_no_redirect_is_followed(hook,
     [failed, again] = caplog.records
     assert (failed.levelname, failed.why) == ("WARNING", f"http://127.0.0.1:{hook.port}/***: HTTP 302")
     assert again.lost == 2
+    # Over, and not forgotten.
+    assert one.status() == WebhookStatus(None, 2)
     nursery.cancel_scope.cancel()
 
 
@@ -228,6 +237,8 @@ async def test_what_nobody_takes_does_not_pile_up(nursery, logged):
         one.tell([notice(number)])
     nursery.start_soon(one.run)
     await until(lambda: "alarms cannot be posted; they are still written here" in logged())
+    assert one.status().lost >= 900
+    assert one.status().last_error.startswith(f"http://127.0.0.1:{hook.port}/***: ")
     with hook.listening():
         await until(lambda: len(hook.requests) == 100)
         assert [posted["ids"] for posted in hook.posted] == [[f"run-{number}"] for number in range(900, 1000)]
@@ -241,10 +252,148 @@ async def test_a_mistake_of_ours_costs_one_alarm_and_not_the_service(hook, nurse
     nursery.start_soon(one.run)
     one.tell([notice()])
     await until(lambda: "an alarm could not be posted and is given up" in logged())
+    assert one.status().lost == 1
     one.place = right
     one.tell([notice(2)])
     await until(lambda: hook.requests)
     assert [posted["ids"] for posted in hook.posted] == [["run-2"]]
+    nursery.cancel_scope.cancel()
+
+
+# -- Whoever misbehaves --------------------------------------------------------------------------------
+
+
+async def drips(stream):
+    """One byte now and then, for ever."""
+    for byte in itertools.cycle(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 1000):
+        await stream.send_all(bytes((byte,)))
+        await trio.sleep(0.05)
+
+
+async def drips_its_body(stream):
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+    while True:
+        await stream.send_all(b"x")
+        await trio.sleep(0.05)
+
+
+async def says_to_go_on(stream):
+    while True:
+        await stream.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await trio.sleep(0.01)
+
+
+async def says_nothing(_):
+    await trio.sleep_forever()
+
+
+async def has_no_end_of_headers(stream):
+    await stream.send_all(b"HTTP/1.1 500 no\r\n")
+    while True:
+        await stream.send_all(b"X: " + b"a" * 60_000 + b"\r\n")
+
+
+async def has_no_end_of_its_refusal(stream):
+    await stream.send_all(b"HTTP/1.1 503 no\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        await stream.send_all(b"10000\r\n" + b"a" * 0x10000 + b"\r\n")
+
+
+async def leads_elsewhere(stream):
+    await stream.send_all(b"HTTP/1.1 503 no\r\nLocation: http://169.254.0.1/\r\nContent-Length: 0\r\n\r\n")
+
+
+async def hangs_up_in_its_answer(stream):
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+    # A reset, not an end.
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def talks_nonsense(stream):
+    await stream.send_all(b"\x16\x03\x01 not http at all\r\n\r\n")
+
+
+MISBEHAVIOURS = [
+    drips,
+    drips_its_body,
+    says_to_go_on,
+    says_nothing,
+    has_no_end_of_headers,
+    has_no_end_of_its_refusal,
+    leads_elsewhere,
+    hangs_up_in_its_answer,
+    talks_nonsense,
+]
+
+
+@attrs.define(eq=False)
+class Strange:
+    """A server that answers as it likes, until it is told to be good; whoever hangs up is nothing to it."""
+
+    misbehave: object
+    is_good: bool = False
+    connections: int = 0
+    taken: list = attrs.field(factory=list)
+
+    async def serve(self, stream):
+        self.connections += 1
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            request = b""
+            while b"}" not in request.partition(b"\r\n\r\n")[2]:
+                request += bytes(await stream.receive_some())
+            if not self.is_good:
+                await self.misbehave(stream)
+                return
+            self.taken.append(request)
+            await stream.send_all(b"HTTP/1.1 204 ok\r\n\r\n")
+
+
+@within(30)
+@pytest.mark.parametrize("misbehave", MISBEHAVIOURS)
+async def test_whoever_misbehaves_is_left_in_time_and_asked_again(nursery, monkeypatch, misbehave):
+    monkeypatch.setattr(webhook, "SECONDS", 0.3)
+    strange = Strange(misbehave)
+    serve = partial(trio.serve_tcp, strange.serve, 0, host="127.0.0.1")
+    [listener] = await nursery.start(serve)
+    one = poster(SimpleNamespace(port=listener.socket.getsockname()[1]))
+    nursery.start_soon(one.run)
+    one.tell([notice()])
+    await until(lambda: strange.connections >= 3)
+    why = one.status().last_error
+    assert why
+    if misbehave is has_no_end_of_its_refusal:
+        # Enough is enough: not once the time is over.
+        assert why.endswith("HTTP 503")
+    strange.is_good = True
+    await until(lambda: strange.taken)
+    assert b"run-1" in strange.taken[0]
+    await until(lambda: one.status() == WebhookStatus(None, 0))
+    nursery.cancel_scope.cancel()
+
+
+@within(30)
+@pytest.mark.parametrize("misbehave", MISBEHAVIOURS)
+async def test_whoever_misbehaves_holds_up_neither_the_service_nor_its_end(
+    nursery, tmp_path, monkeypatch, misbehave
+):
+    # Nothing here waits for a deadline: each post has an hour.
+    monkeypatch.setattr(webhook, "SECONDS", 3600.0)
+    monkeypatch.setattr(alarming, "LOOK_SECONDS", 0.02)
+    strange = Strange(misbehave)
+    serve = partial(trio.serve_tcp, strange.serve, 0, host="127.0.0.1")
+    [listener] = await nursery.start(serve)
+    hook = SimpleNamespace(port=listener.socket.getsockname()[1])
+    ring = [cursor_files.ring_item(number, type="cmdk") for number in range(100)]
+    database = cursor_files.make_workspace(tmp_path / "User", "w1", ring)
+    async with running_service(config_of(tmp_path, hook)) as handle:
+        await handle.synced()
+        later = [cursor_files.ring_item(number, type="cmdk") for number in range(500, 600)]
+        cursor_files.write_ring(database, later)
+        await until(lambda: strange.connections)
+        cursor_files.write_ring(database, [*later[1:], cursor_files.ring_item(600, type="cmdk")])
+        await until(lambda: handle.status().generations == 201)
+        assert handle.status().webhook.lost == 0
+    assert strange.taken == []
     nursery.cancel_scope.cancel()
 
 
@@ -261,6 +410,32 @@ def config_of(tmp_path, hook, **more):
         alarms=AlarmsConfig(webhook=f"http://127.0.0.1:{hook.port}/secret"),
         **more,
     )
+
+
+@within(60)
+async def test_what_a_webhook_has_lost_is_seen_everywhere(hook, tmp_path, monkeypatch):
+    monkeypatch.setattr(alarming, "LOOK_SECONDS", 0.02)
+    hook.script.append((404, {}))
+    database = cursor_files.make_workspace(tmp_path / "User", "w1", [])
+    config = config_of(tmp_path, hook)
+    async with running_service(config) as handle:
+        await handle.synced()
+        assert handle.status().webhook == WebhookStatus(None, 0)
+        assert (await scrape(handle)).value("trio_cursor_alarms_lost_total") == 0
+        for first in (0, 500):
+            ring = [cursor_files.ring_item(number, type="cmdk") for number in range(first, first + 100)]
+            cursor_files.write_ring(database, ring)
+            await until(lambda wanted=first: handle.status().generations >= 100 + wanted / 5)
+        await until(lambda: handle.status().webhook.lost)
+        said = handle.status().to_object()["webhook"]
+        assert said == {"last_error": f"http://127.0.0.1:{hook.port}/***: HTTP 404", "lost": 1}
+        assert (await scrape(handle)).value("trio_cursor_alarms_lost_total") == 1
+    async with running_service(attrs.evolve(config, alarms=AlarmsConfig())) as handle:
+        await handle.synced()
+        assert handle.status().webhook is None
+        names = {sample.name for sample in (await scrape(handle)).samples}
+        assert "trio_cursor_alarms_active" in names
+        assert "trio_cursor_alarms_lost_total" not in names
 
 
 @within(60)

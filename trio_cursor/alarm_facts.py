@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from trio_cursor import alarms
 from trio_cursor.alarms import Fact
 from trio_cursor.records import FILES, Workspace
-from trio_cursor.states import OutputState, SourceState, WorkspaceState
+from trio_cursor.states import Losses, OutputState, SourceState, WorkspaceState
 
 #: An output that is as far behind is worth an alarm: by events, or by the age of the oldest of them.
 _FAR_BEHIND_EVENTS = 10_000
@@ -56,11 +56,11 @@ def _of_output(state: OutputState, lag: int, now_ms: int) -> Iterator[tuple[str,
         yield alarms.BEHIND, "", words
     elif lag >= _FAR_BEHIND_EVENTS:
         yield alarms.BEHIND, "", f"{lag} events behind"
-    if state.rolled_back_at is not None and now_ms - state.rolled_back_at < _HOUR_MS:
+    if _is_recent(state.rolled_back_at, now_ms):
         words = "it had lost what it had taken (a restart or a failover?); it was sent again"
         yield alarms.ROLLBACK, "", words
-    if state.dead:
-        words = f"{state.dead} events can never be sent: see the log of the service for why"
+    if _is_recent(state.dead_at, now_ms):
+        words = f"{_events(state.dead)} can never be sent: `doctor` says which, and why"
         yield alarms.DEAD, "", words
 
 
@@ -93,7 +93,7 @@ def pass_facts(late: float, run_for: float, *, is_over: bool, progress: tuple[in
 
 def gap_facts(gaps: int, last_ms: int | None, now_ms: int) -> Iterator[Fact]:
     """That generations were missed a while ago."""
-    if last_ms is not None and now_ms - last_ms < _HOUR_MS:
+    if _is_recent(last_ms, now_ms):
         times = "once" if gaps == 1 else f"{gaps:,} times"
         yield Fact(
             alarms.GAP,
@@ -101,6 +101,25 @@ def gap_facts(gaps: int, last_ms: int | None, now_ms: int) -> Iterator[Fact]:
             f"generations were missed {times} since the start: Cursor's list had rolled on before it was"
             " read; `events --gaps` has them",
         )
+
+
+def loss_facts(losses: Losses, now_ms: int) -> Iterator[Fact]:
+    """That events were deleted a while ago that an output had still to take."""
+    if _is_recent(losses.at, now_ms):
+        yield Fact(
+            alarms.LOST,
+            "",
+            f"the size limit deleted {_events(losses.events)} since the start before every output had taken"
+            f" {'it' if losses.events == 1 else 'them'}: lost for whoever had not",
+        )
+
+
+def _is_recent(at_ms: int | None, now_ms: int) -> bool:
+    return at_ms is not None and now_ms - at_ms < _HOUR_MS
+
+
+def _events(number: int) -> str:
+    return "1 event" if number == 1 else f"{number:,} events"
 
 
 def _is_in_trouble(source: SourceState) -> bool:

@@ -23,6 +23,7 @@ SOURCE: Final = "source"
 FOREIGN: Final = "others"
 HANG: Final = "hang"
 GAP: Final = "gap"
+LOST: Final = "lost"
 
 #: Of as many that begin or end at the same moment each is told by itself; of more, in one.
 MOST_BY_THEMSELVES: Final = 5
@@ -46,7 +47,7 @@ class Rule:
     stops_work: bool = False
 
 
-#: Where 0 stands, the condition says itself how long it lasts: a loss that was mended is told of for an hour.
+#: Where 0 stands, the condition says itself how long it lasts: a loss is told of for an hour.
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         LOG: Rule("the event log cannot be written or read", 10, 60, stops_work=True),
@@ -57,12 +58,13 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         OUTPUT: Rule("an output takes no events", 30, 60, stops_work=True),
         BEHIND: Rule("an output is far behind", 60, 60, stops_work=True),
         ROLLBACK: Rule("an output had lost what it had taken; it was sent again", 0, 0),
-        DEAD: Rule("an output can never take some of the events", 0, 60),
+        DEAD: Rule("an output can never take some of the events", 0, 0),
         CARE: Rule("an output takes events, and needs a look", 60, 60),
         SOURCE: Rule("a source of sessions is not heard", 60, 60),
         FOREIGN: Rule("what other producers send is not known", 60, 60),
         HANG: Rule("a path does not answer", 10, 60),
         GAP: Rule("generations were missed: Cursor's list had rolled on", 0, 0),
+        LOST: Rule("events were deleted before an output had taken them", 0, 0),
     }
 )
 

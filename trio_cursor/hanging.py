@@ -41,7 +41,7 @@ class Hanging:
             await run_or_leave(sweep.run, limiter=self._limiter, leave=sweep.leave_behind)
         if scope.cancelled_caught:
             self._sweeps.append(sweep)
-            log.error("a path does not answer; it is left alone until it does", path=sweep.at)
+            log.warning("a path does not answer; it is left alone until it does", path=sweep.at)
         return not scope.cancelled_caught
 
     def welcome_back(self) -> bool:

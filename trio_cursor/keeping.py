@@ -13,7 +13,7 @@ import trio
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
-from trio_cursor.states import OutputState
+from trio_cursor.states import Losses, OutputState
 from trio_cursor.status import Status
 from trio_cursor.status_file import confirm_status, write_status
 
@@ -40,6 +40,7 @@ class Keeper:
     now_ms: Callable[[], int]
     keep_days: float
     max_megabytes: int
+    losses: Losses = attrs.field(factory=Losses)
     confirm_seconds: float = _CONFIRM_SECONDS
     #: What the status file says; None: not known.
     _written: Status | None = attrs.field(default=None, init=False)
@@ -100,6 +101,8 @@ class Keeper:
             while (retired := await work()).events:
                 events += retired.events
                 if retired.untaken:
+                    self.losses.events += retired.untaken
+                    self.losses.at = self.now_ms()
                     # Said at once: whoever is killed before the end must not keep it to himself.
                     log.error(
                         "the size limit deleted events that an output had not taken", events=retired.untaken

@@ -182,7 +182,8 @@ async def build(config: Config, events: EventLog) -> Parts:
         os_events=hints.status,
     )
     metrics = Metrics(board, guest, meters)
-    webhook = open_webhook(config, _now_ms)
+    if (webhook := open_webhook(config, _now_ms)) is not None:
+        board.webhook = webhook.status
     return Parts(
         settings=settings,
         events=events,
@@ -209,6 +210,7 @@ async def build(config: Config, events: EventLog) -> Parts:
             now_ms=_now_ms,
             keep_days=config.log.keep_days,
             max_megabytes=config.log.max_megabytes,
+            losses=board.losses,
         ),
         handle=Handle(board.status, board.progress, events, first_pass.over, settings.reload),
         sends=sends,

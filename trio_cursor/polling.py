@@ -87,6 +87,9 @@ class Poller:
             # No checkpoint from here to the return: what changes later finds that nobody watches.
             is_stale = self.watched.changes != changes
             if not is_stale and self._may_leave(rest) and not self.tools.demand.wants(self.watched.workspace):
+                # What was read and cannot be understood stays so; and what is cancelled has not left.
+                if not self.condition.is_readable:
+                    self.state.left()
                 return
             if not rest.until_changed:
                 await trio.sleep(rest.seconds)

@@ -12,9 +12,10 @@ from typing import Final
 
 import attrs
 
-from trio_cursor.assignments import assigned_secrets, is_name_of_secrets, is_secret_name
+from trio_cursor.assignments import assigned_secrets
 from trio_cursor.command_lines import typed_secrets
 from trio_cursor.observations import Json
+from trio_cursor.secret_names import is_name_of_secrets, is_secret_name
 from trio_cursor.token_shapes import SHAPES, Shape
 
 #: So many characters at once, in whole lines: no other thread runs while a pattern is looked for.

@@ -36,10 +36,25 @@ class WorkspaceState:
     #: Of the service: what a workspace that has gone has counted stays.
     meters: Meters = attrs.field(factory=Meters)
 
+    def left(self) -> None:
+        """Nobody reads it any more, so that nobody would find out that what was in the way is gone."""
+        if self.status in ("error", "timeout", "locked"):
+            self.note = f"{self.status} when it was last read: {self.last_error}"
+            self.status, self.last_error = "connected", None
+
     def failed(self, workspace_hash: str | None) -> None:
         """Count a look that has failed. The hash as it is known now: `workspace.json` may be written late."""
         self.errors += 1
         self.meters.errors[workspace_hash] += 1
+
+
+@attrs.define(eq=False)
+class Losses:
+    """What the retention writes down of what the size limit has taken from outputs, in this run."""
+
+    #: Events that were deleted before every output had taken them, and when that was last.
+    events: int = 0
+    at: int | None = None
 
 
 @attrs.define(eq=False)
@@ -58,8 +73,9 @@ class OutputState:
     oldest_ms: int | None = None
     #: Events that were there already, put by somebody else or by another run.
     already_there: int = 0
-    #: Events that it can never take.
+    #: Events that it can never take, and when it was found out last in this run.
     dead: int = 0
+    dead_at: int | None = None
     #: How often it was found to have lost what it had, and when it was found last.
     rollbacks: int = 0
     rolled_back_at: int | None = None

@@ -105,6 +105,16 @@ class ServerStatus:
 
 
 @attrs.frozen
+class WebhookStatus:
+    """Who posts alarms, at one moment."""
+
+    #: Why the last post was not taken, in words; None: it was, or there was none.
+    last_error: str | None
+    #: What was given up in this run: alarms that were raised or over.
+    lost: int
+
+
+@attrs.frozen
 class PrivacyStatus:
     """What is stored of a generation."""
 
@@ -183,8 +193,12 @@ class Status:
     held: int = 0
     #: Generations of no known workspace, for which no session came.
     unattributed: int = 0
+    #: Events that the size limit deleted in this run before every output had taken them.
+    lost: int = 0
     #: None: it is switched off.
     http: ServerStatus | None = None
+    #: None: alarms are posted nowhere.
+    webhook: WebhookStatus | None = None
     #: None: the service is disabled.
     privacy: PrivacyStatus | None = None
     #: None: the service is disabled.

@@ -11,6 +11,7 @@ import trio
 
 from trio_cursor.alarm_facts import (
     gap_facts,
+    loss_facts,
     output_alarms,
     output_facts,
     pass_facts,
@@ -28,7 +29,7 @@ from trio_cursor.sessions.placing import Placing
 from trio_cursor.sessions.registry import Registry
 from trio_cursor.settings import Settings
 from trio_cursor.sink import Sink
-from trio_cursor.states import OutputState, SourceState, WorkspaceState
+from trio_cursor.states import Losses, OutputState, SourceState, WorkspaceState
 from trio_cursor.status import (
     MOST_UNMAPPED,
     TROUBLED,
@@ -39,6 +40,7 @@ from trio_cursor.status import (
     SourceStatus,
     Status,
     UnmappedStatus,
+    WebhookStatus,
     WorkspaceStatus,
     session_object,
 )
@@ -66,6 +68,9 @@ class Board:
     foreign: Sequence[SourceState] = ()
     #: None: the HTTP server is switched off.
     http: Callable[[], ServerStatus | None] = lambda: None
+    #: None: there is no webhook.
+    webhook: Callable[[], WebhookStatus | None] = lambda: None
+    losses: Losses = attrs.field(factory=Losses)
     #: What of that is told, after how long.
     alarms: Alarms = attrs.field(factory=Alarms)
     #: When the run began, on Trio's clock.
@@ -112,7 +117,9 @@ class Board:
             refused=self.registry.refused,
             held=self.sink.assembler.held(),
             unattributed=counts.unattributed,
+            lost=self.losses.events,
             http=self.http(),
+            webhook=self.webhook(),
             privacy=self.privacy,
             os_events=self.os_events(),
         )
@@ -231,6 +238,7 @@ class Board:
             late, is_over = at - self.scanner.expected_at, first.over.is_set()
             yield from pass_facts(late, at - self._began, is_over=is_over, progress=first.progress())
         yield from gap_facts(self.sink.counts.gaps, self.sink.counts.gap_at, now)
+        yield from loss_facts(self.losses, now)
 
 
 def _source(state: SourceState) -> SourceStatus:

@@ -27,6 +27,7 @@ from trio_cursor.endpoint import Place, place_of
 from trio_cursor.errors import ConfigError
 from trio_cursor.logs import get_logger
 from trio_cursor.privacy import FULL
+from trio_cursor.status import WebhookStatus
 from trio_cursor.version import __version__
 
 log = get_logger(__name__)
@@ -75,16 +76,18 @@ class Webhook:
     run_id: str = attrs.field(factory=lambda: secrets.token_hex(8))
     _waiting: deque[Notice] = attrs.field(factory=deque, init=False)
     _told: RepeatedEvent = attrs.field(factory=RepeatedEvent, init=False)
-    #: Since it took one last: whether that it does not was said, and how many it never will.
-    _is_failing: bool = attrs.field(default=False, init=False)
+    #: Why the last post was not taken; None: it was.
+    _last_error: str | None = attrs.field(default=None, init=False)
+    #: How many it never will take: in this run, and since it took one last.
     _lost: int = attrs.field(default=0, init=False)
+    _lost_since: int = attrs.field(default=0, init=False)
 
     def tell(self, notices: Sequence[Notice]) -> None:
         """Have them posted; returns at once."""
         self._waiting.extend(notices)
         while len(self._waiting) > _MOST_WAITING:
             self._waiting.popleft()
-            self._lost += 1
+            self._lose()
         self._told.set()
 
     async def run(self) -> NoReturn:
@@ -107,9 +110,10 @@ class Webhook:
                 answer = await post(self.place, body, headers=(), tls=self.tls, seconds=SECONDS)
             except PostError as error:
                 self._fail(str(error))
-            except Exception:  # the border of what is somebody else's
+            except Exception as error:  # the border of what is somebody else's
                 log.exception("an alarm could not be posted and is given up", webhook=str(self.place))
-                self._lost += 1
+                self._last_error = f"{type(error).__name__} in trio_cursor; please report it"
+                self._lose()
                 return
             else:
                 if answer.status in OK:
@@ -118,7 +122,7 @@ class Webhook:
                 # Not what it says: it may send back what it was sent.
                 self._fail(f"{self.place}: HTTP {answer.status}")
                 if answer.status not in LATER:
-                    self._lost += 1
+                    self._lose()
                     return
                 least = answer.pause(self.now_ms())
             await trio.sleep(max(least, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter
@@ -150,15 +154,23 @@ class Webhook:
         }
         return {**found, "host": self.host} if is_open else found
 
+    def status(self) -> WebhookStatus:
+        """How it goes."""
+        return WebhookStatus(self._last_error, self._lost)
+
     def _fail(self, why: str) -> None:
-        if not self._is_failing:
+        if self._last_error is None:
             log.warning("alarms cannot be posted; they are still written here", why=why)
-        self._is_failing = True
+        self._last_error = why
+
+    def _lose(self) -> None:
+        self._lost += 1
+        self._lost_since += 1
 
     def _succeed(self) -> None:
-        if self._is_failing or self._lost:
-            log.info("alarms are posted again", webhook=str(self.place), lost=self._lost)
-        self._is_failing, self._lost = False, 0
+        if self._last_error is not None or self._lost_since:
+            log.info("alarms are posted again", webhook=str(self.place), lost=self._lost_since)
+        self._last_error, self._lost_since = None, 0
 
 
 def _workspace(episode: Episode, *, with_path: bool) -> dict[str, str | None]:

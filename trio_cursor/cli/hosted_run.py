@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from trio_cursor.config import Config
+from trio_cursor.config.origins import PREFIX, REDIS_VARIABLE
 from trio_cursor.config.places import expand_home, home_directory
 
 #: Options that are passed on, with what they are called in the arguments. Everything else belongs into the
@@ -44,7 +46,14 @@ def _without_console(program: str) -> str:
     return str(silent) if silent.exists() else program
 
 
-def unseen_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables that mean something to us here and that a host's own environment need not have."""
-    ours = sorted(name for name in environ if name.startswith("TRIO_CURSOR_"))
-    return [name for name in (*ours, *_MOVING) if environ.get(name)]
+def unseen_variables(environ: Mapping[str, str], config: Config) -> list[str]:
+    """Variables that mean something to us here and that a host's own environment need not have.
+
+    Those of other programs only where they decide to whom events go.
+    """
+    names = sorted(name for name in environ if name.startswith(PREFIX))
+    if config.origins.get("redis.url") == f"environment {REDIS_VARIABLE}":
+        names.append(REDIS_VARIABLE)
+    if config.outputs.otlp.enabled:
+        names += sorted(name for name in environ if name.startswith("OTEL_"))
+    return [name for name in (*names, *_MOVING) if environ.get(name)]

@@ -15,7 +15,7 @@ import attrs
 from trio_cursor.cli.hosted_run import run_words, unseen_variables
 from trio_cursor.cli.output import printable, say
 from trio_cursor.cli.shell_words import shell_line
-from trio_cursor.config import load_config
+from trio_cursor.config import Config, load_config
 from trio_cursor.errors import AlreadyRunningError, ConfigError, HostError
 from trio_cursor.hosts import unit_file
 from trio_cursor.hosts.choosing import host_of
@@ -54,12 +54,13 @@ def run(
 ) -> int:
     """Do it, and give the exit code. Raises `HostError`, `ConfigError`, `AlreadyRunningError`."""
     try:
-        state_dir = Path(load_config(arguments.config, overrides=arguments.overrides).state.dir)
+        config = load_config(arguments.config, overrides=arguments.overrides)
+        state_dir: Path | None = Path(config.state.dir)
     except ConfigError:
         # The service would fail with it, too, but nobody would be there to read why.
         if arguments.action == "install":
             raise
-        state_dir = None
+        config, state_dir = Config(), None
     words = run_words(arguments, platform)
     host = host_of(platform, words, environ=environ, home=str(Path.home()), uid=own_uid())
     work = _Work(host, tool, pause, state_dir, words, is_forced=arguments.force)
@@ -69,7 +70,7 @@ def run(
         return work.show(arguments.action)
     if arguments.action == "uninstall":
         return work.uninstall()
-    return work.install(unseen_variables(environ))
+    return work.install(unseen_variables(environ, config))
 
 
 @attrs.frozen

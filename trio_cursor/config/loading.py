@@ -12,7 +12,7 @@ import attrs
 from trio_cursor.config.catalogue import KEYS
 from trio_cursor.config.checks import is_loopback, listen_address
 from trio_cursor.config.layers import read_environment, read_file, read_options
-from trio_cursor.config.origins import BUILT_IN, Given, Layer
+from trio_cursor.config.origins import BUILT_IN, REDIS_VARIABLE, Given, Layer
 from trio_cursor.config.places import default_state_dir, expand_home, expanded, home_directory
 from trio_cursor.config.sections import Config
 from trio_cursor.config.structuring import config_of, faults_of
@@ -85,11 +85,11 @@ def _resolve_redis_url(given: Layer, environ: Mapping[str, str], faults: list[st
     url = given.get("redis.url")
     if url is None or url.value != "env":
         return
-    actual = environ.get("REDIS_URL", "")
+    actual = environ.get(REDIS_VARIABLE, "")
     if actual in ("", "env"):
-        faults.append(f'{url.origin}: redis.url is "env", but REDIS_URL is not set')
+        faults.append(f'{url.origin}: redis.url is "env", but {REDIS_VARIABLE} is not set')
         return
-    given["redis.url"] = Given(actual, "environment REDIS_URL")
+    given["redis.url"] = Given(actual, f"environment {REDIS_VARIABLE}")
     faults += faults_of({"redis.url": given["redis.url"]})
 
 

@@ -7,6 +7,8 @@ import attrs
 PREFIX = "TRIO_CURSOR_"
 #: Names the file; the one variable with our prefix that is no key.
 FILE_VARIABLE = "TRIO_CURSOR_CONFIG"
+#: Known to other programs too: read only where `redis.url` says `env`.
+REDIS_VARIABLE = "REDIS_URL"
 
 BUILT_IN = "built-in"
 OPTION = "option"

@@ -42,7 +42,7 @@ async def look_at_collector(collector: Collector) -> tuple[CollectorLook, ...]:
 
 async def _trouble(collector: Collector, place: Place) -> str | None:
     # Needs the extra `otel`, which is there: the collector was found to be usable.
-    from trio_cursor.outputs.otlp_posting import Poster, Taken  # noqa: PLC0415
+    from trio_cursor.outputs.otlp_posting import Poster, Refused  # noqa: PLC0415
 
     with trio.move_on_after(_SECONDS):
         try:
@@ -50,5 +50,7 @@ async def _trouble(collector: Collector, place: Place) -> str | None:
         except OutputError as error:
             # It begins with the place, which is told anyway.
             return str(error).removeprefix(str(place)).lstrip(": ")
-        return None if isinstance(answer, Taken) else f"it refuses: {answer}"
+        # Some refuse a request for being empty.
+        is_refused = isinstance(answer, Refused) and not answer.is_of_the_bytes
+        return f"it refuses: {answer}" if is_refused else None
     return f"it does not answer within {_SECONDS:g} s"

@@ -44,7 +44,7 @@ CHECKS: Final[tuple[tuple[str, tuple[CheckFunction, ...]], ...]] = (
     ("Cursor's databases", (cursor_checks.databases, cursor_checks.activity)),
     ("Sessions", (stream_checks.announcements,)),
     ("Our files", (own_checks.state, own_checks.event_log, own_checks.page_index, own_checks.privacy)),
-    ("Outputs", (own_checks.outputs, output_checks.collector)),
+    ("Outputs", (own_checks.outputs, output_checks.collector, output_checks.dead)),
     ("Redis", (stream_checks.servers, stream_checks.rights, stream_checks.streams)),
     ("Service", (own_checks.service, service_checks.recent, service_checks.port, service_checks.host)),
     ("Platform", (own_checks.machine, machine_checks.events, machine_checks.clock)),

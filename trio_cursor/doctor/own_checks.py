@@ -23,6 +23,11 @@ _OTHER_DIR: Final = "mend its permissions, or name another directory with --stat
 _SEE_STATUS: Final = "see `status`, and what the service writes to its log"
 #: By how an alarm begins or ends; the first that fits. One may hold any words of what it is about.
 _ALARMS: Final = {
+    "^output .* can never be sent": "see output.dead here for why; all the others are sent",
+    "^output .* had lost what it had taken ": "nothing is lost; see why that server forgets",
+    "^output .* does not take the metrics: ": "mend that there, or send none of them",
+    "^output .*: the collector did not take ": "mend that there; `replay --otlp` sends them again",
+    "^output .* events? behind": "see whether it is slow or away; what it has not taken is sent by itself",
     "^output .*consumer group": "see to the consumers of that group, or give it up with XGROUP DESTROY",
     "^output .*maxmemory-policy": "set maxmemory-policy noeviction",
     "^output ": "mend what is said of it here; events wait in the event log until then",
@@ -34,6 +39,7 @@ _ALARMS: Final = {
     ": quarantined: ": "its disk or mount does not answer: mend that; it is tried again by itself",
     ": unknown_schema: ": "update trio_cursor; if it is the newest, report what is said here",
     "^Cursor's files have not|^the first pass has not": "see whether its disk answers; else start it again",
+    "^the size limit deleted ": "raise [log] max_megabytes, and mend the output that is behind",
     "^generations were missed": "keep the service running; `events --gaps` has them",
     " does not answer$": "see whether its disk or mount answers; it is tried again by itself",
 }
@@ -55,8 +61,10 @@ def state(facts: Facts) -> Iterator[Check]:
     if own.network is not None:
         what = f"it lies on {own.network}: locks and the event log are only safe from one machine at a time"
         yield note("state.network", subject, what, "name a directory on a local disk with --state-dir")
-    free, most = own.free_bytes or 0, facts.config.log.max_megabytes * _MEGABYTE
-    if free < _LEAST_FREE_BYTES:
+    free, most = own.free_bytes, facts.config.log.max_megabytes * _MEGABYTE
+    if free is None:
+        yield note("state.disk", subject, "how much is free on its disk cannot be told")
+    elif free < _LEAST_FREE_BYTES:
         what = f"only {free / _MEGABYTE:,.0f} MB are free on its disk"
         yield finding("state.disk", subject, what, "free some, or name another directory with --state-dir")
     elif free < most - own.log_bytes:
@@ -220,6 +228,15 @@ def _notes(found: dict[str, Any], subject: str) -> Iterator[Check]:
     if (found.get("http") or {}).get("state") == "error":
         what = f"HTTP on {found['http']['address']}: {found['http']['last_error']}"
         yield note("service.http", subject, what, "name another port with --http, or --http off")
+    if lost := int(found.get("lost") or 0):
+        what = f"{lost:,} events were deleted by the size limit before every output had taken them"
+        yield note("service.lost", subject, what, "raise [log] max_megabytes")
+    webhook = found.get("webhook") or {}
+    if why := webhook.get("last_error"):
+        yield note("service.webhook", subject, f"alarms cannot be posted: {why}", "mend alarms.webhook")
+    if given_up := int(webhook.get("lost") or 0):
+        what = f"{given_up:,} alarms, raised or over, were given up: the webhook did not take them"
+        yield note("service.webhook", subject, what, "the log of the service has them")
     if refused := int(found.get("refused") or 0):
         what = f"{refused:,} starts of sessions were refused: too many are open"
         yield note("service.sessions", subject, what, "raise [sessions] max_active")

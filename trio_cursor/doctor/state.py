@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from trio_cursor.config import Config
 from trio_cursor.cursor.filesystems import network_filesystem
 from trio_cursor.cursor.private_copies import place_for_copies
 from trio_cursor.errors import ConfigError, StateError
-from trio_cursor.eventlog import FILE_NAME, formats, open_for_reading
+from trio_cursor.eventlog import FILE_NAME, DeadEvent, formats, newest_dead, open_for_reading
 from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.events import GAP_TYPE
 from trio_cursor.outputs.json_lines import why_not_appended
@@ -30,6 +30,9 @@ from trio_cursor.sqlite_library import sqlite3
 #: How long the log may be looked through for damage: it may have gigabytes.
 _THOROUGH_SECONDS: Final = 2.0
 _STEPS: Final = 10_000
+#: The first in which it is noted what can never be sent; of that, so many are told.
+_FORMAT_WITH_DEAD: Final = 4
+_MOST_DEAD: Final = 10
 
 
 @attrs.define(eq=False)
@@ -44,6 +47,7 @@ class OwnLook:
     #: Where databases may be copied to that cannot be read in place; else why nowhere.
     private_dir: str | None = None
     no_copies: str | None = None
+    #: None: it cannot be told.
     free_bytes: int | None = None
     #: Type of the file system if it is a remote one.
     network: str | None = None
@@ -58,6 +62,9 @@ class OwnLook:
     events: int = 0
     #: Of these, those that say that generations were missed.
     gaps: int = 0
+    #: Those that some output can never take: how many, and the newest of them.
+    dead: int = 0
+    newest_dead: tuple[DeadEvent, ...] = ()
     #: Why the file for JSON lines cannot be written, in words; None: it can, or there is none.
     json_lines_trouble: str | None = None
     #: Why no OpenTelemetry collector can be used, in words, before any is tried.
@@ -95,7 +102,8 @@ def look_at_own(config: Config, stack: ExitStack) -> OwnLook:
         look.no_copies = str(error)
     look.network = network_filesystem(os.path.realpath(look.directory / FILE_NAME))
     look.ahead_ms = _ahead_ms(look.directory)
-    look.free_bytes = shutil.disk_usage(look.directory).free
+    with suppress(OSError):
+        look.free_bytes = shutil.disk_usage(look.directory).free
     try:
         _look_at_log(look)
         _look_at_index(look, config.privacy.mode)
@@ -134,6 +142,9 @@ def _look_at_log(look: OwnLook) -> None:
         look.events = int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
         gaps = connection.execute("SELECT count(*) FROM events WHERE type = ?", (GAP_TYPE,))
         look.gaps = int(gaps.fetchone()[0])
+        if look.log_format >= _FORMAT_WITH_DEAD:
+            look.dead = int(connection.execute("SELECT count(*) FROM dead").fetchone()[0])
+            look.newest_dead = tuple(newest_dead(connection, _MOST_DEAD))
         look.pages = _pages(connection)
 
 

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import attrs
+
 from trio_cursor.eventlog.formats import EVENT_ID
 from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.eventlog.texts import exact, restored
@@ -73,10 +75,23 @@ def sequence_before(connection: Any, captured_ms: int) -> int:
     return last_sequence(connection)
 
 
-def bury(connection: Any, output: str, event: Event, reason: str, now_ms: int) -> None:
-    """Note that an output can never take an event; harmless if it is noted."""
+@attrs.frozen
+class DeadEvent:
+    """An event that an output can never take."""
+
+    output: str
+    sequence: int
+    event_id: str
+    #: Why, in words.
+    reason: str
+    #: When that was found out, milliseconds since the epoch.
+    at: int
+
+
+def bury(connection: Any, output: str, event: Event, reason: str, now_ms: int) -> bool:
+    """Note that an output can never take an event; harmless if it is noted. Returns whether it is news."""
     row = (exact(output), event.sequence, event.event_id, reason, now_ms)
-    connection.execute("INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?)", row)
+    return bool(connection.execute("INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?)", row).rowcount)
 
 
 def bury_all(connection: Any, output: str, events: Iterable[Event], reason: str, now_ms: int) -> int:
@@ -90,3 +105,16 @@ def count_dead(connection: Any, output: str) -> int:
     return int(
         connection.execute("SELECT count(*) FROM dead WHERE output = ?", (exact(output),)).fetchone()[0]
     )
+
+
+def newest_dead(connection: Any, limit: int) -> list[DeadEvent]:
+    """Those that were found out last, of all outputs, the newest first."""
+    rows = connection.execute(
+        "SELECT output, seq, event_id, reason, at FROM dead ORDER BY at DESC, seq DESC LIMIT ?", (limit,)
+    )
+    return [DeadEvent(restored(output), *rest) for output, *rest in rows]
+
+
+def forget_the_dead(connection: Any) -> None:
+    """Forget what is known of events that were deleted. Of as many as there are each is looked for once."""
+    connection.execute("DELETE FROM dead WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.seq = dead.seq)")

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-import attrs
 import trio
 from trio_util import RepeatedEvent
 
@@ -20,6 +19,7 @@ from trio_cursor.errors import StateError
 from trio_cursor.eventlog import delivery_rows, file, mode_rows, reading, retention, rows, session_rows
 from trio_cursor.eventlog.access import Access
 from trio_cursor.eventlog.delivery_rows import MARK
+from trio_cursor.eventlog.entry import Entry
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
@@ -27,31 +27,12 @@ from trio_cursor.events import numbered
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import Place
 from trio_cursor.privacy import History
-from trio_cursor.records import Event, FoundMapping, Position, Session, StreamMark
+from trio_cursor.records import Event, FoundMapping, Session, StreamMark
 
 log = get_logger(__name__)
 
 #: A reader holds one batch in memory, whatever the events are like.
 _BATCH_BYTES = 16_000_000
-
-
-@attrs.frozen
-class Entry:
-    """What one transaction of the sink writes."""
-
-    #: Each with its keys, all of which are known from then on; none for a record that is no generation.
-    events: tuple[tuple[tuple[str, ...], Event], ...] = ()
-    pending: tuple[Pending, ...] = ()
-    #: Keys that are pending no more.
-    settled: tuple[str, ...] = ()
-    #: What says where conversations belong, each with its profile.
-    places: tuple[tuple[str, Place], ...] = ()
-    sessions: tuple[Session, ...] = ()
-    database: str | None = None
-    positions: dict[str, Position] = attrs.field(factory=dict)
-    identity: tuple[int, int] = (0, 0)
-    since_ms: int | None = None
-    scope: str | None = None
 
 
 class EventLog:
@@ -88,25 +69,7 @@ class EventLog:
 
     async def append(self, entry: Entry) -> list[Event]:
         """Write all of it or nothing. Returns the events with their sequences. Raises `StateError`."""
-
-        def work(connection: Any) -> list[int]:
-            sequences = rows.append_events(connection, entry.events)
-            rows.save_pending(connection, entry.pending, entry.settled)
-            rows.save_places(connection, entry.places)
-            for session in entry.sessions:
-                session_rows.save_session(connection, session)
-            if entry.database is not None:
-                rows.save_positions(
-                    connection,
-                    entry.database,
-                    entry.positions,
-                    identity=entry.identity,
-                    since_ms=entry.since_ms,
-                    scope=entry.scope,
-                )
-            return sequences
-
-        sequences = await self._write(work)
+        sequences = await self._write(entry.write)
         if sequences:
             self.last_sequence = sequences[-1]
             self.appended.set()
@@ -195,9 +158,11 @@ class EventLog:
             "event", lambda connection: delivery_rows.sequence_before(connection, captured_ms)
         )
 
-    async def bury(self, output: str, event: Event, reason: str, now_ms: int) -> None:
-        """Note that an output can never take an event, and why."""
-        await self._write(lambda connection: delivery_rows.bury(connection, output, event, reason, now_ms))
+    async def bury(self, output: str, event: Event, reason: str, now_ms: int) -> bool:
+        """Note that an output can never take an event, and why. Returns whether it is news."""
+        return await self._write(
+            lambda connection: delivery_rows.bury(connection, output, event, reason, now_ms)
+        )
 
     async def bury_all(self, output: str, events: Sequence[Event], reason: str, now_ms: int) -> int:
         """The same of several at once. Returns of how many it is news."""

@@ -12,7 +12,7 @@ import attrs
 
 from trio_cursor.eventlog import file
 from trio_cursor.eventlog.conditions import where
-from trio_cursor.eventlog.delivery_rows import MARK, load_cursors
+from trio_cursor.eventlog.delivery_rows import MARK, forget_the_dead, load_cursors
 from trio_cursor.eventlog.mode_rows import empty_the_log_beside
 from trio_cursor.eventlog.places import NAME, called
 from trio_cursor.eventlog.reading import Filter, last_sequence
@@ -75,7 +75,8 @@ def purge(connection: Any, plan: Purge, *, is_forced: bool) -> Iterator[int]:
                 {**values, "after": after, "last": last, "limit": _SLICE_EVENTS},
             ).fetchall()
             connection.executemany("DELETE FROM events WHERE seq = ?", rows)
-            connection.executemany("DELETE FROM dead WHERE seq = ?", rows)
+            if rows:
+                forget_the_dead(connection)
         if not rows:
             return
         after = rows[-1][0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from trio_cursor.eventlog.delivery_rows import forget_the_dead
 from trio_cursor.eventlog.reading import last_sequence
 from trio_cursor.eventlog.session_rows import forget_sessions
 
@@ -49,6 +50,8 @@ def retire(
             (before_ms, taken, taken, slice_events),
         ).fetchall()
     connection.executemany("DELETE FROM events WHERE seq = ?", rows)
+    if rows:
+        forget_the_dead(connection)
     forget_sessions(connection, before_ms)
     untaken = 0 if taken is None else sum(row[0] > taken for row in rows)
     return Retired(len(rows), untaken, is_too_large)

@@ -19,6 +19,11 @@ _TEMPLATE = f"{NAME}.xml"
 _REPLACED = re.compile(r"%[^%]+%|\$\(")
 
 
+def log_file(environ: Mapping[str, str], home: str) -> str:
+    """Where a service that the scheduler has started writes its log lines: beside the file of its task."""
+    return ntpath.join(default_state_dir("win32", environ, home), "service.log")
+
+
 def windows_task(words: Sequence[str], environ: Mapping[str, str], home: str) -> Host:
     """The host, for a command line. Raises `HostError` for words that no task can have."""
     program, *arguments = words
@@ -51,5 +56,5 @@ def windows_task(words: Sequence[str], environ: Mapping[str, str], home: str) ->
             Step(("schtasks", "/Delete", "/TN", NAME, "/F"), is_vital=False),
         ),
         forgetting=(),
-        log="python -m trio_cursor status",
+        log=f'powershell Get-Content -Wait "{log_file(environ, home)}"',
     )

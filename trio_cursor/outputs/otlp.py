@@ -167,5 +167,6 @@ class OtlpOutput:
             log.error(
                 "events can never be sent", output=self.name, events=len(events), which=which, why=reason
             )
+        self._state.dead_at = self._now_ms()
         self._state.meter.dead += await self._log.bury_all(self.name, events, reason, self._now_ms())
         self._state.dead = await self._log.count_dead(self.name)

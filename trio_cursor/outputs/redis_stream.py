@@ -228,10 +228,9 @@ class RedisStream:
 
     async def _bury(self, event: Event, reason: str) -> None:
         log.error("an event can never be sent", output=self.name, event_id=event.event_id, why=reason)
-        await self._log.bury(self.name, event, reason, self._now_ms())
-        dead = await self._log.count_dead(self.name)
-        self._state.meter.dead += dead - self._state.dead
-        self._state.dead = dead
+        self._state.dead_at = self._now_ms()
+        self._state.meter.dead += await self._log.bury(self.name, event, reason, self._state.dead_at)
+        self._state.dead = await self._log.count_dead(self.name)
 
 
 @attrs.frozen
