@@ -110,6 +110,10 @@ def show(lines: Sequence[tuple[str, str, str, str]]) -> str:
     return "\n".join(line.rstrip() for line in padded)
 
 
+#: Around the table in `docs/performance.md`.
+MARKS = ("<!-- goals: written by bench/goals.py -->", "<!-- /goals -->")
+_SIGNS = {"<=": "at most", ">=": "at least"}
+
 HEADINGS = ("goal", "today", "ratio spread", "met")
 
 
@@ -137,22 +141,51 @@ def with_row(
 ) -> dict[str, Any]:
     """The results with what a row came to; the others stay, each with the versions it was measured with.
 
+    Each figure has beside it what the same was `before`, at the measurement that these results are of.
     `redis`: the version of the server; None where there is none.
     """
+    known = results.get("rows", {})
+    before = {one["what"]: one["value"] for one in known.get(str(row), {}).get("figures", ())}
     entry = {
         "goal": goal,
         "not_run": measured.not_run,
         "seconds": round(seconds, 1),
         "on": machine(redis),
-        "figures": [_entry(one) for one in measured.figures],
+        "figures": [{**_entry(one), "before": before.get(one.what)} for one in measured.figures],
     }
-    rows = {**results.get("rows", {}), str(row): entry}
+    rows = {**known, str(row): entry}
     return {**results, "rows": {name: rows[name] for name in sorted(rows, key=int)}}
 
 
 def _entry(one: Figure) -> dict[str, Any]:
     rounded = {name: float(f"{getattr(one, name):.4g}") for name in ("value", "low", "high")}
     return {**attrs.asdict(one), **rounded, "is_met": one.is_met}
+
+
+def page_table(results: dict[str, Any]) -> str:
+    """The results as a table of Markdown: each figure with its spread, and the measurement before it."""
+    lines = ["| goal | | today (spread) | before | met |", "|---|---|---|---|---|"]
+    for row, entry in results["rows"].items():
+        head = f"{row} {entry['goal']}"
+        if entry["not_run"]:
+            lines.append(f"| {head} | | {entry['not_run']} | | not run |")
+        for one in entry["figures"]:
+            unit, goal, before = one["unit"], one["goal"], one["before"]
+            wanted = "" if goal is None else f", {_SIGNS[one['direction']]} {number(goal, unit)}"
+            spread = f"{number(one['low'], '').rstrip()} to {number(one['high'], unit)}"
+            today = number(one["value"], unit) + (f" ({spread})" if one["low"] != one["high"] else "")
+            met = {None: "", True: "yes", False: "**no**"}[one["is_met"]]
+            was = "" if before is None else number(before, unit)
+            lines.append(f"| {head} | {one['what']}{wanted} | {today} | {was} | {met} |")
+            head = ""
+    return "\n".join(lines)
+
+
+def with_table(page: str, results: dict[str, Any]) -> str:
+    """A page with the table of the results between its two marks."""
+    before, rest = page.split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    return f"{before}{MARKS[0]}\n\n{page_table(results)}\n\n{MARKS[1]}{after}"
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The table of goals beside today's figures: every row, or those that are named.
 
-    goals.py            all of them; each takes less than a minute, once its big files are built
+    goals.py            all of them; each takes less than a minute, once its big files are built; kept in
+                        results.json, and written into docs/performance.md
     goals.py 1 6 8      single rows
     goals.py --small    little of everything, to see that it works; its figures say nothing, and are not kept
 
@@ -21,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from figures import HEADINGS, Measured, lines_of, read_results, show, with_row, write_results
+from figures import HEADINGS, Measured, lines_of, read_results, show, with_row, with_table, write_results
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from redis_server import programs
 
 RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 @attrs.frozen
@@ -101,7 +103,9 @@ def main() -> int:
         if not arguments.small:
             known = read_results(RESULTS)
             redis = next(iter(programs()), None)
-            write_results(RESULTS, with_row(known, number, row.goal, found, seconds=seconds, redis=redis))
+            known = with_row(known, number, row.goal, found, seconds=seconds, redis=redis)
+            write_results(RESULTS, known)
+            PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), known), encoding="utf-8")
         print(show(lines_of(number, row.goal, found)), f"\n   ({seconds:.0f} s)", file=sys.stderr, flush=True)
         lines += lines_of(number, row.goal, found)
     print(show(lines))

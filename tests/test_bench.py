@@ -36,6 +36,23 @@ def test_a_ratio_wants_pairs(ours, floor):
         figures.ratio("r", ours, floor)
 
 
+def test_a_page_has_the_table_of_the_results_and_what_they_were_before():
+    results: dict = {}
+    for value in (1.5, 2.5):
+        found = Measured((Figure("p50", value, 1.0, 3.0, "ms", goal=2.0), Figure("n", 7.0, 7.0, 7.0, "")))
+        results = figures.with_row(results, 3, "commit to event", found, seconds=1, redis=None)
+    results = figures.with_row(results, 4, "to Redis", Measured(not_run="none"), seconds=0, redis=None)
+    page = f"above {figures.MARKS[0]} old {figures.MARKS[1]} below"
+    page = figures.with_table(figures.with_table(page, results), results)
+    assert page.startswith("above ")
+    assert page.endswith(" below")
+    assert [line for line in page.splitlines() if line.startswith("| ")][1:] == [
+        "| 3 commit to event | p50, at most 2.00 ms | 2.50 ms (1.00 to 3.00 ms) | 1.50 ms | **no** |",
+        "|  | n | 7.00 | 7.00 |  |",
+        "| 4 to Redis | | none | | not run |",
+    ]
+
+
 def test_a_goal_may_be_at_least():
     assert figures.of_rounds("share", [0.4, 0.6, 0.7], "x", goal=0.5, direction=">=").is_met is True
     assert figures.of_rounds("share", [0.4, 0.45, 0.7], "x", goal=0.5, direction=">=").is_met is False
