@@ -143,6 +143,8 @@ def milliseconds(value: Any) -> int | None:
     Numbers and strings of digits: 10^11 to 10^14 are milliseconds, 10^8 to 10^11 seconds. Everything
     else must be ISO 8601, UTC where no zone is named.
     """
+    if type(value) is int and _MILLISECONDS_FROM <= value < _MILLISECONDS_BELOW:
+        return value  # nearly always
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
