@@ -170,7 +170,9 @@ class Sink:
         if not keys:
             return [told for _, told in found]
         known = await insist(lambda: self.log.known_keys(keys), "generations")
-        told = [attrs.evolve(told, is_reported=not known.isdisjoint(keys)) for keys, told in found]
+        told = [
+            told if known.isdisjoint(keys) else attrs.evolve(told, is_reported=True) for keys, told in found
+        ]
         # A turn is told again with each change of its conversation, which makes no duplicate of it.
         self.counts.duplicates += sum(
             one.is_reported and isinstance(one.observation, RingEntry | TableRow) for one in told
