@@ -16,7 +16,6 @@ from trio_cursor.cursor.guest import FileStat, Page, Signature, Unchanged
 from trio_cursor.cursor.opening import is_settled
 from trio_cursor.cursor.schemas import Catalog, Column, Rows, Table
 from trio_cursor.eventlog import Known
-from trio_cursor.events import numbered
 from trio_cursor.freshness import Freshness
 from trio_cursor.heard import Heard
 from trio_cursor.ladder import Ladder
@@ -154,7 +153,7 @@ class FakeLog:
             assert not set(keys) & set(self.keys)
             self.last_sequence += 1
             self.keys += keys
-            self.events.append(numbered(event, self.last_sequence))
+            self.events.append(attrs.evolve(event, sequence=self.last_sequence))
         for key in entry.settled:
             del self.pending_items[key]
         self.pending_items |= {item.key: item for item in entry.pending}

@@ -9,13 +9,14 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import attrs
 import log_events
 import pytest
 import trio
 from log_events import event
 
 from trio_cursor.eventlog import open_event_log
-from trio_cursor.events import numbered, to_json
+from trio_cursor.events import to_json
 from trio_cursor.outputs import json_lines
 from trio_cursor.outputs.follower import OutputClosedError, OutputError, follow
 from trio_cursor.outputs.json_lines import JsonLinesFile, JsonLinesStream, open_json_lines
@@ -36,7 +37,7 @@ def numbers(path):
 
 
 def published(number):
-    return numbered(event(number), number)
+    return attrs.evolve(event(number), sequence=number)
 
 
 async def write(path, *wanted, detail=""):

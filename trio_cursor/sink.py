@@ -39,6 +39,8 @@ class Renewed:
     """Something was read, or found to be as it was: what waited for that may go out."""
 
 
+#: Events built while nobody else has a turn, which takes a millisecond.
+_AT_ONCE = 100
 #: Nothing becomes of it.
 _OPEN = Privacy(FULL, b"")
 
@@ -170,7 +172,9 @@ class Sink:
         if not keys:
             return [told for _, told in found]
         known = await insist(lambda: self.log.known_keys(keys), "generations")
-        told = [attrs.evolve(told, is_reported=not known.isdisjoint(keys)) for keys, told in found]
+        told = [
+            told if known.isdisjoint(keys) else attrs.evolve(told, is_reported=True) for keys, told in found
+        ]
         # A turn is told again with each change of its conversation, which makes no duplicate of it.
         self.counts.duplicates += sum(
             one.is_reported and isinstance(one.observation, RingEntry | TableRow) for one in told
@@ -191,7 +195,9 @@ class Sink:
         opened: list[Session] = []
         events: list[tuple[tuple[str, ...], Event]] = []
         reported: list[Generation] = []
-        for generation in change.released:
+        for number, generation in enumerate(change.released, 1):
+            if number % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
             session = self._session(generation.workspace, generation.timestamp, now, opened)
             if session is None:
                 self.counts.unattributed += 1

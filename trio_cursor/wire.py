@@ -5,7 +5,6 @@ Every value is a text: integers in decimal, objects as JSON, null as a field tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -18,7 +17,7 @@ from trio_cursor.cursor.schemas.values import (
     text_of,
     usable_id,
 )
-from trio_cursor.events import EVENT_TYPE, SOURCE, event_id, to_object
+from trio_cursor.events import EVENT_TYPE, SOURCE, event_id, object_json, to_object
 from trio_cursor.observations import JsonObject
 from trio_cursor.records import Event
 
@@ -38,7 +37,7 @@ class BadEntryError(ValueError):
 def to_fields(event: Event) -> dict[str, str]:
     """The entry's fields, in the order of the contract. ASCII only in the objects."""
     return {
-        name: json.dumps(value, separators=(",", ":"), allow_nan=False) if name in _OBJECTS else str(value)
+        name: object_json(value) if name in _OBJECTS else str(value)
         for name, value in to_object(event).items()
         if value is not None
     }

@@ -216,14 +216,13 @@ class Assembler:
         key = key_of(found.row.generation_id, found.workspace)
         group = self._book.groups.get(key)
         turns = [item for item in group.turns.values() if not item.is_gone] if group else []
-        if group is None:
-            group = Group(key, step.now_ms)
-        if not turns:
+        if not turns and not self._ownership.is_admitted(found.workspace, found.row.timestamp, step.now_ms):
             # A row cannot be held: it is read again, with its workspace, when somebody works there.
-            if self._ownership.is_admitted(found.workspace, found.row.timestamp, step.now_ms):
-                self._finish(group, None, step, found)
-            else:
-                step.excluded += self._excluded.add(key)
+            step.excluded += self._excluded.add(key)
+        elif group is None:
+            self._finish_row(key, found, step)
+        elif not turns:
+            self._finish(group, None, step, found)
         elif group.row is None:
             self._book.put_turn(attrs.evolve(turns[0], row=found), step.now_ms)
 
@@ -265,6 +264,16 @@ class Assembler:
                     if book.group_of(storage_key) is not group:
                         book.drop_turn(storage_key)
         book.drop_group(group)
+
+    def _finish_row(self, key: str, found: Row, step: Step) -> None:
+        """As `_finish`, of a row whose key nothing else bears: of a table that is nearly every one."""
+        if not found.is_inside:
+            pass
+        elif not self.directory.is_wanted(found.workspace):
+            step.excluded += self._excluded.add(key)
+        elif key not in step.keys:
+            step.keys.add(key)
+            step.released.append(Parts(row=found).generation(key, found.workspace))
 
     def _learn_from_ring(self, group: Group, step: Step) -> None:
         """The ring that holds one turn of a conversation says where the others belong."""

@@ -130,7 +130,7 @@ class Parts:
 
     def _truncated(self, content: TurnContent, row: TableRow | None) -> tuple[str, ...]:
         """Names of what a file holds and could not be read; not of what was found elsewhere before."""
-        if row is None:
+        if row is None or not (row.left_out or row.prompt):
             return content.left_out
         names = (*row.left_out, *(("prompt_text",) if row.prompt and row.prompt.is_too_large else ()))
         known = {"prompt_text": content.prompt_text, "response_text": content.response_text}
@@ -158,7 +158,10 @@ _NOTHING = TurnContent(
 
 
 def _first(*texts: Text | None) -> Text | None:
-    return next((text for text in texts if text is not None), None)
+    for text in texts:
+        if text is not None:
+            return text
+    return None
 
 
 def _prompt(row: TableRow | None) -> Text | None:
@@ -173,9 +176,10 @@ def _ring_prompt(entry: RingEntry | None) -> Text | None:
 def _response(row: TableRow | None) -> Text | None:
     if row is None or row.value is None:
         return None
-    texts = (row.value.get("responseText"), row.value.get("text"))
-    text = next((text for text in texts if isinstance(text, str)), None)
-    return row.sealed.get("response_text") if text is None else text
+    for text in (row.value.get("responseText"), row.value.get("text")):
+        if isinstance(text, str):
+            return text
+    return row.sealed.get("response_text")
 
 
 def _request_parameters(row: TableRow | None) -> Json:

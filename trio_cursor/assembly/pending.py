@@ -92,6 +92,12 @@ class Row:
     #: As of a turn.
     since_ms: int | None = None
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether it lies in its window; what has no time is inside any."""
+        time_ms = self.row.timestamp
+        return self.since_ms is None or time_ms is None or time_ms >= self.since_ms
+
 
 @attrs.frozen
 class PendingTurn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -136,6 +137,8 @@ class _Run:
                     reload = None if self.reloading is None else self.reloading.ask
                     outer.start_soon(self.stop.obey, signals, nursery.cancel_scope, reload)
                     handle = await nursery.start(serve, self.config)
+                    # What was imported stays for good: to look for garbage in it took 30 ms each time.
+                    gc.freeze()
                     nursery.start_soon(self.manager.attend, handle.progress)
                     if self.reloading is not None:
                         nursery.start_soon(self._reload, handle, self.reloading)

@@ -23,7 +23,6 @@ from trio_cursor.eventlog.entry import Entry
 from trio_cursor.eventlog.reading import Filter
 from trio_cursor.eventlog.retention import Retired
 from trio_cursor.eventlog.rows import Known
-from trio_cursor.events import numbered
 from trio_cursor.logs import get_logger
 from trio_cursor.observations import Place
 from trio_cursor.privacy import History
@@ -67,13 +66,13 @@ class EventLog:
             self._unreadable.add(sequence)
             log.error("a row of the event log is no event and is passed over", sequence=sequence)
 
-    async def append(self, entry: Entry) -> list[Event]:
-        """Write all of it or nothing. Returns the events with their sequences. Raises `StateError`."""
+    async def append(self, entry: Entry) -> list[int]:
+        """Write all of it or nothing. Returns the sequences of its events. Raises `StateError`."""
         sequences = await self._write(entry.write)
         if sequences:
             self.last_sequence = sequences[-1]
             self.appended.set()
-        return [numbered(event, at) for (_, event), at in zip(entry.events, sequences, strict=True)]
+        return sequences
 
     async def known_keys(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys that were reported already."""

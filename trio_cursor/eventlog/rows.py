@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -31,36 +31,42 @@ class Known:
     scope: str | None = None
 
 
-def append_events(connection: Any, events: Iterable[tuple[tuple[str, ...], Event]]) -> list[int]:
+def append_events(connection: Any, events: Sequence[tuple[tuple[str, ...], Event]]) -> list[int]:
     """Add events, each with its keys (none for a record that is no generation). Returns their sequences."""
-    sequences = []
-    for keys, event in events:
-        place = event.metadata
-        sequence = connection.execute(
-            "INSERT INTO events (type, timestamp, captured_at, workspace_id, workspace_hash, workspace_path,"
-            " session_id, generation_id, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                event.event_type,
-                event.timestamp,
-                place["captured_at"],
-                *(
-                    text and searchable(text)
-                    for text in (
-                        place["workspace_id"],
-                        place["workspace_hash"],
-                        place["workspace_path"],
-                        event.session_id,
-                        event.generation_id or None,
-                    )
-                ),
-                to_json(event),
-            ),
-        ).lastrowid
-        connection.executemany(
-            "INSERT INTO keys VALUES (?, ?)", [(exact(key), sequence) for key in dict.fromkeys(keys)]
-        )
-        sequences.append(sequence)
+    keys_of = [keys for keys, _ in events]
+    if not keys_of:
+        return []
+    # One by one as they are written: as texts they would be in memory twice.
+    connection.executemany(
+        "INSERT INTO events (type, timestamp, captured_at, workspace_id, workspace_hash, workspace_path,"
+        " session_id, generation_id, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (_row(event) for _, event in events),
+    )
+    # AUTOINCREMENT counts on by one.
+    last = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+    sequences = list(range(last - len(keys_of) + 1, last + 1))
+    connection.executemany(
+        "INSERT INTO keys VALUES (?, ?)",
+        (
+            (exact(key), sequence)
+            for keys, sequence in zip(keys_of, sequences, strict=True)
+            for key in dict.fromkeys(keys)
+        ),
+    )
     return sequences
+
+
+def _row(event: Event) -> tuple[str | int | None, ...]:
+    place = event.metadata
+    texts = (
+        place["workspace_id"],
+        place["workspace_hash"],
+        place["workspace_path"],
+        event.session_id,
+        event.generation_id or None,
+    )
+    indexed = (text and searchable(text) for text in texts)
+    return (event.event_type, event.timestamp, place["captured_at"], *indexed, to_json(event))
 
 
 def known_keys(connection: Any, keys: Iterable[str]) -> set[str]:

@@ -84,37 +84,40 @@ TOO_LARGE: Final = Bubble(is_too_large=True)
 UNREADABLE: Final = Bubble()
 
 
-def parse_bubble(value: Any) -> Bubble:
-    """Read a stored bubble; raises `BadValueError`, for NULL too."""
+def parse_bubble(value: Any, *, is_light: bool = False) -> Bubble:
+    """Read a stored bubble; raises `BadValueError`, for NULL too. `is_light` as of `bubble_of`."""
     parsed = parse_json(value, limit=ROW_LIMIT)
     if not isinstance(parsed, dict):
         raise BadValueError("it is not a JSON object")
-    return bubble_of(parsed)
+    return bubble_of(parsed, is_light=is_light)
 
 
-def bubble_of(value: JsonObject) -> Bubble:
-    """The bubble in a parsed object, whatever its fields hold; what is unusable is not known."""
+def bubble_of(value: JsonObject, *, is_light: bool = False) -> Bubble:
+    """The bubble in a parsed object, whatever its fields hold; what is unusable is not known.
+
+    `is_light`: without what is only reported (text, tool call, source), as many of them are held at once.
+    """
     kind = count(value.get("type"))
     timing = inner(value, "timingInfo")
-    tool = value.get("toolFormerData")
-    text = _text(value, kind)
+    tool, text = value.get("toolFormerData"), value.get("text")
+    has_text = isinstance(text, str) and text != ""
     return Bubble(
         type=kind,
         request_id=usable_id(value.get("requestId")),
         created_ms=milliseconds(value.get("createdAt")),
         sent_ms=milliseconds(timing.get("clientRpcSendTime")),
         ended_ms=milliseconds(timing.get("clientEndTime")),
-        text=text,
+        text=None if is_light else _text(value, kind),
         has_answer=kind != USER
-        and (text is not None or isinstance(tool, dict) or isinstance(value.get("thinking"), dict)),
+        and (has_text or isinstance(tool, dict) or isinstance(value.get("thinking"), dict)),
         model=model_of(inner(value, "modelInfo").get("modelName")),
         tokens=_tokens(inner(value, "tokenCount")),
         tool_call={key: short_text(tool.get(key), _TOOL_LIMIT) for key in ("name", "status")}
-        if isinstance(tool, dict)
+        if isinstance(tool, dict) and not is_light
         else None,
         duration_ms=_duration(value.get("turnDurationMs")),
         folders=_folders(value),
-        source=known_part(value, _KEYS, _INNER_KEYS),
+        source={} if is_light else known_part(value, _KEYS, _INNER_KEYS),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -55,10 +55,16 @@ class _Seen:
 
     @classmethod
     def from_position(cls, position: Position | None) -> _Seen:
-        return cls() if position is None else cls(**json.loads(position))
+        return cls() if position is None else _parsed(position)
 
     def to_position(self) -> Position:
-        return json.dumps(attrs.asdict(self), separators=(",", ":"))
+        return json.dumps(attrs.asdict(self, recurse=False), separators=(",", ":"))
+
+
+@lru_cache(maxsize=128)
+def _parsed(position: Position) -> _Seen:
+    """Kept, as most looks find nothing new and begin with the same position."""
+    return _Seen(**json.loads(position))
 
 
 @attrs.frozen
@@ -145,7 +151,7 @@ class ComposersSchema:
     ) -> Scan[Step]:
         seen = _Seen() if rescan else _Seen.from_position(position)
         exchange = Exchange(
-            [_look(seen, is_forced=verify)],
+            [_look(seen, None if rescan else position, is_forced=verify)],
             lambda pages: pages[0],
             lambda problem: Page(
                 (), seen.to_position(), backfill=not seen.synced, problem=problem, is_given_up=True
@@ -165,8 +171,8 @@ class ComposersSchema:
         return (yield from exchange.look(catalog))
 
 
-def _look(seen: _Seen, *, is_forced: bool) -> Talk[Page]:
-    """Look at both places; what cannot have changed is not read."""
+def _look(seen: _Seen, position: Position | None, *, is_forced: bool) -> Talk[Page]:
+    """Look at both places; what cannot have changed is not read, and its position stays the same text."""
     (rowid, size), (pane, panes) = yield (_Stand(KEY), _StandOf(PANES))
     after, found, skipped = seen, list[Observation](), Counter[str]()
     if rowid is None:
@@ -183,9 +189,11 @@ def _look(seen: _Seen, *, is_forced: bool) -> Talk[Page]:
         views = yield from _views(skipped)
         after = attrs.evolve(after, pane=pane, panes=panes, views=_digest(views))
         found += views if after.views != seen.views else ()
+    if position is None or after != seen or not seen.synced:
+        position = attrs.evolve(after, synced=True).to_position()
     return Page(
         tuple(found),
-        attrs.evolve(after, synced=True).to_position(),
+        position,
         backfill=not seen.synced,
         skipped=dict(skipped),
         problem=after.problem,

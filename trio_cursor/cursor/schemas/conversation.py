@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -82,7 +83,7 @@ class Conversation:
             self.document,
             self.spans,
             span,
-            Rows(self.present, self.bubbles, self._asked - self.present.keys()),
+            Rows(self.present, self.bubbles, self._asked),
             schema=self.schema,
             document_rowid=self.rowid,
             is_sub_agent=self.head.is_sub_agent or self.id.startswith(_AGENT),
@@ -134,14 +135,13 @@ class Conversation:
         """
         if self.document.inline is not None:
             whole = standing = ()
-        known = self._read - self._without_content if with_content else self._read
-        absent = self._asked - self.present.keys()
-        values = [id_ for id_ in dict.fromkeys(whole) if id_ not in known and id_ not in absent]
-        asked = self._asked.union(values)
-        keys = {self._key(id_): id_ for id_ in dict.fromkeys(standing) if id_ not in asked}
+        # Of long conversations this is asked for each of many turns: nothing here may go through all of it.
+        values = dict.fromkeys(id_ for id_ in whole if not self._is_known(id_, with_content=with_content))
+        others = (id_ for id_ in dict.fromkeys(standing) if id_ not in self._asked and id_ not in values)
+        keys = {self._key(id_): id_ for id_ in others}
         listing = (Present(tuple(keys)),) if keys else ()
         context = () if self._is_placed or self.context_folders is not None else (FoldersOf(self.id),)
-        parse = parse_bubble if with_content else _light_bubble
+        parse = partial(parse_bubble, is_light=not with_content)
         asks = (*listing, *(Value(self._key(id_), ROW_LIMIT, parse) for id_ in values), *context)
         if not asks:
             return
@@ -162,6 +162,11 @@ class Conversation:
             if not found.rest:
                 return
             (found,) = yield (Present(found.rest),)
+
+    def _is_known(self, bubble_id: str, *, with_content: bool) -> bool:
+        if bubble_id in self._asked and bubble_id not in self.present:
+            return True  # that it is not there
+        return bubble_id in self._read and not (with_content and bubble_id in self._without_content)
 
     def _key(self, bubble_id: str) -> str:
         return f"{BUBBLE}{self.id}:{bubble_id}"
@@ -203,6 +208,8 @@ class Conversation:
 
     def _ask_ids(self, span: Span) -> Talk[None]:
         """Read on until it is certain what the turn is called."""
+        if self._has_id(span.headers[:1]) and not (span.index and self._may_bear_latest_id(span)):
+            return  # as nearly always
         turn = self.turn(span)
         if turn is None:
             return
@@ -227,8 +234,3 @@ class Conversation:
     def _has_id(self, headers: Iterable[Header]) -> bool:
         bubbles = (self.bubbles.get(header.bubble_id) for header in headers)
         return any(bubble is not None and bubble.request_id for bubble in bubbles)
-
-
-def _light_bubble(stored: Any) -> Bubble:
-    """A bubble without what is only reported: many of them are held at once."""
-    return attrs.evolve(parse_bubble(stored), text=None, source={}, tool_call=None)

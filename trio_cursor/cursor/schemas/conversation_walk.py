@@ -61,7 +61,7 @@ class Seen:
         return cls(**{**known, **marks, "namings": namings})
 
     def to_position(self) -> Position:
-        return json.dumps(attrs.asdict(self), separators=(",", ":"))
+        return json.dumps(attrs.asdict(self, recurse=False), separators=(",", ":"))
 
     @classmethod
     def before_everything(cls, since_ms: int | None) -> Seen:

@@ -22,7 +22,10 @@ _SOURCE_LIMIT = 1000
 
 def first(values: Iterable[_T | None]) -> _T | None:
     """The first value that is known."""
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def inner(value: JsonObject, key: str) -> JsonObject:

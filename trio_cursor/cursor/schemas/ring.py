@@ -11,7 +11,8 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -62,13 +63,17 @@ class _Seen:
 
     @classmethod
     def from_position(cls, position: Position | None) -> _Seen:
-        if position is None:
-            return cls()
-        known = json.loads(position)
-        return cls(**{**known, "ids": tuple(known["ids"]), "aside": tuple(known.get("aside", ()))})
+        return cls() if position is None else _parsed(position)
 
     def to_position(self) -> Position:
-        return json.dumps(attrs.asdict(self), separators=(",", ":"))
+        return json.dumps(attrs.asdict(self, recurse=False), separators=(",", ":"))
+
+
+@lru_cache(maxsize=128)
+def _parsed(position: Position) -> _Seen:
+    """Kept, as most looks find nothing new and begin with the same position."""
+    known = json.loads(position)
+    return _Seen(**{**known, "ids": tuple(known["ids"]), "aside": tuple(known.get("aside", ()))})
 
 
 @attrs.frozen
@@ -101,8 +106,8 @@ class RingSchema:
         if not answer.rows:
             return lambda: _unanswered(seen) if answer.stopped else _absent(seen)
         rowid, size, value = answer.rows[0]
-        if rowid is not None and (rowid, size) == unless:
-            return lambda: Page((), seen.to_position(), problem=seen.problem, entries=seen.entries)
+        if position is not None and rowid is not None and (rowid, size) == unless:
+            return lambda: Page((), position, problem=seen.problem, entries=seen.entries)
         if size is not None and size > RING_LIMIT:
             return lambda: _broken(seen, rowid, size, f"it has {size} bytes, more than {RING_LIMIT}")
         return lambda: _read(seen, rowid, size, value, rescan=rescan)
@@ -146,8 +151,8 @@ def _read(seen: _Seen, rowid: int, size: int | None, value: Any, *, rescan: bool
         return _broken(seen, rowid, size, str(error))
     if not isinstance(items, list):
         return _broken(seen, rowid, size, "it is not a list")
-    entries, skipped = _entries(items, rowid)
-    ids = tuple(digest(canonical_id(entry.generation_id)) for entry in entries)
+    entries, skipped = _entries(items)
+    ids = tuple(entry.name.digest for entry in entries)
     known = frozenset() if rescan else frozenset(seen.ids)
     times = [entry.unix_ms for entry in entries if entry.unix_ms is not None]
     now = attrs.evolve(seen, rowid=rowid, size=size, entries=len(entries), synced=True, problem=None)
@@ -157,7 +162,7 @@ def _read(seen: _Seen, rowid: int, size: int | None, value: Any, *, rescan: bool
         )
         now = attrs.evolve(now, aside=_aside(seen, now))
     return Page(
-        tuple(entry for entry, id_ in zip(entries, ids, strict=True) if id_ not in known),
+        tuple(entry.observed(rowid) for entry in entries if entry.name.digest not in known),
         now.to_position(),
         backfill=rescan or not seen.synced,
         gaps=_gaps(seen, now, len(items)),
@@ -166,23 +171,58 @@ def _read(seen: _Seen, rowid: int, size: int | None, value: Any, *, rescan: bool
     )
 
 
-def _entries(items: list[Any], rowid: int) -> tuple[list[RingEntry], dict[str, int]]:
-    entries: dict[str, RingEntry] = {}
+class _Name(NamedTuple):
+    """An id as it is reported, and as it is compared."""
+
+    id: str
+    canonical: str
+    digest: str
+
+
+#: Kept, as of a ring with a new entry 99 were in it before.
+@lru_cache(maxsize=2048)
+def _name_of(id_: str) -> _Name | None:
+    if (usable := usable_id(id_)) is None:
+        return None
+    same = canonical_id(usable)
+    return _Name(usable, same, digest(same))
+
+
+class _Entry(NamedTuple):
+    """Of an entry what is looked at before it is known to be new."""
+
+    name: _Name
+    unix_ms: int | None
+    item: JsonObject
+
+    def observed(self, rowid: int) -> RingEntry:
+        return RingEntry(
+            generation_id=self.name.id,
+            unix_ms=self.unix_ms,
+            type=short_text(self.item.get("type"), _TYPE_LIMIT),
+            text=text_of(self.item.get("textDescription")),
+            rowid=rowid,
+            source=known_keys(self.item, _KEYS),
+        )
+
+
+def _entries(items: list[Any]) -> tuple[list[_Entry], dict[str, int]]:
+    entries: dict[str, _Entry] = {}
     skipped: Counter[str] = Counter()
     for item in items:
         if not isinstance(item, dict):
             skipped["ring item is not an object"] += 1
             continue
-        id_ = usable_id(item.get("generationUUID"))
-        if not id_:
+        id_ = item.get("generationUUID")
+        if not isinstance(id_, str) or (name := _name_of(id_)) is None:
             skipped["ring item without a usable id"] += 1
             continue
-        entry, same = _entry(id_, item, rowid), canonical_id(id_)
-        if (other := entries.get(same)) is not None:
+        entry = _Entry(name, milliseconds(item.get("unixMs")), item)
+        if (other := entries.get(name.canonical)) is not None:
             skipped["ring item repeats an id"] += 1
             if not _is_earlier(entry, other):
                 continue
-        entries[same] = entry
+        entries[name.canonical] = entry
     if len(entries) > MOST_ENTRIES:
         skipped[f"ring item beyond the newest {MOST_ENTRIES}"] += len(entries) - MOST_ENTRIES
         newest = heapq.nlargest(MOST_ENTRIES, entries.values(), key=lambda entry: entry.unix_ms or 0)
@@ -190,19 +230,8 @@ def _entries(items: list[Any], rowid: int) -> tuple[list[RingEntry], dict[str, i
     return list(entries.values()), dict(skipped)
 
 
-def _is_earlier(entry: RingEntry, other: RingEntry) -> bool:
+def _is_earlier(entry: _Entry, other: _Entry) -> bool:
     return entry.unix_ms is not None and (other.unix_ms is None or entry.unix_ms < other.unix_ms)
-
-
-def _entry(id_: str, item: JsonObject, rowid: int) -> RingEntry:
-    return RingEntry(
-        generation_id=id_,
-        unix_ms=milliseconds(item.get("unixMs")),
-        type=short_text(item.get("type"), _TYPE_LIMIT),
-        text=text_of(item.get("textDescription")),
-        rowid=rowid,
-        source=known_keys(item, _KEYS),
-    )
 
 
 def _aside(seen: _Seen, now: _Seen) -> tuple[str, ...]:

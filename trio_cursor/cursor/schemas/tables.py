@@ -68,7 +68,7 @@ class _Seen:
         return cls() if position is None else cls(**json.loads(position))
 
     def to_position(self) -> Position:
-        return json.dumps(attrs.asdict(self), separators=(",", ":"))
+        return json.dumps(attrs.asdict(self, recurse=False), separators=(",", ":"))
 
 
 @attrs.frozen

@@ -47,8 +47,12 @@ class Rows:
     present: Mapping[str, tuple[int, int | None]]
     #: Those whose values were read.
     bubbles: Mapping[str, Bubble]
-    #: Bubbles that are known not to be there.
-    absent: Collection[str] = frozenset()
+    #: Bubbles of which it is known whether they are there.
+    asked: Collection[str] = frozenset()
+
+    def is_absent(self, bubble_id: str) -> bool:
+        """Whether it is known not to be there."""
+        return bubble_id in self.asked and bubble_id not in self.present
 
 
 def inline_rows(document: Document, document_rowid: int) -> Rows:
@@ -135,7 +139,7 @@ class Sight:
 
     @property
     def later(self) -> Iterable[Span]:
-        return islice(self.all_spans, self.span.index + 1, None)
+        return map(self.all_spans.__getitem__, range(self.span.index + 1, len(self.all_spans)))
 
     @cached_property
     def is_last(self) -> bool:
@@ -154,7 +158,7 @@ class Sight:
     def is_first(self) -> bool:
         """An earlier question of which nothing is there, neither bubble nor answer, is no turn."""
         earlier = islice(self.all_spans, self.span.index)
-        return all(header.bubble_id in self.rows.absent for span in earlier for header in span.headers)
+        return all(self.rows.is_absent(header.bubble_id) for span in earlier for header in span.headers)
 
     @property
     def is_complete(self) -> bool:
