@@ -298,12 +298,54 @@ def test_a_collector_is_asked(doctor):  # noqa: F811 - the fixture
     assert "start the collector" in gone[0]["do"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "what", "do"),
+    [
+        ({"status": 401}, "HTTP 401", "mend its headers"),
+        ({"status": 404}, "HTTP 404", "mend its address"),
+        (
+            {"status": 308, "headers": {"Location": "https://a.example/v1/traces"}},
+            "HTTP 308 (to https://a.example)",
+            "mend its address",
+        ),
+        ({"body": b"<p>", "content_type": "text/html"}, "a page for people", "mend its address"),
+        (
+            {"status": 400, "body": b"Client sent an HTTP request to an HTTPS server.", "content_type": None},
+            "encrypts: https:// instead of http://?",
+            "mend its address",
+        ),
+        (
+            {
+                "status": 400,
+                "body": b"<p>The plain HTTP request was sent to HTTPS port</p>",
+                "content_type": "text/html",
+            },
+            "encrypts: https:// instead of http://?",
+            "mend its address",
+        ),
+        ({"status": 503}, "HTTP 503", "start the collector"),
+    ],
+)
+def test_what_is_said_to_do_fits_what_it_says(doctor, answer, what, do):  # noqa: F811 - the fixture
+    with otlp_receiver.receiving() as receiver:
+        receiver.always = otlp_receiver.Answer(**answer)
+        found = doctor("--otlp", receiver.url).of("otlp", "finding")
+    assert len(found) == 2
+    for item in found:
+        assert what in item["what"]
+        assert item["do"].startswith(do)
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_collector_that_refuses_a_request_for_being_empty_is_well(doctor, status):  # noqa: F811 - the fixture
     with otlp_receiver.receiving() as receiver:
         receiver.always = otlp_receiver.Answer(status=status)
         found = doctor("--otlp", receiver.url)
     assert (len(found.of("otlp", "ok")), found.of("otlp", "finding")) == (2, [])
+    # Not: it takes what it is sent.
+    assert {item["what"] for item in found.of("otlp")} == {
+        f"answers; a request with nothing in it was refused (HTTP {status}), as some do"
+    }
 
 
 def test_a_collector_that_does_not_answer(doctor, monkeypatch):  # noqa: F811 - the fixture

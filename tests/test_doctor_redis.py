@@ -112,7 +112,11 @@ def test_a_server_that_never_answers_is_a_finding_and_no_hang(doctor, monkeypatc
     monkeypatch.setattr("trio_cursor.doctor.stream.ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = doctor(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        hidden = doctor(f"rediss://127.0.0.1:{silent.getsockname()[1]}")
     assert "does not answer" in found["redis.connection", "finding"]["what"]
+    assert "rediss://" not in found["redis.connection", "finding"]["do"]
+    # A server in the clear waits for the rest of what it takes for a command.
+    assert "redis:// instead of rediss://" in hidden["redis.connection", "finding"]["do"]
 
 
 def test_what_endangers_the_stream_is_a_finding(doctor):

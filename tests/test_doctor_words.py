@@ -8,6 +8,7 @@ import pytest
 from test_doctor import running
 
 from trio_cursor.config import load_config
+from trio_cursor.cursor.guest import Busy, Empty
 from trio_cursor.doctor import cursor_checks, own_checks
 from trio_cursor.doctor.check import Level
 from trio_cursor.doctor.facts import Facts
@@ -99,6 +100,44 @@ def test_what_cannot_be_told_of_a_service(facts):
     windows = attrs.evolve(facts(), machine=attrs.evolve(this_machine(), platform="win32"))
     hung = attrs.evolve(windows, service=ServiceLook(is_running=True, status={"pid": 7}, age_ms=60_000))
     assert "taskkill /F /PID 7" in said(own_checks.service(hung))[0][2]
+
+
+def test_who_has_no_room_to_say_anything_does_not_hang(facts):
+    silent = ServiceLook(is_running=True, status={"pid": 7}, age_ms=60_000)
+    [full] = said(own_checks.service(facts(service=silent, own=OwnLook(STATE, free_bytes=4096))))
+    assert full[1].endswith(
+        "not said anything for 60 s: it cannot: there is no room on the disk of the state directory"
+    )
+    assert "free some" in full[2]
+    assert "kill" not in full[2]
+    for own in (OwnLook(STATE, free_bytes=GIGABYTE), OwnLook(STATE)):
+        [hung] = said(own_checks.service(facts(service=silent, own=own)))
+        assert hung[1].endswith("for 60 s: it hangs")
+        assert "kill -9 7" in hung[2]
+
+
+def test_one_alarm_was_given_up(facts):
+    status = {**running().to_object(), "webhook": {"last_error": None, "lost": 1}}
+    assert "1 alarm, raised or over, was given up: not taken by the webhook" in [
+        what for _, what, _ in service(facts, status)
+    ]
+
+
+def test_that_nobody_asked_anything_is_not_said_of_what_could_not_be_read(facts):
+    workspace = Workspace("/c/state.vscdb", "/c", "a1")
+    read = Database(workspace, was_looked_at=True)
+
+    def words(failure):
+        other = Database(workspace, was_looked_at=True, failure=failure)
+        [found] = said(cursor_checks.activity(facts(cursor=CursorLook((), (), (read, other)))))
+        return found[1:]
+
+    assert words(Empty("there is no such file"))[0].startswith(
+        "no request to Cursor's AI is listed in any workspace"
+    )
+    what, do = words(Busy("database is locked"))
+    assert what.startswith("no request to Cursor's AI is listed in what was read")
+    assert do.startswith("mend what is said of the others")
 
 
 def test_what_is_promised_elsewhere(facts):

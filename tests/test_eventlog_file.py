@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -27,6 +28,7 @@ from trio_cursor.eventlog import (
     read_events,
     read_log,
 )
+from trio_cursor.eventlog.file import guarded
 from trio_cursor.events import event_id
 from trio_cursor.sqlite_library import sqlite3
 
@@ -360,6 +362,21 @@ class TestWhatIsNoLog:
     async def test_a_file_that_is_no_database(self, tmp_path):
         (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 500)
         await self.refused(tmp_path, "move it away")
+
+    @pytest.mark.parametrize(
+        ("error", "do"),
+        [
+            (sqlite3.OperationalError("database or disk is full"), "free some space"),
+            (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "free some space"),
+            (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "mend its permissions"),
+            (sqlite3.OperationalError("attempt to write a readonly database"), "mend its permissions"),
+            (sqlite3.OperationalError("database is locked"), "see which program"),
+        ],
+    )
+    def test_one_that_is_well_is_not_to_be_moved_away(self, tmp_path, error, do):
+        with pytest.raises(StateError, match=f"; {do}") as raised, guarded(tmp_path / FILE_NAME):
+            raise error
+        assert "move it away" not in str(raised.value)
 
     async def test_a_directory_in_its_place(self, tmp_path):
         (tmp_path / FILE_NAME).mkdir()

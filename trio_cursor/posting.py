@@ -30,6 +30,8 @@ _LONGEST_WORDS: Final = 200
 _LEAST_BYTES_PER_SECOND: Final = 25_000
 #: However long a server wants us to wait.
 _LONGEST_PAUSE: Final = 3600.0
+#: What OpenSSL calls an answer in the clear.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 #: All is well.
 OK: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
@@ -201,4 +203,6 @@ def _why(error: BaseException) -> str:
         return _why(inner)
     if isinstance(error, OSError) and not isinstance(error, (ssl.SSLError, socket.gaierror)) and error.errno:
         return os.strerror(error.errno)  # Trio's own words name the address once more
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return "what answers there does not encrypt: http:// instead of https://?"
     return shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)

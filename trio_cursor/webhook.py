@@ -120,7 +120,10 @@ class Webhook:
                     self._succeed()
                     return
                 # Not what it says: it may send back what it was sent.
-                self._fail(f"{self.place}: HTTP {answer.status}")
+                where = (
+                    f", a redirect to {target}, which is not followed" if (target := answer.target) else ""
+                )
+                self._fail(f"{self.place}: HTTP {answer.status}{where}")
                 if answer.status not in LATER:
                     self._lose()
                     return

@@ -23,6 +23,8 @@ class CollectorLook:
     place: str
     #: Why it takes nothing, in words; None: it does.
     trouble: str | None
+    #: It is there, and did not take the request with nothing in it: how it said so.
+    refusal: str | None = None
 
 
 async def look_at_collector(collector: Collector) -> tuple[CollectorLook, ...]:
@@ -31,7 +33,7 @@ async def look_at_collector(collector: Collector) -> tuple[CollectorLook, ...]:
     found: dict[str, CollectorLook] = {}
 
     async def ask(kind: str, place: Place) -> None:
-        found[kind] = CollectorLook(f"{place} ({kind})", await _trouble(collector, place))
+        found[kind] = CollectorLook(f"{place} ({kind})", *await _answered(collector, place))
 
     async with trio.open_nursery() as nursery:
         for kind, place in places.items():
@@ -40,7 +42,8 @@ async def look_at_collector(collector: Collector) -> tuple[CollectorLook, ...]:
     return tuple(found[kind] for kind in places if kind in found)
 
 
-async def _trouble(collector: Collector, place: Place) -> str | None:
+async def _answered(collector: Collector, place: Place) -> tuple[str | None, str | None]:
+    """What is wrong, and else how it refuses a request for being empty."""
     # Needs the extra `otel`, which is there: the collector was found to be usable.
     from trio_cursor.outputs.otlp_posting import Poster, Refused  # noqa: PLC0415
 
@@ -49,8 +52,9 @@ async def _trouble(collector: Collector, place: Place) -> str | None:
             answer = await Poster(collector, lambda: int(time.time() * 1000)).post(place, b"")
         except OutputError as error:
             # It begins with the place, which is told anyway.
-            return str(error).removeprefix(str(place)).lstrip(": ")
+            return str(error).removeprefix(str(place)).lstrip(": "), None
+        if not isinstance(answer, Refused):
+            return None, None
         # Some refuse a request for being empty.
-        is_refused = isinstance(answer, Refused) and not answer.is_of_the_bytes
-        return f"it refuses: {answer}" if is_refused else None
-    return f"it does not answer within {_SECONDS:g} s"
+        return (None, str(answer)) if answer.is_of_the_bytes else (f"it refuses: {answer}", None)
+    return f"it does not answer within {_SECONDS:g} s", None

@@ -234,8 +234,12 @@ def activity(facts: Facts) -> Iterator[Check]:
     entries = sum(item.entries for item in look.databases)
     newest = max((item.last_activity or 0 for item in look.databases), default=0)
     if not entries:
-        what = "no request to Cursor's AI is listed in any workspace (conversations are not counted here)"
-        yield note("activity", "requests", what, "ask Cursor's AI something, and look again")
+        # What could not be read may list some; why not, and what to do, is said of each.
+        where, do = "in any workspace", "ask Cursor's AI something, and look again"
+        if _is_in_trouble(look):
+            where, do = "in what was read", f"mend what is said of the others, or {do}"
+        what = f"no request to Cursor's AI is listed {where} (conversations are not counted here)"
+        yield note("activity", "requests", what, do)
         return
     age = facts.now_ms - newest
     when = ago(age) if newest else "of no known time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,19 +12,33 @@ from trio_cursor.doctor.check import Check, Level, finding, ok
 from trio_cursor.doctor.cursor_checks import ago
 from trio_cursor.doctor.facts import Facts
 
-_DO: Final = (
-    "start the collector, or mend its address ([outputs.otlp] endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT) and"
-    " its headers; events wait in the event log until then"
-)
+_ADDRESS: Final = "its address ([outputs.otlp] endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT)"
+_MEND_ADDRESS: Final = f"mend {_ADDRESS}"
+#: By what is said of it; the first that fits. Whoever answers does not have to be started.
+_REMEDIES: Final = {
+    r"HTTP 40[13]\b": "mend its headers (OTEL_EXPORTER_OTLP_HEADERS)",
+    r"HTTP (3\d\d|404|405)\b|a page for people|does not encrypt|^encrypts": _MEND_ADDRESS,
+    "CERTIFICATE_VERIFY_FAILED": (
+        "name who vouches for it (a PEM file in OTEL_EXPORTER_OTLP_CERTIFICATE), or mend the host's name in"
+        f" {_ADDRESS}"
+    ),
+    "": f"start the collector, or mend {_ADDRESS} and its headers",
+}
+_WAITS: Final = "events wait in the event log until then"
 
 
 def collector(facts: Facts) -> Iterator[Check]:
     """Whether it answers as a collector does."""
     for look in facts.collector:
-        if look.trouble is None:
+        if look.trouble is None and look.refusal is not None:
+            what = f"answers; a request with nothing in it was refused ({look.refusal}), as some do"
+            yield ok("otlp", look.place, what)
+        elif look.trouble is None:
             yield ok("otlp", look.place, "takes what it is sent (an empty request was)")
         else:
-            yield finding("otlp", look.place, look.trouble, _DO)
+            trouble = look.trouble
+            do = next(do for words, do in _REMEDIES.items() if re.search(words, trouble))
+            yield finding("otlp", look.place, trouble, f"{do}; {_WAITS}")
 
 
 def dead(facts: Facts) -> Iterator[Check]:

@@ -19,6 +19,8 @@ from trio_cursor.webhook import webhook_place
 _MEGABYTE: Final = 1_000_000
 #: A log on a disk with less is about to stop.
 _LEAST_FREE_BYTES: Final = 100 * _MEGABYTE
+#: On one with less a service may be unable to write even what it has to say.
+_NO_ROOM_BYTES: Final = _MEGABYTE
 _OTHER_DIR: Final = "mend its permissions, or name another directory with --state-dir"
 _SEE_STATUS: Final = "see `status`, and what the service writes to its log"
 #: By how an alarm begins or ends; the first that fits. One may hold any words of what it is about.
@@ -153,11 +155,7 @@ def service(facts: Facts) -> Iterator[Check]:
     elif look.status is None:
         yield finding(name, subject, "one runs, and has written no status that can be read", "start it again")
     elif look.age_ms > STALE_MS:
-        process = process_of(look.status)
-        what = f"one runs{f' (process {process})' if process else ''}, and has not said anything for"
-        yield finding(
-            name, subject, f"{what} {look.age_ms // 1000} s: it hangs", _end(process, facts.machine.platform)
-        )
+        yield _silent(look.status, look.age_ms, facts)
     else:
         try:
             yield from list(_status(look.status, facts.machine.platform))
@@ -165,6 +163,19 @@ def service(facts: Facts) -> Iterator[Check]:
         except (KeyError, TypeError, ValueError, AttributeError):
             what = "one of another version runs, whose status is written otherwise"
             yield finding(name, subject, what, "start it again with this version")
+
+
+def _silent(status: JsonObject, age_ms: int, facts: Facts) -> Check:
+    """What is to be said of one that says nothing."""
+    process, own = process_of(status), facts.own
+    what = f"one runs{f' (process {process})' if process else ''}, and has not said anything for"
+    if own is not None and own.free_bytes is not None and own.free_bytes < _NO_ROOM_BYTES:
+        # To end it would lose what it holds and mend nothing: it goes on as soon as it can write.
+        why = "it cannot: there is no room on the disk of the state directory"
+        do = "free some: it goes on by itself, and nothing is lost; look again then"
+    else:
+        why, do = "it hangs", _end(process, facts.machine.platform)
+    return finding("service", "service", f"{what} {age_ms // 1000} s: {why}", do)
 
 
 def words_of(alarm: object) -> str:
@@ -235,7 +246,8 @@ def _notes(found: dict[str, Any], subject: str) -> Iterator[Check]:
     if why := webhook.get("last_error"):
         yield note("service.webhook", subject, f"alarms cannot be posted: {why}", "mend alarms.webhook")
     if given_up := int(webhook.get("lost") or 0):
-        what = f"{given_up:,} alarms, raised or over, were given up: the webhook did not take them"
+        were = "alarm, raised or over, was" if given_up == 1 else "alarms, raised or over, were"
+        what = f"{given_up:,} {were} given up: not taken by the webhook"
         yield note("service.webhook", subject, what, "the log of the service has them")
     if refused := int(found.get("refused") or 0):
         what = f"{refused:,} starts of sessions were refused: too many are open"

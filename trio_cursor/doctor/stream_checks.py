@@ -49,7 +49,11 @@ def servers(facts: Facts) -> Iterator[Check]:
     for look in facts.streams:
         subject = look.server if len(facts.streams) == 1 else _subject(look)
         if look.trouble is not None:
-            yield finding("redis.connection", subject, str(look.trouble), _DO[look.trouble.trouble])
+            do = _DO[look.trouble.trouble]
+            if look.trouble.trouble is Trouble.STALLED and look.server.startswith("rediss://"):
+                # It waits for the rest of what it takes for a command.
+                do = f"if it does not encrypt, write redis:// instead of rediss://; else {do}"
+            yield finding("redis.connection", subject, str(look.trouble), do)
             continue
         yield ok("redis.connection", subject, "reachable, and lets us in", is_detail=len(facts.streams) > 1)
         yield _version(look, subject)

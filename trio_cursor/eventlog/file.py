@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from trio_cursor.errors import StateError
 from trio_cursor.eventlog import formats
@@ -28,11 +28,22 @@ def _connect(path: Path, *, read_only: bool) -> Any:
     return connection
 
 
+#: By what SQLite or the system says; the first that fits. The log of who has no room or no right is well.
+_REMEDIES: Final = {
+    "is full": "free some space on its disk",
+    "No space left": "free some space on its disk",
+    "ermission denied": "mend its permissions (ls -l)",
+    "readonly database": "mend its permissions (ls -l)",
+    "is locked": "see which program holds it (`fuser FILE`, `lsof FILE`) and end that one",
+}
+
+
 def trouble(path: Path, error: Exception) -> StateError:
     """What to say of a file that SQLite or the system will not have."""
+    said = str(error)
+    do = next((do for words, do in _REMEDIES.items() if words in said), "move it away to start a new one")
     return StateError(
-        f"the event log {path} cannot be used ({error}); "
-        "move it away to start a new one, or name another directory with --state-dir"
+        f"the event log {path} cannot be used ({said}); {do}, or name another directory with --state-dir"
     )
 
 

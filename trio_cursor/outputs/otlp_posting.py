@@ -27,6 +27,8 @@ _PROTOBUF: Final = "application/x-protobuf"
 _REFUSALS: Final = (400, 413, 422)
 #: It has waited for what we sent, or somebody behind it has for its answer.
 _LATE: Final = (408, 504)
+#: What Go (and so the collector), nginx and Apache say, with 400, to whom they want to be encrypted.
+_WANTS_TLS: Final = (b"HTTP request to an HTTPS server", b"sent to HTTPS port", b"to an SSL-enabled server")
 
 
 class NoAnswerError(OutputError):
@@ -84,6 +86,9 @@ class Poster:
     def _judged(self, place: Place, answer: Answer) -> Taken | Refused:
         if answer.status in OK:
             return _taken(place, answer)
+        if not place.is_encrypted and any(words in answer.body for words in _WANTS_TLS):
+            # It is not for the bytes: there is nothing to be sent in halves.
+            raise OutputError(f"{place} encrypts: https:// instead of http://?", pause=_MENDING_SECONDS)
         refused = Refused(answer.status, _sentence(answer))
         if answer.status in LATER:
             kind = NoAnswerError if answer.status in _LATE else OutputError
