@@ -346,7 +346,9 @@ class Scanner:
                 # That it has settled is for its reader alone: nobody has written anything.
                 if has_changed := (was.database, was.wal) != (signature.database, signature.wal):
                     item.changed_at = now
-                    item.logged_at = now if was.wal != signature.wal else None
+                    if was.wal != signature.wal:
+                        # That it is gone is told when all that was in it is in the database.
+                        item.logged_at = now if signature.wal else None
                     self._doubt(item, swept_before[database])
                 item.wake()
                 if has_changed:
