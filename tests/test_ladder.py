@@ -126,26 +126,34 @@ def test_of_an_ordinary_hint_and_a_wait_for_quiet_the_sooner_counts():
     assert round(ladder.next_due(), 6) == round(1.0 + STEPS[WEAK], 6)
 
 
-SOON, DUE, LATE = Again(0.016, is_early=True), Again(0.25, is_early=True), Again(1.0, is_early=False)
+SOON, DUE = Again(0.016, is_early=True), Again(0.25, is_early=True)
 
 
 def test_a_look_that_was_in_vain_is_repeated_soon_after_a_probe_interval_and_late():
     looks = SecondLooks()
     assert looks.after(10.0, logged_at=10.0, found=False, every=0.25) == SOON
-    assert looks.after(10.016, logged_at=10.0, found=False, every=0.25) == DUE
-    assert looks.after(10.266, logged_at=10.0, found=False, every=0.25) == LATE
-    assert looks.after(11.266, logged_at=10.0, found=False, every=0.25) is None
+    assert looks.after(10.0625, logged_at=10.0, found=False, every=0.25) == DUE
+    assert looks.after(10.5, logged_at=10.0, found=False, every=0.25) == Again(0.5, is_early=False)
+    assert looks.after(11.0, logged_at=10.0, found=False, every=0.25) is None
 
 
 def test_what_a_look_has_found_may_be_of_the_commit_before():
     looks = SecondLooks()
     looks.after(10.0, logged_at=10.0, found=False, every=0.25)
-    assert looks.after(10.016, logged_at=10.0, found=True, every=0.25) == LATE
-    assert looks.after(11.016, logged_at=10.0, found=False, every=0.25) is None
-    looks.after(20.0, logged_at=20.0, found=True, every=0.25)
-    assert looks.after(21.0, logged_at=20.0, found=True, every=0.25) == LATE
-    assert looks.after(22.0, logged_at=20.0, found=False, every=2.0) is None
+    assert looks.after(10.0625, logged_at=10.0, found=True, every=0.25) == Again(0.9375, is_early=False)
+    assert looks.after(11.0, logged_at=10.0, found=True, every=0.25) is None
     assert looks.after(30.0, logged_at=30.0, found=True, every=2.0) == Again(2.0, is_early=False)
+    assert looks.after(31.0, logged_at=30.0, found=False, every=2.0) == Again(1.0, is_early=False)
+    assert looks.after(32.0, logged_at=30.0, found=False, every=2.0) is None
+
+
+def test_looks_out_of_turn_are_not_the_late_one():
+    looks = SecondLooks()
+    looks.after(10.0, logged_at=10.0, found=True, every=0.25)
+    for moment in (10.125, 10.25, 10.5, 10.75):
+        left = 11.0 - moment
+        assert looks.after(moment, logged_at=10.0, found=False, every=0.25) == Again(left, is_early=False)
+    assert looks.after(11.0, logged_at=10.0, found=False, every=0.25) is None
 
 
 def test_nothing_is_repeated_if_it_is_not_the_log_that_has_changed():

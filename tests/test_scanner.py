@@ -84,6 +84,29 @@ async def test_workspaces_come_change_go_and_come_back(scanner, user_dir):
 
 
 @within(30)
+async def test_it_is_known_since_when_a_commit_may_wait_for_the_disk(scanner, user_dir):
+    old, new = (cursor_files.make_workspace(user_dir, name) for name in ("w1", "w2"))
+    logs = [database.with_name("state.vscdb-wal") for database in (old, new)]
+    touch(logs[0])
+    logs[1].write_bytes(bytes(4096))
+    await whole(scanner)
+    of_old, of_new = (scanner.watched[str(database)] for database in (old, new))
+    assert of_old.logged_at is None
+    began = of_new.logged_at
+    assert began is not None
+    # Written back, which does not say that nothing waits; and closed, which does.
+    touch(new, 8192)
+    await whole(scanner)
+    assert of_new.logged_at == began
+    logs[1].unlink()
+    await whole(scanner)
+    assert of_new.logged_at is None
+    touch(logs[0], 8192)
+    await whole(scanner)
+    assert of_old.logged_at is not None
+
+
+@within(30)
 async def test_a_cursor_that_is_installed_later_is_found(tmp_path):
     user = tmp_path / "later" / "User"
     scanner = Scanner((str(tmp_path / "later"),), everything)

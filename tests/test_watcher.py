@@ -182,6 +182,23 @@ async def test_a_commit_that_can_be_read_only_when_the_disk_has_it_is_found(worl
     assert world.log.ids() == ids(1, *found, 3)
 
 
+async def test_whoever_wakes_the_reader_meanwhile_does_not_take_the_late_look_away(world, autojump_clock):
+    world.start()
+    await world.sweep()
+    await trio.sleep(1)
+    world.database.set_ring(item(1))
+    world.watched.logged_at = trio.current_time()
+    await world.sweep()
+    for _ in range(4):
+        await trio.sleep(0.2)
+        # Something is to be read again there, or nothing but its age has changed.
+        world.watched.wake()
+    world.database.set_ring(item(1), item(2))
+    world.database.version -= 1
+    await trio.sleep(1)
+    assert world.log.ids() == ids(1, 2)
+
+
 async def test_a_commit_that_leaves_the_same_signature_is_found_by_the_full_check(world, autojump_clock):
     world.database.set_ring(item(1))
     await world.sweep()

@@ -151,21 +151,22 @@ class SecondLooks:
     _step: int = attrs.field(default=0, init=False)
 
     def after(self, began: float, *, logged_at: float | None, found: bool, every: float) -> Again | None:
-        """The next look, after one that began then; None: the last change was not of the `-wal`, or was read.
+        """The next look, after one that began then; None: it was late enough, or is not in WAL mode.
 
-        `logged_at` is when the `-wal` was seen to have changed, None if it was the database.
+        `logged_at` is when the `-wal` was last seen to have changed, None if there is none.
         """
         gained = (began - self._looked_at) / every if every else _MOST_IN_HAND
         self._in_hand = min(_MOST_IN_HAND, self._in_hand + gained) - 1
         self._looked_at = began
-        if logged_at is None:
+        if logged_at is None or (left := logged_at + max(every, _LATE_SECONDS) - began) < _AGAIN_SECONDS:
             return None
         if logged_at != self._changed_at:
             self._changed_at, self._step = logged_at, 0
+        # Whoever was woken by somebody else looks out of turn: the late one is due by the clock all the same.
         self._step = _LATE if found else self._step + 1
         if self._step < _DUE and self._in_hand >= 1:
             return Again(_AGAIN_SECONDS, is_early=True)
         if self._step <= _DUE:
             self._step = _DUE
             return Again(every, is_early=True)
-        return Again(max(every, _LATE_SECONDS), is_early=False) if self._step == _LATE else None
+        return Again(left, is_early=False)

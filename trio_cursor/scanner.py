@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 import attrs
 import trio
@@ -21,6 +23,9 @@ from trio_cursor.sweep import ABSENT, Sweep, each_once
 from trio_cursor.watched import Appeared, Changed, Sighting, Swept, Vanished, Watched
 
 log = get_logger(__name__)
+
+#: What was written so shortly before may be of a commit that waits for the disk.
+_JUST_NOW_NS: Final = 2_000_000_000
 
 
 @attrs.define(eq=False)
@@ -324,7 +329,7 @@ class Scanner:
                 self._doubles.add(database)
             else:
                 files.add(signature.identity)
-                self.watched[database] = Watched(workspace, signature)
+                self.watched[database] = Watched(workspace, signature, logged_at=_logged_at(signature))
                 self.touched.add(database)
                 if database in self.heard.databases():
                     # It was there before. What was said of it since the sweep looked was said of nobody.
@@ -346,7 +351,9 @@ class Scanner:
                 # That it has settled is for its reader alone: nobody has written anything.
                 if has_changed := (was.database, was.wal) != (signature.database, signature.wal):
                     item.changed_at = now
-                    item.logged_at = now if was.wal != signature.wal else None
+                    if was.wal != signature.wal:
+                        # That it is gone is told when all that was in it is in the database.
+                        item.logged_at = now if signature.wal else None
                     self._doubt(item, swept_before[database])
                 item.wake()
                 if has_changed:
@@ -357,3 +364,10 @@ class Scanner:
         is_untold = item.told_at < looked_at and self.heard.vouches(item.workspace.database, looked_at)
         if is_untold and self._is_all_heard:
             self.heard.doubt(item.workspace.database, item.changed_at)
+
+
+def _logged_at(signature: Signature) -> float | None:
+    """When the `-wal` was written to, of a database that was not there before; None: not just now."""
+    if signature.wal is None or abs(time.time_ns() - signature.wal.mtime_ns) >= _JUST_NOW_NS:
+        return None
+    return trio.current_time()
