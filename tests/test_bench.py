@@ -53,6 +53,11 @@ def test_a_page_has_the_table_of_the_results_and_what_they_were_before():
     ]
 
 
+def test_what_is_said_of_the_goals_is_what_was_measured():
+    page = (BENCH.parent / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert figures.with_table(page, figures.read_results(RESULTS)) == page
+
+
 def test_a_goal_may_be_at_least():
     assert figures.of_rounds("share", [0.4, 0.6, 0.7], "x", goal=0.5, direction=">=").is_met is True
     assert figures.of_rounds("share", [0.4, 0.45, 0.7], "x", goal=0.5, direction=">=").is_met is False
