@@ -344,10 +344,13 @@ async def test_news_are_lines_behind_a_sequence(world, log):
     await look(world, "/")
     news = await look(world, "/?part=rows&after=1")
     assert questions(news) == ["q2", "q1"]
-    assert 'data-high="3" data-whole="no"' in news.body
+    assert 'data-high="3" data-deleted="0" data-whole="no"' in news.body
     assert "<html" not in news.body
     # Of a log that was begun anew, and of too many, all is to be asked for.
     assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=99")).body
+    assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=1&of=another")).body
+    of = re.search('data-of="([^"]+)"', (await look(world, "/")).body)[1]
+    assert questions(await look(world, f"/?part=rows&after=1&of={of}")) == ["q2", "q1"]
     await append(log, *(made(number, at(1) + number) for number in range(10, 80)))
     assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=3")).body
     assert len(questions(await look(world, "/?part=list"))) == 50
