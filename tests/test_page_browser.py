@@ -309,7 +309,7 @@ async def test_what_a_prompt_holds_is_only_read(driver, state, nursery):
         prompt_text=evil,
         response_text=f"{evil}\n```\n{evil}\n```",
         model=evil,
-        tool_calls=({"name": evil, "status": evil},),
+        tool_calls=({"name": evil, "status": evil}, {"name": "x" * 400, "status": "y" * 400}),
     )
     history.write_log(state, [one])
     async with open_event_log(state) as log:
@@ -326,6 +326,10 @@ async def test_what_a_prompt_holds_is_only_read(driver, state, nursery):
             until(lambda: "\\u202edlrow" in driver.find_element(By.ID, "whole").text)
             assert driver.find_elements(By.TAG_NAME, "img") == []
             assert "gone" not in driver.title
+            # Nor does it make a phone's page wider than the phone.
+            chromium.look_like(driver, width=390, height=844)
+            driver.get(f"{address}/generations/1")
+            assert driver.execute_script("return document.documentElement.scrollWidth") == 390
             return chromium.complaints(driver)
 
         assert await trio.to_thread.run_sync(look) == []

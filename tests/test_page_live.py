@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from contextlib import closing
 from datetime import datetime
 
 import attrs
@@ -15,8 +16,11 @@ from looking import arrived, focused, is_live, is_open, press, press_until, sequ
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from trio_cursor import page_index
 from trio_cursor.errors import StateError
+from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import Entry, open_event_log
+from trio_cursor.sqlite_library import sqlite3
 from trio_cursor.status import disabled
 from trio_cursor.web import views
 
@@ -246,3 +250,76 @@ async def test_a_page_whose_service_is_dead_does_not_stay_green(driver, log):
             looked_at_again(driver)
             await in_thread(until, lambda: not is_said())
             nursery.cancel_scope.cancel()
+
+
+async def test_what_is_deleted_goes_from_a_page_that_is_open_and_the_rest_stays(
+    driver, state, log, nursery, monkeypatch
+):
+    monkeypatch.setattr("trio_cursor.web.journal._PRUNE_SECONDS", 0.1)
+    world = await served(nursery, log)
+    await open_page(driver, world)
+    await append(log, *some(40, NOW_MS))
+    await comes(driver, 100)
+    assert len(await in_thread(sequences, driver)) == 90
+
+    def delete(*gone):
+        with closing(sqlite3.connect(state / LOG_NAME)) as connection, connection:
+            connection.executemany("DELETE FROM events WHERE seq = ?", [(one,) for one in gone])
+        page_index.prune_beside(state)
+
+    def is_without(*gone):
+        looked_at_again(driver)
+        return not sequences(driver) & set(gone)
+
+    driver.execute_script("document.querySelector('#rows > li:nth-child(80) a').focus()")
+    at = focused(driver)
+    # Of the newest, of what is below the first fifty, and of what is not here.
+    await in_thread(delete, 3, 15, 60, 98, 99)
+    # Nothing new comes.
+    await in_thread(until, lambda: is_without(15, 60, 98, 99))
+    assert await in_thread(sequences, driver) == {*range(11, 101)} - {15, 60, 98, 99}
+    assert focused(driver) == at
+    title = "return document.getElementById('found-title').textContent"
+    await in_thread(until, lambda: driver.execute_script(title) == "95 generations")
+    # Something new comes.
+    await in_thread(delete, 97)
+    await append(log, *some(1, NOW_MS + 1000))
+    await comes(driver, 101)
+    await in_thread(until, lambda: 97 not in sequences(driver))
+    # The last line is gone: "Older" begins behind the one above it.
+    await in_thread(delete, 11)
+    await in_thread(until, lambda: is_without(11))
+    older = "return document.getElementById('older').getAttribute('href')"
+    assert driver.execute_script(older).endswith(".12")
+    # So many that there is room for what was below.
+    await in_thread(delete, *range(30, 97))
+    await in_thread(until, lambda: sequences(driver) == {*range(1, 30)} - {3, 11, 15} | {100, 101})
+    assert not driver.find_elements(By.ID, "older")
+    await in_thread(delete, *range(1, 102))
+    await in_thread(until, lambda: is_without(*range(1, 102)))
+    await in_thread(until, lambda: "Nothing was reported yet" in driver.find_element(By.ID, "count").text)
+    assert chromium.complaints(driver) == []
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_log_begun_anew_that_is_longer_leaves_nothing_of_the_one_before(driver, state, log, tmp_path):
+    listen, other = "127.0.0.1:0", tmp_path / "other"
+    async with trio.open_nursery() as nursery:
+        world = await served(nursery, log, listen=listen)
+        listen = world.state.address
+        await open_page(driver, world)
+        nursery.cancel_scope.cancel()
+    other.mkdir(mode=0o700)
+    history.write_log(other, some(70, NOW_MS - 500_000))
+    async with open_event_log(other) as opened, trio.open_nursery() as nursery:
+        await served(nursery, opened, listen=listen)
+
+        def shows_the_other():
+            looked_at_again(driver)
+            return sequences(driver) == {*range(21, 71)}
+
+        # Ten are more than there were: as if they had come.
+        await in_thread(until, shows_the_other)
+        times = "return [...document.querySelectorAll('#rows > li')].map((line) => +line.dataset.at)"
+        assert min(driver.execute_script(times)) >= NOW_MS - 500_000
+        nursery.cancel_scope.cancel()

@@ -41,8 +41,8 @@ DAY, TODAY = date(2026, 11, 21), date(2026, 11, 22)
         ({"day": "9999-12-31"}, Asked()),
         ({"day": "0001-01-01"}, Asked()),
         (
-            {"before": "-5.7", "after": "12", "model": "m", "kind": "k"},
-            Asked(model="m", kind="k", before=(-5, 7), after=12),
+            {"before": "-5.7", "after": "12", "of": "5.full", "model": "m", "kind": "k"},
+            Asked(model="m", kind="k", before=(-5, 7), after=12, of="5.full"),
         ),
         ({"before": "x", "after": "-1"}, Asked()),
         ({"workspace": "w" * 5000}, Asked(workspace="w" * 4096)),

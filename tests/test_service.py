@@ -223,6 +223,18 @@ async def test_a_state_directory_that_cannot_be_used_is_said_before_anything_sta
 
 
 @within(30)
+async def test_the_state_directory_is_named_so_that_it_can_be_found_from_anywhere(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    async with trio.open_nursery() as nursery:
+        asked = attrs.evolve(config, state=StateConfig(dir="state"))
+        handle = await nursery.start(trio_cursor.serve, asked)
+        assert handle.status().state_dir == str(tmp_path / "state")
+        nursery.cancel_scope.cancel()
+
+
+@within(30)
 async def test_a_state_directory_that_others_could_read_is_tightened_and_that_is_said(
     config, tmp_path, logged
 ):

@@ -148,7 +148,9 @@ async def test_words_are_found_and_marked(world, log):
     assert "2 generations found" in page.body
     page = await look(world, "/?q=needle&day=2020-01-01")
     assert "2 generations at other times" in page.body
-    assert "Nothing is like that" in (await look(world, "/?q=nothing")).body
+    page = await look(world, "/?q=nothing")
+    assert "Nothing is like that" in page.body
+    assert "How long they took" not in page.body
 
 
 async def test_an_id_leads_to_its_generation(world, log):
@@ -306,6 +308,7 @@ async def test_what_is_watched_is_told(world):
         sources=(
             SourceStatus("discovery", "connected", 0, {}, 0, None),
             SourceStatus("http", "error", 1, {}, 1, "gone"),
+            SourceStatus("files", "waiting", 0, {}, 0, "not yet"),
         ),
         privacy=PrivacyStatus("full", 0),
         http=ServerStatus("x", "listening", None),
@@ -315,6 +318,9 @@ async def test_what_is_watched_is_told(world):
     assert page.status == 200
     assert page.body.index("why &lt;script&gt;") < page.body.index("green")
     assert "And 100 more workspaces" in page.body
+    # As red as its mark.
+    assert '<p class="alarm"><bdi>gone</bdi></p>' in page.body
+    assert '<p class="small"><bdi>not yet</bdi></p>' in page.body
     assert "Alarm:" in (await look(world, "/?part=health")).body
     world.status = attrs.evolve(disabled(), searched=("/here",))
     assert "<code>/here</code>" in (await look(world, "/watching")).body
@@ -338,10 +344,13 @@ async def test_news_are_lines_behind_a_sequence(world, log):
     await look(world, "/")
     news = await look(world, "/?part=rows&after=1")
     assert questions(news) == ["q2", "q1"]
-    assert 'data-high="3" data-whole="no"' in news.body
+    assert 'data-high="3" data-deleted="0" data-whole="no"' in news.body
     assert "<html" not in news.body
     # Of a log that was begun anew, and of too many, all is to be asked for.
     assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=99")).body
+    assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=1&of=another")).body
+    of = re.search('data-of="([^"]+)"', (await look(world, "/")).body)[1]
+    assert questions(await look(world, f"/?part=rows&after=1&of={of}")) == ["q2", "q1"]
     await append(log, *(made(number, at(1) + number) for number in range(10, 80)))
     assert 'data-whole="yes"' in (await look(world, "/?part=rows&after=3")).body
     assert len(questions(await look(world, "/?part=list"))) == 50

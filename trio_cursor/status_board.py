@@ -109,7 +109,7 @@ class Board:
             outputs=tuple(map(self._output, self.outputs)),
             alarms=tuple(fact.words for fact in facts),
             episodes=self.alarms.episodes(facts),
-            state_dir=str(self.events.directory),
+            state_dir=str(self.events.directory.absolute()),
             log_error=self.events.trouble,
             sources=tuple(map(_source, self.sources)),
             foreign=tuple(map(_source, self.foreign)),

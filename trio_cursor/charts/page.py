@@ -32,7 +32,7 @@ th[scope=row], thead th:first-child { text-align: start; font-weight: 400; }
 th[scope=row] { unicode-bidi: isolate; overflow-wrap: anywhere; }
 """
 #: Nothing may be loaded, whatever somebody has called a workspace.
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def page_of(charts: Sequence[Chart], title: str, words: str) -> str:

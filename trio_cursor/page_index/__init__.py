@@ -7,7 +7,9 @@ deleted at any time, and is filled anew. The log knows nothing of it.
 from trio_cursor.page_index.asking import DURATIONS, Facets, Line, Selected, Selection
 from trio_cursor.page_index.file import (
     FILE_NAME,
+    Edition,
     UnusableIndexError,
+    edition,
     exists,
     make_index,
     of_the_log,
@@ -22,6 +24,7 @@ __all__ = [
     "DURATIONS",
     "FILE_NAME",
     "SLOT_MS",
+    "Edition",
     "Facets",
     "Line",
     "Progress",
@@ -31,6 +34,7 @@ __all__ = [
     "Terms",
     "UnusableIndexError",
     "bounds",
+    "edition",
     "exists",
     "fill",
     "local",

@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from trio_cursor.observations import JsonObject
-from trio_cursor.page_index.file import UnusableIndexError
+from trio_cursor.page_index.file import Edition, UnusableIndexError, edition
 from trio_cursor.page_index.times import SLOT_MS
 from trio_cursor.page_index.words import Excerpt, Terms, excerpt
 
@@ -184,6 +184,10 @@ class Selected:
     def high(self) -> int:
         """Up to which sequence everything new is here."""
         return int(self._connection.execute("SELECT value FROM meta WHERE key = 'high'").fetchone()[0])
+
+    def edition(self) -> Edition:
+        """Of which records these are."""
+        return edition(self._connection)
 
     def is_whole_behind(self, sequence: int) -> bool:
         """Whether nothing between a sequence and what is here is still to be filled in, downwards."""

@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from trio_cursor.errors import StateError, TrioCursorError
 from trio_cursor.eventlog import FILE_NAME as LOG_NAME
 from trio_cursor.eventlog import created_at, last_sequence, open_for_reading, transaction
@@ -118,6 +120,22 @@ def make_index(directory: Path, mode: str) -> None:
     create_private(path)
     with closing(connected(path, directory)) as connection:
         _make(connection, *found)
+
+
+@attrs.frozen
+class Edition:
+    """Which records an index can have: what has others is of another one."""
+
+    #: Of which log, in which privacy mode.
+    of: str = ""
+    #: How many the log has deleted; "0": none, or it has not been looked for yet.
+    deleted: str = "0"
+
+
+def edition(connection: Any) -> Edition:
+    """That of an open index."""
+    found = dict(connection.execute("SELECT key, value FROM main.meta"))
+    return Edition(f"{found['log']}.{found['mode']}", found["deleted"])
 
 
 def _log_of(directory: Path, mode: str) -> tuple[dict[str, str], int] | None:

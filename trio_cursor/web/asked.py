@@ -33,6 +33,8 @@ class Asked:
     before: tuple[int, int] | None = None
     #: What was reported after this sequence is wanted.
     after: int | None = None
+    #: Of which log the lines are that are shown (`Edition.of`).
+    of: str | None = None
 
     @property
     def words(self) -> Terms | None:
@@ -41,7 +43,7 @@ class Asked:
     @property
     def is_everything(self) -> bool:
         """Whether nothing is left out."""
-        return attrs.evolve(self, before=None, after=None) == Asked()
+        return attrs.evolve(self, before=None, after=None, of=None) == Asked()
 
     def selection(self) -> Selection:
         """What it chooses."""
@@ -50,7 +52,7 @@ class Asked:
 
     def url(self, **changes: Any) -> str:
         """The page's address with something else, and from its beginning."""
-        other = attrs.evolve(self, **{"before": None, "after": None, **changes})
+        other = attrs.evolve(self, **{"before": None, "after": None, "of": None, **changes})
         fields = {
             "q": other.q,
             "workspace": other.workspace,
@@ -80,6 +82,7 @@ def asked(said: Mapping[str, str], today: date) -> Asked:
         hour=hour,
         before=(int(key[1]), int(key[2])) if key else None,
         after=int(after) if _NUMBER.fullmatch(after) else None,
+        of=fields.get("of"),
     )
 
 

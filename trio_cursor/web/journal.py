@@ -20,8 +20,10 @@ from trio_cursor.errors import StateError, TrioCursorError
 from trio_cursor.eventlog import EventLog
 from trio_cursor.logs import get_logger
 from trio_cursor.page_index import (
+    Edition,
     Progress,
     UnusableIndexError,
+    edition,
     exists,
     fill,
     make_index,
@@ -58,6 +60,7 @@ class _Step:
     until: int
     is_more: bool
     progress: Progress
+    edition: Edition
 
 
 @attrs.define(eq=False)
@@ -69,6 +72,8 @@ class Journal:
     #: Why the index cannot be used at the moment; None: it can.
     trouble: str | None = attrs.field(default=None, init=False)
     progress: Progress = attrs.field(default=Progress(0, 0), init=False)
+    #: What the index was of with the last step: a page that is open learns by it what is there no longer.
+    edition: Edition = attrs.field(default=Edition(), init=False)
     #: The last that was logged.
     _mistake: str | None = attrs.field(default=None, init=False)
     #: Which was logged.
@@ -114,6 +119,7 @@ class Journal:
                 continue
             pruned = trio.current_time() if is_due else pruned
             self.trouble, self._until, self.progress = None, step.until, step.progress
+            self.edition = step.edition
             self._moved.set()
             if step.is_more:
                 # Half of the time is left to whoever watches Cursor.
@@ -164,14 +170,14 @@ class Journal:
         """Take in as much as goes into a moment; `is_due`: let go what the log has deleted. In a thread."""
         with open_index(self.directory, self.mode) as index:
             if index is None:
-                return _Step(0, is_more=False, progress=Progress(0, 0))
+                return _Step(0, is_more=False, progress=Progress(0, 0), edition=Edition())
             if is_due:
                 prune(index)
             end, is_more = time.monotonic() + _STEP_SECONDS, True
             while is_more and time.monotonic() < end:
                 is_more = fill(index, self.log.outgoing, self._pass_over)
             until = int(index.execute("SELECT value FROM meta WHERE key = 'high'").fetchone()[0])
-            return _Step(until, is_more, progress(index))
+            return _Step(until, is_more, progress(index), edition(index))
 
     def _pass_over(self, sequence: int) -> None:
         """Called in the thread. Once is enough: of what is damaged there may be much."""

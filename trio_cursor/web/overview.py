@@ -108,6 +108,8 @@ def distributions(facets: Facets, asked: Asked) -> Iterator[Chart]:
     yield _chart("Workspaces", facets.workspaces, asked, "workspace", place_name)
     yield _chart("Types", facets.kinds, asked, "kind", str)
     yield _chart("How they ended", facets.statuses, asked, None, str)
+    if not facets.total:
+        return
     names = ["unknown", *_duration_names()]
     counts = {names[key + 1]: facets.durations.get(key, 0) for key in range(len(DURATIONS) + 1)}
     if unknown := facets.durations.get(-1, 0):

@@ -88,6 +88,7 @@ class Pages:
         folder = resources.files("trio_cursor.web") / "static"
         # A page that is open over midnight says what was today when it was drawn.
         self._templates.globals["today"] = lambda: views.today(self.now_ms())
+        self._templates.globals["index_edition"] = lambda: self.journal.edition
         self._static = {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
 
     def routes(self) -> list[Route]:

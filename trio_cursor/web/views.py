@@ -90,13 +90,15 @@ def _progress(index: Any, selected: Selected) -> Progress:
 
 
 def _lines(selected: Selected, asked: Asked) -> dict[str, Any]:
-    high = selected.high()
+    high, edition = selected.high(), selected.edition()
     if asked.after is not None:
         found = selected.lines(NEWEST + 1, after_sequence=asked.after)
         # A log that was begun anew has other sequences. An index that was has those of before filled in
         # from above, so that there may be a hole.
-        is_too_much = len(found) > NEWEST or asked.after > high or not selected.is_whole_behind(asked.after)
+        is_other = asked.after > high or asked.of not in {None, edition.of}
+        is_too_much = is_other or len(found) > NEWEST or not selected.is_whole_behind(asked.after)
         return {
+            "edition": edition,
             "lines": [] if is_too_much else found,
             "high": high,
             "is_too_much": is_too_much,
@@ -105,7 +107,7 @@ def _lines(selected: Selected, asked: Asked) -> dict[str, Any]:
     found = selected.lines(PAGE + 1, before=asked.before)
     shown = found[:PAGE]
     older = asked.url(before=(shown[-1].timestamp, shown[-1].sequence)) if len(found) > PAGE else None
-    return {"lines": shown, "high": high, "is_too_much": False, "older": older}
+    return {"edition": edition, "lines": shown, "high": high, "is_too_much": False, "older": older}
 
 
 def _overview(selected: Selected, asked: Asked, now_ms: int) -> dict[str, Any]:

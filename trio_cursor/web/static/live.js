@@ -3,6 +3,7 @@
 import { about, address, all, alone, here, one, part, renew } from "./shared.js";
 
 const MOST_LINES = 200;
+const FEWEST_LINES = 50;
 const OVERVIEW_MS = 4000;
 const HEALTH_MS = 5000;
 const FAILED_MS = 2000;
@@ -26,9 +27,6 @@ function trim(rows) {
   const most = Math.max(MOST_LINES, lines.findIndex((line) => line.contains(document.activeElement)) + 1);
   if (lines.length <= most) return;
   for (const line of lines.slice(most)) line.remove();
-  const last = rows.lastElementChild.dataset;
-  const url = here();
-  url.searchParams.set("before", `${last.at}.${last.sequence}`);
   let older = one("#older");
   if (!older) {
     older = document.createElement("a");
@@ -36,6 +34,12 @@ function trim(rows) {
     older.textContent = "Older";
     one(".pages").append(older);
   }
+  beginBehind(rows.lastElementChild, older);
+}
+
+function beginBehind(line, older) {
+  const url = here();
+  url.searchParams.set("before", `${line.dataset.at}.${line.dataset.sequence}`);
   older.href = url.pathname + url.search;
 }
 
@@ -64,10 +68,40 @@ async function renewList() {
   unlessBehind(); // it may have been drawn before a line came that has just been here
 }
 
+// What the log has deleted goes from here as well; the rest stays where it is, for whoever is reading it.
+async function dropDeleted() {
+  const lines = all("#rows > li");
+  if (!lines.length) return;
+  const kept = new Set();
+  const end = Number(lines.at(-1).dataset.at);
+  for (let url = here(); url; ) {
+    const found = await part("list", {}, url);
+    const there = all("#rows > li", found);
+    for (const line of there) kept.add(line.dataset.sequence);
+    const older = one("#older", found);
+    url = older && Number(there.at(-1).dataset.at) >= end ? address(older.getAttribute("href")) : null;
+  }
+  for (const line of lines) if (!kept.has(line.dataset.sequence)) line.remove();
+  const older = one("#older");
+  if (!older) return;
+  // What comes is put in above the last line, and "Older" begins behind it.
+  const left = all("#rows > li");
+  if (left.length < FEWEST_LINES) await renewList();
+  else beginBehind(left.at(-1), older);
+}
+
+// Of an index that was begun anew nobody knows yet what was deleted.
+async function followDeletions(deleted) {
+  if (deleted === "0" || deleted === one("#rows").dataset.deleted) return;
+  await dropDeleted();
+  one("#rows").dataset.deleted = deleted;
+  overviewSoon();
+}
+
 const news = alone(async () => {
   const before = heard;
   const rows = one("#rows");
-  const found = (await part("rows", { after: rows.dataset.high })).firstElementChild;
+  const found = (await part("rows", { after: rows.dataset.high, of: rows.dataset.of })).firstElementChild;
   if (found.dataset.whole === "yes") {
     // Another log may never come to where this one was.
     if (heard === before) heard = 0;
@@ -80,6 +114,7 @@ const news = alone(async () => {
     for (const line of [...found.children].reverse()) put(rows, line);
     rows.dataset.high = found.dataset.high;
     trim(rows);
+    await followDeletions(found.dataset.deleted);
   }
   unlessBehind();
 }, () => newsSoon(FAILED_MS));
@@ -111,6 +146,21 @@ function overviewSoon() {
   }, Math.max(OVERVIEW_MS - (Date.now() - overviewAt), 100));
 }
 
+// Where nothing new comes, nobody else tells what is there no longer. The service looks for it once a minute.
+const saidOfLog = () => ({ ...one("#health [data-today]")?.dataset });
+let known = saidOfLog();
+const followLog = alone(async () => {
+  const said = saidOfLog();
+  if (!said.of || (said.of === known.of && said.deleted === known.deleted)) return;
+  if (said.of === one("#rows").dataset.of) {
+    await followDeletions(said.deleted);
+  } else {
+    await renewList();
+    overviewSoon();
+  }
+  known = said;
+});
+
 function renewIfOther(slot, found) {
   const made = document.createElement("div");
   made.append(found);
@@ -127,6 +177,7 @@ const health = alone(async () => {
     isOtherDay = true;
     overview();
   }
+  if (about.page === "home") followLog();
 }, () => {
   if (one("#health .lost")) return;
   const said = one("#no-answer").content.cloneNode(true);
