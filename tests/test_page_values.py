@@ -239,6 +239,9 @@ def test_amber_is_what_somebody_should_know():
         "no workspace of Cursor found in /u"
         in health(status(workspaces=(), searched=("/u",))).findings[0].words
     )
+    # A `User` directory in which nothing is yet: even the global database is only where it would be.
+    assert health(status(workspaces=(workspace(workspace_id=None, size=None),))).level == AMBER
+    assert health(status(workspaces=(workspace(workspace_id=None, size=4096),))).level == GREEN
     assert health(status(gaps=2)).level == AMBER
     # Of which it is told once.
     gap = "generations were missed 2 times since the start"

@@ -85,7 +85,7 @@ def _findings(status: Status) -> Iterator[Finding]:
     if not status.first_pass_done:
         looked, total = status.progress
         yield Finding(AMBER, f"the first look is not over: {looked} of {total} databases")
-    elif not status.workspaces:
+    elif not any(item.workspace_id is not None or item.size is not None for item in status.workspaces):
         yield Finding(AMBER, f"no workspace of Cursor found in {', '.join(status.searched) or 'any place'}")
     if status.gaps and not any(alarm.startswith("generations were missed") for alarm in status.alarms):
         yield Finding(
