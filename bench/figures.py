@@ -170,7 +170,7 @@ def page_table(results: dict[str, Any]) -> str:
         if entry["not_run"]:
             lines.append(f"| {head} | | {entry['not_run']} | | not run |")
         for one in entry["figures"]:
-            unit, goal, before = one["unit"], one["goal"], one["before"]
+            unit, goal, before = one["unit"], one["goal"], one.get("before")
             wanted = "" if goal is None else f", {_SIGNS[one['direction']]} {number(goal, unit)}"
             spread = f"{number(one['low'], '').rstrip()} to {number(one['high'], unit)}"
             today = number(one["value"], unit) + (f" ({spread})" if one["low"] != one["high"] else "")
