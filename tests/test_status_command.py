@@ -23,7 +23,7 @@ from trio_cursor.status import (
     disabled,
 )
 from trio_cursor.status_file import FILE_NAME as STATUS_NAME
-from trio_cursor.status_file import write_status
+from trio_cursor.status_file import read_status, write_status
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -351,3 +351,16 @@ def test_an_output_says_what_was_there_what_it_had_lost_and_what_it_can_never_ta
         f"output redis_stream:{SAFE}: connected, 0 events behind, 1,200 already there,"
         " sent again 2 times what it had lost, 1 can never be sent" in words
     )
+
+
+@pytest.mark.parametrize("path", ["/home/me/größe", "/home/me/\udcff"])
+def test_what_is_written_is_the_status_whatever_paths_are_called(state, path):
+    said = status_of(
+        state,
+        workspaces=(workspace_status(workspace_path=path), workspace_status(last_error='"\x1b\n')),
+        searched=(path,),
+    )
+    write_status(state, said)
+    found = read_status(state)
+    wanted = json.loads(json.dumps(said.to_object()))
+    assert found | {"taken_at": None} == wanted | {"taken_at": None}

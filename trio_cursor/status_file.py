@@ -43,8 +43,8 @@ def write_status(directory: Path, status: Status) -> None:
     target = directory / FILE_NAME
     fresh = directory / f"{FILE_NAME}.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(status.to_object(), file)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(status.to_json())
     patiently(partial(fresh.replace, target))
 
 
