@@ -14,10 +14,10 @@ CAPTURED = {"captured_at": NOW, "host": "h"}
 SITE = Workspace("/c/a1/state.vscdb", "/c", "a1", path="/home/dev/site", hash="0123456789abcdef")
 #: The same path on two other machines, and here.
 HOSTS = [
-    Workspace(f"/c/{id_}/state.vscdb", "/c", id_, path="/work/api", hash=f"{id_:0>16}", uri=uri)
+    Workspace(f"/c/{id_}/state.vscdb", "/c", id_, path="/code/api", hash=f"{id_:0>16}", uri=uri)
     for id_, uri in (
-        ("f1", "vscode-remote://ssh-remote%2Bone/work/api"),
-        ("f2", "vscode-remote://ssh-remote%2Btwo/work/api"),
+        ("f1", "vscode-remote://ssh-remote%2Bone/code/api"),
+        ("f2", "vscode-remote://ssh-remote%2Btwo/code/api"),
         ("f3", None),
     )
 ]

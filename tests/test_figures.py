@@ -224,8 +224,8 @@ def test_the_same_path_on_two_hosts_is_two_workspaces(state):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("/work/api", [1, 2, 3, 4]),
-        ("vscode-remote://ssh-remote%2Bone/work/api", [1]),
+        ("/code/api", [1, 2, 3, 4]),
+        ("vscode-remote://ssh-remote%2Bone/code/api", [1]),
         ("remote://", [1, 2]),
         ("://ssh-remote%2Btwo", [2]),
         ("remote://elsewhere", []),

@@ -103,7 +103,7 @@ def test_workspaces_are_told_apart_by_as_much_of_the_path_as_that_needs():
 
 def test_workspaces_with_the_same_path_are_told_apart_by_their_hosts():
     shares = [Share(place.uri or place.path, 1, Known()) for place in HOSTS]
-    assert workspace_names(shares) == ["ssh-remote%2Bone/work/api", "ssh-remote%2Btwo/work/api", "/work/api"]
+    assert workspace_names(shares) == ["ssh-remote%2Bone/code/api", "ssh-remote%2Btwo/code/api", "/code/api"]
 
 
 def test_a_share_is_nothing_only_if_there_is_nothing():

@@ -194,12 +194,12 @@ def test_a_name_that_may_mean_several_is_refused_where_nobody_is_asked(
     assert len(left(state)) == len(paths) + 1
 
 
-@pytest.mark.parametrize("name", ["api", "/work/api"])
+@pytest.mark.parametrize("name", ["api", "/code/api"])
 def test_the_same_path_on_several_hosts_is_several_workspaces(capsys, state, name):
     write_log(state, *(generation(uuid(n), workspace=place) for n, place in enumerate(HOSTS)))
     purged(state, "--workspace", name, "--yes", code=1)
     remote = [place.uri for place in HOSTS[:2]]
-    assert capsys.readouterr().err.splitlines()[:3] == ["1 of /work/api", *(f"1 of {uri}" for uri in remote)]
+    assert capsys.readouterr().err.splitlines()[:3] == ["1 of /code/api", *(f"1 of {uri}" for uri in remote)]
     purged(state, "--workspace", remote[0], "--yes")
     assert capsys.readouterr().err.startswith(f"1 of {remote[0]}\n")
     assert left(state) == [2, 3]
